@@ -1,0 +1,1 @@
+"""What flows: the messages of Breakwater, their one decode and their one encode."""

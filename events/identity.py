@@ -1,0 +1,24 @@
+"""Deterministic ids: the same cause gives the same id, so consumers can drop repeats."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import blake2b
+
+from events.messages import AlertKey, Mode
+
+
+def _digest(*parts: str) -> str:
+    # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
+    joined = "".join(f"{len(part)}:{part}" for part in parts)
+    return blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def decision_id(content_id: str, revision: int, *, mode: Mode = "live", final: bool = True) -> str:
+    """Id of the decision on a content: 32 hex digits, equal for every repeat of the same message."""
+    return _digest("decision", content_id, str(revision), mode, "final" if final else "quick")
+
+
+def alert_id(kind: str, key: AlertKey, opened_at: datetime) -> str:
+    """Id of an alert from its opening to its end: 32 hex digits."""
+    return _digest("alert", kind, key.category, key.signature, key.community, opened_at.isoformat())

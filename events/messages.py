@@ -1,0 +1,210 @@
+"""The messages that cross a boundary: topics, files and tables are made of these and of nothing else.
+
+Field names, types and bounds are a contract with other people's programs: add, never rename.
+Times are timezone-aware datetimes, written as RFC 3339 in UTC; scores are probabilities, 0 to 1.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+ContentKind = Literal["post", "comment", "message", "profile", "video_frame"]
+Action = Literal["allow", "review", "block"]
+Mode = Literal["live", "shadow"]
+ReviewReason = Literal["uncertain", "policy", "appeal", "sample"]
+LabelSource = Literal["review", "appeal", "golden", "user_report"]
+AlertKind = Literal["surge", "drift", "health"]
+AlertState = Literal["open", "update", "resolved"]
+AlertSeverity = Literal["critical", "error", "warning", "info"]
+
+MAX_TEXT_BYTES = 64 * 1024
+MAX_IMAGE_BYTES = 10 * 1024 * 1024
+MAX_IMAGES = 10
+MAX_MESSAGE_BYTES = MAX_IMAGES * MAX_IMAGE_BYTES * 4 // 3 + 1024 * 1024
+"""A message cannot be larger than ten full images in base64 and the rest of its fields."""
+
+Id = Annotated[str, Meta(min_length=1, max_length=128)]
+Name = Annotated[str, Meta(max_length=256)]
+Instant = Annotated[datetime, Meta(tz=True)]
+Revision = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Score = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class Image(Struct, frozen=True, omit_defaults=True):
+    """A picture of a content: its bytes (base64 in JSON) or where they are, exactly one of the two."""
+
+    image_id: Id
+    data: Annotated[bytes, Meta(min_length=1, max_length=MAX_IMAGE_BYTES)] | None = None
+    uri: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.data is None) == (self.uri is None):
+            raise ValueError("an image needs `data` or `uri`, and not both")
+
+
+class Content(Struct, frozen=True):
+    """One item posted by a user. (content_id, revision) is its identity; an edit is a higher revision."""
+
+    content_id: Id
+    created_at: Instant
+    author_id: Id
+    revision: Revision = 0
+    author_created_at: Instant | None = None
+    kind: ContentKind = "post"
+    community: Name = ""
+    text: str = ""
+    images: Annotated[list[Image], Meta(max_length=MAX_IMAGES)] = []
+    parent_id: Annotated[str, Meta(max_length=128)] = ""
+    language: Annotated[str, Meta(max_length=35)] = ""
+
+    def __post_init__(self) -> None:
+        if not self.text and not self.images:
+            raise ValueError("a content needs `text` or `images`")
+        for at in (self.created_at, self.author_created_at):
+            # Outside these years the tables' DateTime64 and conversions to UTC would overflow.
+            if at is not None and not 1970 <= at.year <= 2200:
+                raise ValueError(f"{at.isoformat()} is not a time between 1970 and 2200")
+        # A code point is at most four bytes of UTF-8: most texts are settled without being encoded.
+        if len(self.text) * 4 > MAX_TEXT_BYTES:
+            size = len(self.text.encode("utf-8", "surrogatepass"))
+            if size > MAX_TEXT_BYTES:
+                raise ValueError(f"`text` is {size} bytes long, at most {MAX_TEXT_BYTES} are taken")
+
+
+class Evidence(Struct, frozen=True):
+    """Where a signal was seen: code points [start, end) of a field of the original content."""
+
+    field: str
+    start: int
+    end: int
+
+
+class Signal(Struct, frozen=True):
+    """What one stage found: `category` at `score`, by `rule` (a rule, hash entry or model output)."""
+
+    stage: str
+    rule: str
+    category: str
+    score: Score
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What is to be done with a content, and everything that led to it."""
+
+    decision_id: str
+    content_id: Id
+    revision: Revision
+    author_id: Id
+    community: Name
+    kind: ContentKind
+    action: Action
+    category: str
+    scores: dict[str, Score]
+    signals: tuple[Signal, ...]
+    final: bool
+    mode: Mode
+    degraded: tuple[str, ...]
+    policy_version: str
+    ruleset_version: str
+    model_versions: dict[str, str]
+    created_at: Instant
+    decided_at: Instant
+    latency_ms: float
+
+
+class ReviewItem(Struct, frozen=True, kw_only=True):
+    """A decision that a moderator should look at; a higher priority is looked at first."""
+
+    decision: Decision
+    text: str
+    priority: float
+    reason: ReviewReason
+
+
+class Label(Struct, frozen=True, kw_only=True):
+    """What a person says a content is; the models learn from these."""
+
+    label_id: Id
+    content_id: Id
+    revision: Revision
+    reviewer_id: Id
+    action: Action
+    category: str
+    source: LabelSource
+    labeled_at: Instant
+
+
+class AlertKey(Struct, frozen=True, order=True):
+    """What surged: a category, the link domain or text signature it shares, and where."""
+
+    category: str
+    signature: str = ""
+    community: str = ""
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """Something on-call should know; `open`, `update` and `resolved` share the alert_id."""
+
+    alert_id: str
+    kind: AlertKind
+    state: AlertState
+    severity: AlertSeverity
+    key: AlertKey
+    window_start: Instant
+    window_end: Instant
+    observed: float
+    expected: float
+    z_score: float
+    distinct_authors: int
+    examples: tuple[str, ...]
+    summary: str
+
+
+class KafkaPosition(Struct, frozen=True):
+    """Where a message stood on its topic."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class FilePosition(Struct, frozen=True):
+    """Where a message stood in a file (1-based line); standard input is `-`."""
+
+    file: str
+    line: int
+
+
+Position = KafkaPosition | FilePosition
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """A message that could not be used, kept whole, with a reason its producer can act on."""
+
+    raw: bytes
+    error: str
+    stage: str
+    source: Position
+    failed_at: Instant
+
+
+class ModelOutput(Struct, frozen=True):
+    """What one model said of one content: a row of `model_outputs`."""
+
+    model: str
+    version: str
+    prediction: str
+    confidence: Score
+    scores: dict[str, Score]
+
+
+class Judgement(Struct, frozen=True):
+    """A decided content with all that is logged of it: what the sinks receive."""
+
+    content: Content
+    decision: Decision
+    outputs: tuple[ModelOutput, ...] = ()

@@ -1,0 +1,42 @@
+"""The working record of one content on its way through the stages; it never leaves a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from events.messages import Content, ModelOutput, Position, Signal
+
+if TYPE_CHECKING:
+    from operators.normalize import Normalized
+
+
+@dataclass(slots=True)
+class AuthorFeatures:
+    """What is known of an author before this content: counts over their whole history."""
+
+    decisions: int = 0
+    violations: int = 0
+    first_seen: float | None = None
+    """Unix seconds of their first content here."""
+
+
+@dataclass(slots=True)
+class Item:
+    """A content and what the stages have found so far. Stages only add; `decide` alone concludes."""
+
+    content: Content
+    position: Position
+    received_at: float
+    """Unix seconds when the job took it (file) or the broker did (Kafka)."""
+    author: AuthorFeatures = field(default_factory=AuthorFeatures)
+    normalized: Normalized | None = None
+    signals: list[Signal] = field(default_factory=list)
+    text_scores: dict[str, float] = field(default_factory=dict)
+    """The text way's probability by category; empty when there is no text or no model."""
+    image_scores: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    """After fusion: the probability of every category."""
+    outputs: list[ModelOutput] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)
+    """Stages that could not do their part."""

@@ -1,0 +1,1 @@
+"""What is allowed: taxonomy, thresholds, fail modes, quotas, rules and hash lists."""
