@@ -164,22 +164,17 @@ class Alert(Struct, frozen=True, kw_only=True):
     summary: str
 
 
-class KafkaPosition(Struct, frozen=True):
-    """Where a message stood on its topic."""
+class Position(Struct, frozen=True, omit_defaults=True):
+    """Where a message stood: topic, partition and offset, or file (`-`: standard input) and line.
 
-    topic: str
-    partition: int
-    offset: int
+    Offsets and partitions count from 0, lines from 1; what does not apply is left out of the JSON.
+    """
 
-
-class FilePosition(Struct, frozen=True):
-    """Where a message stood in a file (1-based line); standard input is `-`."""
-
-    file: str
-    line: int
-
-
-Position = KafkaPosition | FilePosition
+    topic: str = ""
+    partition: int = -1
+    offset: int = -1
+    file: str = ""
+    line: int = 0
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
