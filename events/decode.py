@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -30,8 +30,7 @@ class Decoder(Generic[T]):
 
     def __init__(self, message_type: type[T]) -> None:
         self.unknown_fields = 0
-        self._type = message_type
-        self._decoder = msgspec.json.Decoder(message_type)
+        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(message_type)
         self._keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
         self._known = frozenset(f.encode_name for f in msgspec.structs.fields(message_type))
 

@@ -203,3 +203,20 @@ class Judgement(Struct, frozen=True):
     content: Content
     decision: Decision
     outputs: tuple[ModelOutput, ...] = ()
+
+
+class Raw(Struct, frozen=True):
+    """A message as a connector took it, before it is decoded; `received_at` in Unix seconds."""
+
+    value: bytes
+    position: Position
+    received_at: float
+
+
+class AuthorFeatures(Struct):
+    """What is known of an author before a content: counts over their history here."""
+
+    decisions: int = 0
+    violations: int = 0
+    first_seen: float | None = None
+    """Unix seconds of their first content here; None: never seen."""

@@ -5,20 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from events.messages import Content, ModelOutput, Position, Signal
+from events.messages import AuthorFeatures, Content, ModelOutput, Position, Signal
 
 if TYPE_CHECKING:
     from operators.normalize import Normalized
-
-
-@dataclass(slots=True)
-class AuthorFeatures:
-    """What is known of an author before this content: counts over their whole history."""
-
-    decisions: int = 0
-    violations: int = 0
-    first_seen: float | None = None
-    """Unix seconds of their first content here."""
 
 
 @dataclass(slots=True)

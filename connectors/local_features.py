@@ -1,0 +1,82 @@
+"""Identities and author counters without a server: the in-memory twin of `connectors.redis_features`."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+
+from events.messages import AuthorFeatures, Judgement, Position
+
+_TABLES = """
+    CREATE TABLE claims (identity TEXT PRIMARY KEY, position TEXT, counted INT) WITHOUT ROWID;
+    CREATE TABLE authors (
+        author_id TEXT PRIMARY KEY, decisions INT, violations INT, first_seen REAL
+    ) WITHOUT ROWID;
+"""
+
+
+class LocalFeatureStore:
+    """Lives as long as the process and knows this process alone; the Redis one is shared and expires.
+
+    SQLite's private temporary database keeps it exact in bounded memory: pages beyond the cache go
+    to an unnamed file (https://www.sqlite.org/inmemorydb.html#temp_db).
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        # The flow is built in one thread and run in another, never at the same time.
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.executescript(
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536;" + _TABLES
+        )
+
+    def claim(self, claims: Sequence[tuple[tuple[str, int], Position]]) -> list[bool]:
+        """See `operators.enrich.FeatureStore.claim`."""
+        execute = self._db.execute
+        execute("BEGIN")
+        owned = []
+        for (content_id, revision), position in claims:
+            identity, mine = f"{revision}:{content_id}", _place(position)
+            inserted = execute(
+                "INSERT OR IGNORE INTO claims VALUES (?, ?, 0)", (identity, mine)
+            ).rowcount
+            if inserted:
+                owned.append(True)
+                continue
+            (owner,) = execute(
+                "SELECT position FROM claims WHERE identity = ?", (identity,)
+            ).fetchone()
+            owned.append(owner == mine)
+        execute("COMMIT")
+        return owned
+
+    def read_authors(self, author_ids: Sequence[str]) -> list[AuthorFeatures]:
+        """See `operators.enrich.FeatureStore.read_authors`."""
+        execute = self._db.execute
+        query = "SELECT decisions, violations, first_seen FROM authors WHERE author_id = ?"
+        rows = (execute(query, (author_id,)).fetchone() for author_id in author_ids)
+        return [AuthorFeatures(*row) if row else AuthorFeatures() for row in rows]
+
+    def count(self, judgements: Sequence[Judgement]) -> None:
+        """See `operators.enrich.FeatureStore.count`."""
+        now = self._now()
+        execute = self._db.execute
+        execute("BEGIN")
+        for judgement in judgements:
+            decision = judgement.decision
+            identity = f"{decision.revision}:{decision.content_id}"
+            first = execute(
+                "UPDATE claims SET counted = 1 WHERE identity = ? AND counted = 0", (identity,)
+            ).rowcount
+            if first:
+                execute(
+                    "INSERT INTO authors VALUES (?, 1, ?, ?) ON CONFLICT DO UPDATE SET"
+                    " decisions = decisions + 1, violations = violations + excluded.violations",
+                    (decision.author_id, int(decision.action == "block"), now),
+                )
+        execute("COMMIT")
+
+
+def _place(position: Position) -> str:
+    return f"{position.topic}/{position.partition}/{position.offset}/{position.file}/{position.line}"

@@ -1,0 +1,1 @@
+"""What runs: pure builders of dataflows, and the settings that they are built from."""

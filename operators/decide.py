@@ -1,0 +1,165 @@
+"""The one place that decides: scores and policy to an action, and what of it a human should see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from zlib import crc32
+
+import bytewax.operators as op
+from bytewax.dataflow import Stream, operator
+
+from events.identity import decision_id
+from events.messages import Action, Decision, Judgement, Mode, ReviewItem, ReviewReason
+from operators.item import Item
+from policy.policy import CategoryPolicy, Policy
+
+_RANK: dict[Action, int] = {"allow": 0, "review": 1, "block": 2}
+
+Verdict = tuple[Action, str]
+"""An action and the category that led to it ("" when allowed)."""
+
+
+def verdict(
+    scores: dict[str, float],
+    degraded: bool,
+    categories: dict[str, CategoryPolicy],
+    band: tuple[float, float],
+) -> Verdict:
+    """What the policy says of `scores`.
+
+    The strictest action of any category wins; among equals the more severe category, then the
+    higher score. `degraded`: a stage is missing, so categories that fail closed go to a human.
+    """
+    best: tuple[int, int, float] = (0, 0, 0.0)
+    result: Verdict = ("allow", "")
+    for category, treatment in categories.items():
+        score = scores.get(category, 0.0)
+        action = _action(score, treatment, band)
+        if action == "allow" and degraded and treatment.fail == "closed":
+            action = "review"
+        rank = (_RANK[action], treatment.severity, score)
+        if action != "allow" and rank > best:
+            best, result = rank, (action, category)
+    return result
+
+
+def _action(score: float, treatment: CategoryPolicy, band: tuple[float, float]) -> Action:
+    if score >= treatment.block:
+        return "block"
+    if score >= treatment.review or band[0] <= score <= band[1]:
+        return "review"
+    return "allow"
+
+
+class Decider:
+    """Makes the decision on each item. `now` gives Unix seconds; tests and replays set it.
+
+    `review_rules`: rules whose hits always reach a human, whatever the scores.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        ruleset_version: str = "",
+        model_versions: dict[str, str] | None = None,
+        review_rules: frozenset[str] = frozenset(),
+        mode: Mode = "live",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._policy = policy
+        self._ruleset_version = ruleset_version
+        self._model_versions = model_versions or {}
+        self._review_rules = review_rules
+        self._mode = mode
+        self._now = now
+
+    def __call__(self, items: list[Item]) -> list[Judgement]:
+        """One judgement an item, in order."""
+        now = self._now()
+        decided_at = datetime.fromtimestamp(now, UTC)
+        return [self._judge(item, now, decided_at) for item in items]
+
+    def _judge(self, item: Item, now: float, decided_at: datetime) -> Judgement:
+        content = item.content
+        categories = self._policy.categories(content.community)
+        action, category = verdict(
+            item.scores, bool(item.degraded), categories, self._policy.file.uncertainty_band
+        )
+        if action == "allow" and self._review_rules:
+            for signal in item.signals:
+                if signal.rule in self._review_rules:
+                    action, category = "review", signal.category
+                    break
+        decision = Decision(
+            decision_id=decision_id(content.content_id, content.revision, mode=self._mode),
+            content_id=content.content_id,
+            revision=content.revision,
+            author_id=content.author_id,
+            community=content.community,
+            kind=content.kind,
+            action=action,
+            category=category,
+            scores=item.scores,
+            signals=tuple(item.signals),
+            final=True,
+            mode=self._mode,
+            degraded=tuple(item.degraded),
+            policy_version=self._policy.version,
+            ruleset_version=self._ruleset_version,
+            model_versions=self._model_versions,
+            created_at=content.created_at,
+            decided_at=decided_at,
+            latency_ms=round(max(0.0, now - item.received_at) * 1000, 3),
+        )
+        return Judgement(content, decision, tuple(item.outputs))
+
+
+class ReviewPicker:
+    """Picks the judgements that a human should see, most urgent first by `priority`."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._sample_below = int(policy.file.sample_rate * 2**32)
+
+    def __call__(self, judgements: list[Judgement]) -> list[ReviewItem]:
+        """A review item for each decision with action `review`, and for a sample of the allowed."""
+        return [
+            ReviewItem(
+                decision=judgement.decision,
+                text=judgement.content.text,
+                priority=self._priority(judgement.decision),
+                reason=reason,
+            )
+            for judgement in judgements
+            if (reason := self._reason(judgement.decision))
+        ]
+
+    def _reason(self, decision: Decision) -> ReviewReason | None:
+        if decision.action == "review":
+            low, high = self._policy.file.uncertainty_band
+            uncertain = low <= decision.scores.get(decision.category, 0.0) <= high
+            return "uncertain" if uncertain else "policy"
+        # A digest of the id rather than chance: a replay samples the same contents.
+        sampled = crc32(decision.content_id.encode("utf-8", "replace")) < self._sample_below
+        return "sample" if decision.action == "allow" and sampled else None
+
+    def _priority(self, decision: Decision) -> float:
+        if not decision.category:
+            return 0.0
+        treatment = self._policy.categories(decision.community)[decision.category]
+        return round(treatment.severity + decision.scores.get(decision.category, 0.0), 4)
+
+
+@operator
+def decide(step_id: str, up: Stream[Item], decider: Decider) -> Stream[Judgement]:
+    """Bytewax shell of `Decider`."""
+    return op.flat_map_batch("judge", up, decider)
+
+
+@operator
+def pick_reviews(step_id: str, up: Stream[Judgement], picker: ReviewPicker) -> Stream[ReviewItem]:
+    """Bytewax shell of `ReviewPicker`."""
+    return op.flat_map_batch("pick", up, picker)
