@@ -1,0 +1,110 @@
+"""JSON Lines files: the source and the sinks of a run without Kafka."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Generic, TypeVar
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from events.encode import Message, encode
+from events.messages import MAX_MESSAGE_BYTES, Position, Raw
+
+M = TypeVar("M", bound=Message)
+
+BATCH = 1000
+_STDIN = "-"
+
+ReadPoint = tuple[int, int]
+"""Byte offset and lines before it."""
+
+
+class _LinesPartition(StatefulSourcePartition[Raw, ReadPoint]):
+    def __init__(self, path: str, resume: ReadPoint | None, stopping: Callable[[], bool]) -> None:
+        self._name = path
+        self._stopping = stopping
+        self._file: BinaryIO = sys.stdin.buffer if path == _STDIN else Path(path).open("rb")
+        self._offset, self._line = resume or (0, 0)
+        if self._offset:
+            self._file.seek(self._offset)
+
+    def next_batch(self) -> list[Raw]:
+        if self._stopping():
+            raise StopIteration
+        received_at = time.time()
+        batch = []
+        for _ in range(BATCH):
+            line = self._read_line()
+            if not line:
+                break
+            self._line += 1
+            value = line.rstrip(b"\r\n")
+            if value.strip():
+                batch.append(Raw(value, Position(file=self._name, line=self._line), received_at))
+        else:
+            return batch
+        if not batch:
+            raise StopIteration
+        return batch
+
+    def _read_line(self) -> bytes:
+        line = self._file.readline(MAX_MESSAGE_BYTES + 1)
+        self._offset += len(line)
+        if len(line) > MAX_MESSAGE_BYTES and not line.endswith(b"\n"):
+            # The message is refused for its size; the rest of its line is no message of its own.
+            while rest := self._file.readline(MAX_MESSAGE_BYTES):
+                self._offset += len(rest)
+                if rest.endswith(b"\n"):
+                    break
+        return line
+
+    def snapshot(self) -> ReadPoint:
+        return self._offset, self._line
+
+    def close(self) -> None:
+        if self._name != _STDIN:
+            self._file.close()
+
+
+class LinesSource(FixedPartitionedSource[Raw, ReadPoint]):
+    """Lines of a JSON Lines file, or of standard input for `-`; blank lines are passed over.
+
+    Standard input cannot be resumed: what was read before a crash is not read again.
+    `stopping` is asked before each batch; when it says yes, the input ends there.
+    """
+
+    def __init__(self, path: str, stopping: Callable[[], bool] = lambda: False) -> None:
+        self._path = path
+        self._stopping = stopping
+
+    def list_parts(self) -> list[str]:
+        """One partition: a file is read in order."""
+        return [self._path]
+
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: ReadPoint | None
+    ) -> _LinesPartition:
+        """Open the file where the run before left it."""
+        return _LinesPartition(for_part, resume_state, self._stopping)
+
+
+class LinesWriter(Generic[M]):
+    """Messages of one type into a JSON Lines file, which begins empty."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+
+    def write(self, batch: list[M]) -> None:
+        """Append a line a message."""
+        self._file.write(b"".join([encode(message) + b"\n" for message in batch]))
+
+    def flush(self) -> None:
+        """Hand what is buffered to the operating system."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,266 @@
+"""Kafka: a source that knows positions, and a writer that knows what was delivered.
+
+Bytewax's own sink has no delivery callback and loses data silently; its source commits no group
+offsets, so lag tools see nothing and a lost recovery store means starting over.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from events import encode as events_encode
+from events.messages import Position, Raw
+
+log = logging.getLogger(__name__)
+M = TypeVar("M", bound=events_encode.Message)
+
+BATCH = 1000
+CONNECT_TIMEOUT_S = 5.0
+CONTENT_TOPIC = "content.submitted.v1"
+DECISIONS_TOPIC = "moderation.decisions.v1"
+REVIEW_TOPIC = "moderation.review.v1"
+LABELS_TOPIC = "moderation.labels.v1"
+ALERTS_TOPIC = "moderation.alerts.v1"
+DEAD_LETTER_TOPIC = "moderation.dead-letter.v1"
+TOPICS = (
+    CONTENT_TOPIC,
+    DECISIONS_TOPIC,
+    REVIEW_TOPIC,
+    LABELS_TOPIC,
+    ALERTS_TOPIC,
+    DEAD_LETTER_TOPIC,
+)
+
+
+class BrokerError(RuntimeError):
+    """The brokers do not answer or lack a topic; the text says what to do."""
+
+
+def list_partitions(config: Mapping[str, Any]) -> dict[str, int]:
+    """Partition count of every topic of the brokers that `config` names.
+
+    Raises:
+        BrokerError: no broker answers within `CONNECT_TIMEOUT_S`.
+    """
+    # Errors come as exceptions; librdkafka's own lines on stderr would only repeat them.
+    admin = AdminClient({**config, "log_level": 0}, logger=_silent)
+    try:
+        topics = admin.list_topics(timeout=CONNECT_TIMEOUT_S).topics
+    except KafkaException:
+        raise BrokerError(
+            f"no Kafka broker answers at {config['bootstrap.servers']}:"
+            " is it running, and is BREAKWATER_KAFKA_BROKERS right?"
+        ) from None
+    return {name: len(topic.partitions) for name, topic in topics.items()}
+
+
+def check_topics(config: Mapping[str, Any]) -> None:
+    """Return when every topic of Breakwater exists.
+
+    Raises:
+        BrokerError: no broker answers, or a topic is missing.
+    """
+    missing = [topic for topic in TOPICS if topic not in list_partitions(config)]
+    if missing:
+        raise BrokerError(
+            f"topic {', '.join(missing)} missing: run `breakwater topics create`"
+        )
+
+
+def create_topics(
+    config: Mapping[str, Any], *, partitions: int, replication: int
+) -> list[str]:
+    """Create what is missing of `TOPICS`; the names of the topics that were created.
+
+    Raises:
+        BrokerError: no broker answers, or it refuses a topic.
+    """
+    missing = [topic for topic in TOPICS if topic not in list_partitions(config)]
+    admin = AdminClient({**config, "log_level": 0}, logger=_silent)
+    futures = admin.create_topics(
+        [NewTopic(topic, partitions, replication) for topic in missing]
+    ) if missing else {}
+    for topic, future in futures.items():
+        try:
+            future.result(CONNECT_TIMEOUT_S)
+        except KafkaException as error:
+            raise BrokerError(f"topic {topic} was not created: {error.args[0].str()}") from None
+    return missing
+
+
+class _Partition(StatefulSourcePartition[Raw, int]):
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        index: int,
+        resume: int | None,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._consumer = Consumer(dict(config), logger=log)
+        self._topic, self._index, self._stopping = topic, index, stopping
+        self._next = self._start(resume)
+        self._consumer.assign([TopicPartition(topic, index, self._next)])
+        # The position at the end of the last epochs: only the oldest is surely delivered.
+        self._ends: deque[int] = deque(maxlen=3)
+
+    def _start(self, resume: int | None) -> int:
+        """Where to read on: the recovery store's word, else the group's, else the beginning."""
+        place = TopicPartition(self._topic, self._index)
+        committed = self._consumer.committed([place], timeout=CONNECT_TIMEOUT_S)[0].offset
+        wanted = resume if resume is not None else committed
+        oldest, _ = self._consumer.get_watermark_offsets(place, timeout=CONNECT_TIMEOUT_S)
+        if 0 <= wanted < oldest:
+            log.error(
+                "%s/%d: %d messages had expired before they were read; going on at %d",
+                self._topic, self._index, oldest - wanted, oldest,
+            )  # fmt: skip
+        return max(wanted, oldest) if wanted >= 0 else OFFSET_BEGINNING
+
+    def next_batch(self) -> list[Raw]:
+        if self._stopping():
+            raise StopIteration
+        messages = self._consumer.consume(BATCH, timeout=0.001)
+        batch = [_raw(message) for message in messages if not _failed(message)]
+        if batch:
+            self._next = batch[-1].position.offset + 1
+        return batch
+
+    def snapshot(self) -> int:
+        if len(self._ends) == self._ends.maxlen and self._ends[0] >= 0:
+            place = TopicPartition(self._topic, self._index, self._ends[0])
+            self._consumer.commit(offsets=[place], asynchronous=True)
+        self._ends.append(self._next)
+        return self._next
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def _failed(message: Message) -> bool:
+    error = message.error()
+    if error is None:
+        return False
+    if error.fatal():
+        raise KafkaException(error)
+    log.warning("kafka: %s", error.str())
+    return True
+
+
+def _raw(message: Message) -> Raw:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None and partition is not None and offset is not None
+    kind, millis = message.timestamp()
+    received_at = millis / 1000 if kind != TIMESTAMP_NOT_AVAILABLE else time.time()
+    # A message without a value (a tombstone) is no content: it decodes as an empty one, to an error.
+    value = message.value() or b""
+    assert isinstance(value, bytes)
+    return Raw(value, Position(topic=topic, partition=partition, offset=offset), received_at)
+
+
+class KafkaSource(FixedPartitionedSource[Raw, int]):
+    """All partitions of a topic, read on from the recovery store or the group's committed offset.
+
+    `config` is librdkafka's; `bootstrap.servers` and `group.id` are needed. `stopping` is asked
+    before each batch; when it says yes, the input ends there.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._config = {
+            **config,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 10,
+        }
+        self._topic = topic
+        self._stopping = stopping
+
+    def list_parts(self) -> list[str]:
+        """The topic's partitions at start; later ones are seen after a restart."""
+        return [str(i) for i in range(list_partitions(self._config)[self._topic])]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _Partition:
+        """A consumer of one partition."""
+        return _Partition(self._config, self._topic, int(for_part), resume_state, self._stopping)
+
+
+class KafkaWriter(Generic[M]):
+    """Messages of one type onto a topic; `flush` returns when the brokers have acknowledged all.
+
+    An unreachable broker holds `flush` up (backpressure); a message that it refuses for good
+    raises `KafkaException` there, so that the epoch is done again.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], topic: str, key: Callable[[M], str]
+    ) -> None:
+        self._producer = Producer(
+            {
+                **config,
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 5,
+                "compression.type": "lz4",
+                # Wait for the broker as long as it takes; nothing is dropped for being late.
+                "message.timeout.ms": 0,
+                "message.max.bytes": 20_000_000,
+            },
+            logger=log,
+        )
+        self._topic = topic
+        self._key = key
+        self._refused: KafkaError | None = None
+
+    def write(self, batch: list[M]) -> None:
+        """Hand `batch` to the producer; waits while its queue is full."""
+        for message in batch:
+            key, value = self._key(message).encode("utf-8", "replace"), events_encode.encode(message)
+            while True:
+                try:
+                    self._producer.produce(self._topic, value, key, on_delivery=self._delivered)
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait for the acknowledgement of everything written."""
+        while self._producer.flush(1.0) and self._refused is None:
+            log.warning("%s: the broker has not acknowledged yet, waiting", self._topic)
+        if self._refused is not None:
+            raise KafkaException(self._refused)
+
+    def close(self) -> None:
+        """Nothing is open once `flush` has returned."""
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._refused = error
+
+
+_silent = logging.getLogger("breakwater.kafka.silent")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False

@@ -1,0 +1,116 @@
+"""Settings from the environment (`BREAKWATER_*`) or `breakwater.toml`; the environment wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from policy.policy import BUILT_IN
+
+TOML_FILE = "breakwater.toml"
+
+
+class BadSettingError(ValueError):
+    """A setting cannot be used: one line that names it and says what was expected."""
+
+
+def _scheme(*schemes: str) -> AfterValidator:
+    def check(value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError(f"expected a URL that starts with {' or '.join(schemes)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; URLs that may hold a password are never printed."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BREAKWATER_", toml_file=TOML_FILE, extra="forbid", env_ignore_empty=True
+    )
+
+    kafka_brokers: str = Field("", description="Kafka brokers, `host:port` separated by commas")
+    kafka_group: str = Field(
+        "breakwater", description="consumer group that offsets are committed under"
+    )
+    kafka_config: Path | None = Field(
+        None, description="TOML file of further librdkafka settings (TLS, SASL)"
+    )
+    clickhouse_dsn: Annotated[
+        SecretStr | None, _scheme("clickhouse://", "clickhouses://", "http://", "https://", "chdb://")
+    ] = Field(None, description="ClickHouse; by default the embedded engine under the output")
+    redis_url: Annotated[SecretStr | None, _scheme("redis://", "rediss://", "unix://")] = Field(
+        None, description="Redis or Valkey; by default features are kept in memory"
+    )
+    policy: Path = Field(BUILT_IN, description="directory of policy.yaml, rules/ and hashes/")
+    slack_webhook_url: Annotated[SecretStr | None, _scheme("http://", "https://")] = Field(
+        None, description="incoming webhook that alerts are posted to"
+    )
+    pagerduty_routing_key: SecretStr | None = Field(
+        None, description="integration key that alerts are sent to"
+    )
+    pagerduty_url: str = Field(
+        "https://events.pagerduty.com", description="base URL of the Events API v2"
+    )
+    image_uri_prefixes: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="prefixes that image URIs may have (file://, s3://), separated by commas"
+    )
+    recovery_dir: Path | None = Field(
+        None, description="where state and positions are kept over restarts"
+    )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="port of /metrics, /livez and /readyz on loopback"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address that metrics are served on")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (pydantic's signature)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (pydantic's signature)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The order of precedence: arguments, environment, file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings in force; `overrides` come from command line options.
+
+    Raises:
+        BadSettingError: a value is not what was expected, or the file cannot be read.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise BadSettingError("; ".join(map(_explain, error.errors()))) from None
+    except (SettingsError, OSError, ValueError) as error:
+        raise BadSettingError(f"{TOML_FILE}: {error}") from None
+
+
+def _explain(error: Any) -> str:
+    name = "BREAKWATER_" + "_".join(str(part) for part in error["loc"][:1]).upper()
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        return f"{TOML_FILE}: unknown setting `{error['loc'][0]}`"
+    # The value may hold a secret: it is not repeated.
+    return f"{name}: {message[:1].lower()}{message[1:]}"
