@@ -1,0 +1,1 @@
+"""What people look at: the demo's report, the review queue and the live dashboard."""

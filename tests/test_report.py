@@ -1,0 +1,242 @@
+"""The demo's report: complete, self-contained, and safe whatever the posts say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from console.charts import alert_spans
+from console.report import MAX_TEXT_SHOWN, DemoSummary, render_report
+from events.messages import Alert, AlertKey, Decision, Signal
+from tests.browser import Seen, browser, keep_screenshot, requires_chromium
+
+DAY = datetime(2026, 11, 21, tzinfo=UTC)
+HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
+
+
+def decision(action: str = "block", category: str = "spam", **fields: Any) -> Decision:
+    values: dict[str, Any] = {
+        "decision_id": "d" * 32,
+        "content_id": "c-1",
+        "revision": 0,
+        "author_id": "a-1",
+        "community": "gardening",
+        "kind": "post",
+        "action": action,
+        "category": category,
+        "scores": {category: 0.97} if category else {},
+        "signals": (
+            (
+                Signal("regex", "spam-free-gift", category, 0.9),
+                Signal("text_score", "text-fast", category, 0.97),
+            )
+            if category
+            else ()
+        ),
+        "final": True,
+        "mode": "live",
+        "degraded": (),
+        "policy_version": "p1",
+        "ruleset_version": "r1",
+        "model_versions": {"text-fast": "1"},
+        "created_at": DAY,
+        "decided_at": DAY,
+        "latency_ms": 4.2,
+    }
+    return Decision(**values | fields)
+
+
+def alert(state: str, start: int, end: int, key: AlertKey, alert_id: str = "a") -> Alert:
+    return Alert(
+        alert_id=alert_id,
+        kind="surge",
+        state=state,  # type: ignore[arg-type]
+        severity="critical",
+        key=key,
+        window_start=DAY + timedelta(minutes=start),
+        window_end=DAY + timedelta(minutes=end),
+        observed=212.0,
+        expected=1.4,
+        z_score=41.7,
+        distinct_authors=57,
+        examples=("c-1", "c-2"),
+        summary=f"{key.category} {state}: 212 posts in 5 minutes where 1.4 were expected",
+    )
+
+
+def summary() -> DemoSummary:
+    """A generated day shaped like the demo's: a link-spam attack and a brigading wave."""
+    random = np.random.default_rng(7)
+    minutes = np.arange(1440)
+    daily = 34 + 14 * np.sin((minutes - 540) / 1440 * 2 * np.pi)
+    allow, review, block = (random.poisson(daily * share) for share in (0.95, 0.012, 0.03))
+    block[615:660] += random.poisson(42, 45)
+    review[1115:1150] += random.poisson(12, 35)
+    block[1115:1150] += random.poisson(9, 35)
+    latencies = random.gamma(4.0, 3.0, 50_000)
+    counts, edges = np.histogram(latencies, bins=48)
+    bins = np.linspace(0, 1, 26)
+    names = ("hate", "harassment", "threat", "sexual", "self_harm", "spam")
+    scores = {
+        name: np.histogram(
+            np.concatenate([random.beta(0.5, 14, 47_000), random.beta(9, 1.5, 400 + 300 * i)]),
+            bins=bins,
+        )[0]
+        for i, name in enumerate(names)
+    }
+    spam = AlertKey("spam", "claim-your-prize.example")
+    wave = AlertKey("harassment", "", "local-news")
+    return DemoSummary(
+        started_at=DAY + timedelta(hours=16),
+        finished_at=DAY + timedelta(hours=16, seconds=11.6),
+        decisions={
+            ("allow", ""): int(allow.sum()),
+            ("review", "harassment"): 455,
+            ("review", "hate"): 188,
+            ("review", "self_harm"): 41,
+            ("block", "spam"): 2_640,
+            ("block", "harassment"): 512,
+            ("block", "hate"): 390,
+            ("block", "threat"): 77,
+            ("block", "sexual"): 203,
+        },
+        items_per_second=4310.0,
+        latency_p50_ms=float(np.quantile(latencies, 0.5)),
+        latency_p99_ms=float(np.quantile(latencies, 0.99)),
+        latency_edges_ms=edges,
+        latency_counts=counts,
+        minutes=[DAY + timedelta(minutes=int(m)) for m in minutes],
+        volume={"allow": allow, "review": review, "block": block},
+        alerts=[
+            alert("open", 615, 620, spam, "a"),
+            alert("resolved", 660, 665, spam, "a"),
+            alert("open", 1115, 1120, wave, "b"),
+            alert("update", 1130, 1135, wave, "b"),
+            alert("resolved", 1150, 1155, wave, "b"),
+        ],
+        score_edges=bins,
+        score_counts=scores,
+        thresholds=dict.fromkeys(names, (0.45, 0.8)),
+        examples=[
+            (decision(), "Congratulations! You have been selected: claim-your-prize.example"),
+            (decision("review", "harassment"), "nobody asked you, just leave this place already"),
+            (decision("allow", ""), "Does anyone know when to prune roses?"),
+        ],
+        facts={"machine": "2 cores", "files": "demo/"},
+    )
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render_report(summary())
+
+
+def body(page: str) -> str:
+    """The page without its scripts: what a reader sees."""
+    return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "4,310",  # throughput
+        "claim-your-prize.example",  # what the surge had in common
+        "resolved",  # the last state, not the first
+        "regex:spam-free-gift",  # why
+        "prune roses",  # an example's text
+        "2 cores",  # facts
+    ],
+)
+def test_it_shows(page: str, shown: str) -> None:
+    assert shown in body(page)
+
+
+def test_an_alert_is_told_once_with_its_last_state(page: str) -> None:
+    assert body(page).count("harassment resolved") == 1
+    assert "harassment open" not in body(page)
+
+
+def test_a_span_reaches_from_the_first_window_to_the_last() -> None:
+    spans = alert_spans(summary().alerts)
+    assert [(s.start, s.end) for s in spans] == [
+        (DAY + timedelta(minutes=615), DAY + timedelta(minutes=665)),
+        (DAY + timedelta(minutes=1115), DAY + timedelta(minutes=1155)),
+    ]
+    assert [s.label for s in spans] == [
+        "spam · claim-your-prize.example",
+        "harassment · local-news",
+    ]
+
+
+def test_it_refers_to_nothing_outside_itself(page: str) -> None:
+    assert not re.search(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=""", body(page))
+
+
+def test_long_texts_are_cut(page: str) -> None:
+    long = replace(summary(), examples=[(decision(), "x" * 5000)])
+    assert "x" * MAX_TEXT_SHOWN + "…" in render_report(long)
+    assert "x" * (MAX_TEXT_SHOWN + 1) not in render_report(long)
+
+
+def test_an_empty_day_is_a_report_too() -> None:
+    empty = DemoSummary(
+        started_at=DAY,
+        finished_at=DAY,
+        decisions={},
+        items_per_second=0.0,
+        latency_p50_ms=0.0,
+        latency_p99_ms=0.0,
+        latency_edges_ms=[0.0, 1.0],
+        latency_counts=[0],
+        minutes=[],
+        volume={},
+    )
+    assert "Nothing surged" in render_report(empty)
+
+
+def hostile_summary() -> DemoSummary:
+    key = AlertKey("spam", HOSTILE, HOSTILE)
+    return replace(
+        summary(),
+        alerts=[alert("open", 600, 660, key)],
+        examples=[(decision(category=HOSTILE), HOSTILE + "\x00\u202e")],
+        score_counts={HOSTILE: [1], "spam": [2]},
+        score_edges=[0.0, 1.0],
+        decisions={("block", HOSTILE): 3},
+        facts={HOSTILE: HOSTILE},
+    )
+
+
+def test_hostile_texts_stay_text() -> None:
+    page = render_report(hostile_summary())
+    assert "window.hacked" in page
+    assert "<script>window.hacked" not in page
+    assert "<img src=x" not in page
+
+
+@requires_chromium
+def test_in_a_browser_it_draws_every_plot_offline_and_runs_nothing_of_the_posts(
+    tmp_path: Path,
+) -> None:
+    with browser() as chromium:
+        for name, day in (("report", summary()), ("report-hostile", hostile_summary())):
+            file = tmp_path / f"{name}.html"
+            file.write_text(render_report(day), encoding="utf-8")
+            page = chromium.new_page(viewport={"width": 1280, "height": 900})
+            seen = Seen(page)
+            page.goto(file.as_uri())
+            page.wait_for_function(
+                "document.querySelectorAll('.js-plotly-plot .main-svg').length >= 8"
+            )
+            keep_screenshot(page.screenshot(full_page=True), name)
+            assert seen.errors == []
+            assert [url for url in seen.requests if url.startswith("http")] == []
+            assert page.evaluate("window.hacked") is None
+            assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+            page.close()
