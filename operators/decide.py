@@ -154,7 +154,9 @@ class ReviewPicker:
 
 
 @operator
-def decide(step_id: str, up: Stream[Item], decider: Decider) -> Stream[Judgement]:
+def decide(
+    step_id: str, up: Stream[Item], decider: Callable[[list[Item]], list[Judgement]]
+) -> Stream[Judgement]:
     """Bytewax shell of `Decider`."""
     return op.flat_map_batch("judge", up, decider)
 

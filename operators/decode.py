@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -45,7 +46,9 @@ class DecodeOut:
 
 
 @operator
-def decode(step_id: str, up: Stream[Raw], decoder: ContentDecoder) -> DecodeOut:
+def decode(
+    step_id: str, up: Stream[Raw], decoder: Callable[[list[Raw]], list[Item | DeadLetter]]
+) -> DecodeOut:
     """Bytewax shell of `ContentDecoder`."""
     decoded = op.flat_map_batch("decode", up, decoder)
     items = op.flat_map_batch(

@@ -9,7 +9,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 
 from events.messages import AuthorFeatures, Content, Judgement, Position
-from operators.item import Item
+from operators.item import Item, Stage
 
 Identity = tuple[str, int]
 """(content_id, revision)."""
@@ -70,7 +70,7 @@ class AuthorCounter:
 
 
 @operator
-def enrich(step_id: str, up: Stream[Item], enricher: Enricher) -> Stream[Item]:
+def enrich(step_id: str, up: Stream[Item], enricher: Stage) -> Stream[Item]:
     """Bytewax shell of `Enricher`."""
     return op.flat_map_batch("read", up, enricher)
 

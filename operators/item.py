@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,3 +31,7 @@ class Item:
     outputs: list[ModelOutput] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
     """Stages that could not do their part."""
+
+
+Stage = Callable[[list[Item]], list[Item]]
+"""What the shells of the stages take: the stage itself, or the stage with a clock around it."""

@@ -1,0 +1,77 @@
+"""Writers made of writers: rows gathered for a store, and one stream to several places."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from typing import Generic, TypeVar
+
+from connectors.local_sink import Writer
+
+X = TypeVar("X")
+
+ROWS = 10_000
+"""A column store wants few large inserts; an epoch (one second) flushes what has gathered less."""
+IN_FLIGHT = 2
+
+
+class GatheringWriter(Generic[X]):
+    """Gathers rows and inserts them in `executor`'s thread, so that the stream need not wait.
+
+    `insert` returns when the rows are stored. At most `IN_FLIGHT` inserts wait at a time: a slow
+    store slows the stream down rather than filling the memory.
+    """
+
+    def __init__(
+        self, insert: Callable[[Sequence[X]], None], executor: Executor, rows: int = ROWS
+    ) -> None:
+        self._insert = insert
+        self._executor = executor
+        self._rows = rows
+        self._gathered: list[X] = []
+        self._inserts: deque[Future[None]] = deque()
+
+    def write(self, batch: list[X]) -> None:
+        """Take a batch; raises what an earlier insert raised."""
+        self._gathered += batch
+        if len(self._gathered) >= self._rows:
+            self._submit()
+
+    def flush(self) -> None:
+        """Insert what has gathered and wait for every insert; raises what one of them raised."""
+        if self._gathered:
+            self._submit()
+        while self._inserts:
+            self._inserts.popleft().result()
+
+    def close(self) -> None:
+        """Nothing is open once `flush` has returned."""
+
+    def _submit(self) -> None:
+        while len(self._inserts) >= IN_FLIGHT:
+            self._inserts.popleft().result()
+        self._inserts.append(self._executor.submit(self._insert, self._gathered))
+        self._gathered = []
+
+
+class TeeWriter(Generic[X]):
+    """Writes everything to each of several writers."""
+
+    def __init__(self, *writers: Writer[X]) -> None:
+        self._writers = writers
+
+    def write(self, batch: list[X]) -> None:
+        """Write to each in turn."""
+        for writer in self._writers:
+            writer.write(batch)
+
+    def flush(self) -> None:
+        """Flush each in turn."""
+        for writer in self._writers:
+            writer.flush()
+
+    def close(self) -> None:
+        """Close each in turn."""
+        for writer in self._writers:
+            writer.close()

@@ -1,0 +1,97 @@
+"""What Prometheus can ask of a running job; one prefix, base units, no user or content ids."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Tally
+from collections.abc import Callable
+from typing import TypeVar
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from events.messages import Alert, DeadLetter, Judgement
+
+X = TypeVar("X")
+Y = TypeVar("Y")
+
+_BATCH_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+_LATENCY_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0, 60.0)
+_SIZES = (1, 4, 16, 64, 256, 1024, 4096)
+
+DECISIONS = Counter(
+    "breakwater_decisions_total", "Decisions made.", ["action", "category"]
+)
+LATENCY = Histogram(
+    "breakwater_decision_latency_seconds", "From received to decided.", buckets=_LATENCY_SECONDS
+)
+STAGE_DURATION = Histogram(
+    "breakwater_stage_duration_seconds", "Time of a stage for a batch.", ["stage"],
+    buckets=_BATCH_SECONDS,
+)  # fmt: skip
+BATCH_SIZE = Histogram("breakwater_batch_size", "Items in a batch as taken.", buckets=_SIZES)
+DEAD_LETTERS = Counter(
+    "breakwater_dead_letters_total", "Messages that could not be used.", ["stage"]
+)
+DEGRADED = Counter(
+    "breakwater_degraded_total", "Decisions made without a stage.", ["stage"]
+)
+UNKNOWN_FIELDS = Counter(
+    "breakwater_unknown_fields_total", "Fields beyond the contract, left out."
+)
+REPEATS = Counter("breakwater_repeats_total", "Contents that had been seen already.")
+ALERTS = Counter("breakwater_alerts_total", "Alerts by what became of them.", ["kind", "state"])
+LAST_BATCH = Gauge(
+    "breakwater_last_batch_timestamp_seconds", "When a batch was last taken, Unix time."
+)
+
+METRICS = (
+    DECISIONS, LATENCY, STAGE_DURATION, BATCH_SIZE, DEAD_LETTERS, DEGRADED, UNKNOWN_FIELDS,
+    REPEATS, ALERTS, LAST_BATCH,
+)  # fmt: skip
+"""Every metric; the docs and the dashboards are tested against this list."""
+
+
+def timed(stage: str, function: Callable[[list[X]], list[Y]]) -> Callable[[list[X]], list[Y]]:
+    """`function` with its duration for each batch counted under `stage`."""
+    observe = STAGE_DURATION.labels(stage).observe
+
+    def timed_function(batch: list[X]) -> list[Y]:
+        start = time.perf_counter()
+        result = function(batch)
+        observe(time.perf_counter() - start)
+        return result
+
+    return timed_function
+
+
+def count_batch(batch: list[X]) -> list[X]:
+    """Count a batch as it is taken from the source."""
+    BATCH_SIZE.observe(len(batch))
+    LAST_BATCH.set_to_current_time()
+    return batch
+
+
+def count_judgements(judgements: list[Judgement]) -> list[Judgement]:
+    """Count decisions by action and category, their latency and what was degraded."""
+    decisions = [judgement.decision for judgement in judgements]
+    for (action, category), count in Tally((d.action, d.category) for d in decisions).items():
+        DECISIONS.labels(action, category).inc(count)
+    for stage, count in Tally(stage for d in decisions for stage in d.degraded).items():
+        DEGRADED.labels(stage).inc(count)
+    for decision in decisions:
+        LATENCY.observe(decision.latency_ms / 1000)
+    return judgements
+
+
+def count_dead_letters(letters: list[DeadLetter]) -> list[DeadLetter]:
+    """Count dead letters by the stage that refused them."""
+    for letter in letters:
+        DEAD_LETTERS.labels(letter.stage).inc()
+    return letters
+
+
+def count_alerts(alerts: list[Alert]) -> list[Alert]:
+    """Count alerts by kind and state."""
+    for alert in alerts:
+        ALERTS.labels(alert.kind, alert.state).inc()
+    return alerts
