@@ -1,0 +1,221 @@
+"""From surging keys to alerts: one alert for one attack, however many keys it touches.
+
+An attack shows under its category, its link domain, its community and the pairs of these, on
+several shards. Keys that surge together belong together when they share a signature or their
+authors; the alert is named after the narrowest key that holds most of the excess.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from events.identity import alert_id
+from events.messages import Alert, AlertKey, AlertSeverity, AlertState
+from operators.sketch import DistinctSketch
+from operators.surge_windows import KeySurge
+
+SEVERITIES: Final[Mapping[str, AlertSeverity]] = {
+    "csam": "critical",
+    "violent_extremism": "critical",
+    "threat": "critical",
+    "self_harm": "critical",
+}
+"""Severity of a surge by category where the policy says nothing; `error` for the others."""
+
+
+class ShardReport(NamedTuple):
+    """What changed on a shard, which has closed all windows before `through` (Unix seconds)."""
+
+    shard: str
+    through: float
+    changes: tuple[KeySurge, ...]
+
+
+@dataclass(slots=True)
+class _Incident:
+    alert_id: str
+    primary: KeySurge
+    members: dict[AlertKey, KeySurge]
+    active: set[AlertKey]
+    over_at: float = math.inf
+    """When its last key calmed down, Unix seconds."""
+
+
+@dataclass(slots=True)
+class AlertGrouper:
+    """Groups the surges of all shards into alerts and follows each to its end.
+
+    Changes wait until every one of the `shards` has closed their window, so that the outcome does
+    not depend on which shard is faster. A finished alert lingers for `linger` seconds of event time
+    before it is resolved, so that one that flares up again stays the same alert.
+    """
+
+    shards: int
+    severities: Mapping[str, AlertSeverity] = field(default_factory=lambda: SEVERITIES)
+    linger: float = 300.0
+    min_shared_authors: float = 0.3
+    _through: dict[str, float] = field(default_factory=dict)
+    _waiting: list[KeySurge] = field(default_factory=list)
+    _incidents: list[_Incident] = field(default_factory=list)
+
+    def observe(self, report: ShardReport) -> list[Alert]:
+        """Take a shard's report: the alerts that can be said now, in the order of their windows."""
+        self._waiting += report.changes
+        self._through[report.shard] = report.through
+        if len(self._through) < self.shards:
+            return []
+        return self._say_through(min(self._through.values()))
+
+    def finish(self) -> list[Alert]:
+        """Say everything and resolve every alert: the stream is over."""
+        return self._say_through(math.inf)
+
+    def _say_through(self, through: float) -> list[Alert]:
+        due = sorted(
+            (change for change in self._waiting if change.window_end <= through),
+            key=lambda change: (change.window_end, change.key),
+        )
+        self._waiting = [change for change in self._waiting if change.window_end > through]
+        alerts: list[Alert] = []
+        for end in sorted({change.window_end for change in due}):
+            alerts += self._resolve_before(end)
+            alerts += self._take([change for change in due if change.window_end == end])
+        return alerts + self._resolve_before(through)
+
+    def _resolve_before(self, now: float) -> list[Alert]:
+        over = [i for i in self._incidents if i.over_at + self.linger <= now]
+        self._incidents = [i for i in self._incidents if i.over_at + self.linger > now]
+        return [self._alert(incident, "resolved") for incident in over]
+
+    def _take(self, changes: Sequence[KeySurge]) -> list[Alert]:
+        """The alerts of one window, whose changes are all here."""
+        alerts: list[Alert] = []
+        fresh: list[KeySurge] = []
+        for change in changes:
+            incident = self._incident_of(change)
+            if incident is not None:
+                alerts += self._follow(incident, change)
+            elif change.state == "open":
+                fresh.append(change)
+        # The strongest first: what belongs to it joins it.
+        groups: list[list[KeySurge]] = []
+        for change in sorted(fresh, key=lambda c: (c.expected - c.observed, c.key)):
+            for group in groups:
+                if any(self._related(change, member) for member in group):
+                    group.append(change)
+                    break
+            else:
+                groups.append([change])
+        return alerts + [self._open(group) for group in groups]
+
+    def _incident_of(self, change: KeySurge) -> _Incident | None:
+        for incident in self._incidents:
+            if change.key in incident.members:
+                return incident
+        if change.state != "open":
+            return None
+        for incident in self._incidents:
+            for member in incident.members.values():
+                # A broad key holds every attack in it: only as the alert's own name does it take
+                # others in.
+                named = member.key == incident.primary.key
+                if (named or not _is_broader(member.key, change.key)) and self._related(
+                    change, member
+                ):
+                    return incident
+        return None
+
+    def _related(self, a: KeySurge, b: KeySurge) -> bool:
+        if a.key.signature and a.key.signature == b.key.signature:
+            return True
+        shared = DistinctSketch(hashes=a.authors).overlap(DistinctSketch(hashes=b.authors))
+        return shared >= self.min_shared_authors
+
+    def _open(self, group: list[KeySurge]) -> Alert:
+        most = max(change.observed - change.expected for change in group)
+        telling = [c for c in group if c.observed - c.expected >= 0.6 * most]
+        primary = max(telling, key=lambda c: (_narrowness(c.key), c.observed - c.expected, c.key))
+        incident = _Incident(
+            alert_id("surge", primary.key, _instant(primary.opened_at)),
+            primary,
+            {change.key: change for change in group},
+            {change.key for change in group},
+        )
+        self._incidents.append(incident)
+        return self._alert(incident, "open")
+
+    def _follow(self, incident: _Incident, change: KeySurge) -> list[Alert]:
+        known = incident.members.get(change.key)
+        reopened = known is not None and change.state == "open"
+        incident.members[change.key] = change
+        if change.state == "resolved":
+            incident.active.discard(change.key)
+        else:
+            incident.active.add(change.key)
+        incident.over_at = math.inf if incident.active else change.window_end
+        if change.key != incident.primary.key:
+            return []
+        if reopened:
+            # The same alert goes on: what was counted before the lull stays counted.
+            return []
+        if change.opened_at == incident.primary.opened_at:
+            incident.primary = change
+        return [self._alert(incident, "update")] if change.state == "update" else []
+
+    def _alert(self, incident: _Incident, state: AlertState) -> Alert:
+        surge = incident.primary
+        authors = DistinctSketch(hashes=surge.authors).count()
+        severity = self.severities.get(surge.key.category, "error")
+        return Alert(
+            alert_id=incident.alert_id,
+            kind="surge",
+            state=state,
+            severity=severity,
+            key=surge.key,
+            window_start=_instant(surge.opened_at),
+            window_end=_instant(surge.window_end),
+            observed=float(surge.observed),
+            expected=round(surge.expected, 3),
+            z_score=round(surge.z_score, 3),
+            distinct_authors=authors,
+            examples=surge.examples,
+            summary=_summary(surge, authors, len(incident.members)),
+        )
+
+
+def _summary(surge: KeySurge, authors: int, keys: int) -> str:
+    key = surge.key
+    what = key.category
+    if key.signature:
+        what += f" sharing {key.signature}"
+    if key.community:
+        what += f" in {key.community}"
+    minutes = (surge.window_end - surge.opened_at) / 60
+    since = _instant(surge.opened_at).strftime("%Y-%m-%d %H:%M UTC")
+    others = f", seen under {keys} keys" if keys > 1 else ""
+    return (
+        f"Surge of {what}: {surge.observed} in {minutes:.0f} min"
+        f" where {surge.expected:.1f} were expected,"
+        f" by about {authors} authors, since {since}{others}"
+    )
+
+
+def _is_broader(a: AlertKey, b: AlertKey) -> bool:
+    return (
+        a != b
+        and a.category == b.category
+        and a.signature in ("", b.signature)
+        and a.community in ("", b.community)
+    )
+
+
+def _narrowness(key: AlertKey) -> int:
+    return 2 * bool(key.signature) + bool(key.community)
+
+
+def _instant(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

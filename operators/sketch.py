@@ -1,0 +1,74 @@
+"""How many different authors there are, in a bounded space, and how many two groups share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final
+
+_RANGE: Final = 2**64
+
+
+def hash64(text: str) -> int:
+    """A uniform 64-bit hash of `text`, the same in every process."""
+    raw = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(raw, digest_size=8).digest(), "little")
+
+
+class DistinctSketch:
+    """The `size` smallest hashes of what was added: the k-minimum-values sketch.
+
+    Exact below `size` different values, with a standard error of 1/sqrt(size - 2) above. Bar-Yossef
+    et al., "Counting distinct elements in a data stream" (2002); shares as in Beyer et al., "On
+    synopses for distinct-value estimation under multiset operations" (2007).
+    """
+
+    __slots__ = ("_bound", "_hashes", "_size")
+
+    def __init__(self, size: int = 64, hashes: Iterable[int] = ()) -> None:
+        self._size = size
+        self._hashes = set(hashes)
+        self._bound = _RANGE
+        self._trim()
+
+    def add(self, hashed: int) -> None:
+        """Count one value, given as its `hash64`."""
+        if hashed < self._bound:
+            self._hashes.add(hashed)
+            # Sorting once every `size` additions keeps the cost of each constant.
+            if len(self._hashes) >= 2 * self._size:
+                self._trim()
+
+    def update(self, other: DistinctSketch) -> None:
+        """Count everything that `other` has counted."""
+        self._hashes |= other._hashes
+        self._bound = min(self._bound, other._bound)
+        self._trim()
+
+    def count(self) -> int:
+        """How many different values were added, estimated."""
+        self._trim()
+        if len(self._hashes) < self._size:
+            return len(self._hashes)
+        return round((self._size - 1) / (max(self._hashes) / _RANGE))
+
+    def overlap(self, other: DistinctSketch) -> float:
+        """The share, 0 to 1, of the smaller group's values that the other group has too."""
+        self._trim()
+        other._trim()
+        bound = min(self._bound, other._bound)
+        mine = {value for value in self._hashes if value < bound}
+        theirs = {value for value in other._hashes if value < bound}
+        smaller = min(len(mine), len(theirs))
+        return len(mine & theirs) / smaller if smaller else 0.0
+
+    def hashes(self) -> tuple[int, ...]:
+        """The state, to build an equal sketch from."""
+        self._trim()
+        return tuple(sorted(self._hashes))
+
+    def _trim(self) -> None:
+        if len(self._hashes) > self._size:
+            self._hashes = set(sorted(self._hashes)[: self._size])
+        if len(self._hashes) >= self._size:
+            self._bound = min(self._bound, max(self._hashes) + 1)

@@ -1,0 +1,157 @@
+"""Surges of violations: counted by key on shards, judged against what is usual, said as alerts.
+
+How a flow wires it, after `decide`, where `judged` is a Stream[Judgement] (repeats already
+dropped)::
+
+    violations = op.flat_map_batch("count_violations", judged, surge_events)
+    alerts = surge("find_surges", violations, SurgeSettings())
+
+`surge_events` also emits a clock tick a batch for every shard, made of all content, so that surges
+end even when violations stop. A flow over a file leaves `finish_at_eof` on: open windows close and
+alerts are resolved at the end. A flow over Kafka turns it off: a stop is not the end of the stream,
+and the state goes on from its snapshot.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+from zlib import crc32
+
+import bytewax.operators as op
+from bytewax.dataflow import Stream, operator
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+
+from events.messages import Alert, AlertKey, AlertSeverity, Judgement
+from operators.alerts import SEVERITIES, AlertGrouper, ShardReport
+from operators.signature import signature
+from operators.surge_windows import KeySurge, SurgeEvent, SurgeSettings, SurgeState, Tick
+
+SHARDS = tuple(f"shard-{number:02}" for number in range(16))
+"""Keys are spread over these: an activation of the engine is a shard and a batch, not a key and a
+batch.
+"""
+
+ShardItem: TypeAlias = tuple[str, SurgeEvent | Tick]
+
+
+def surge_events(judgements: list[Judgement]) -> list[ShardItem]:
+    """What the surge step counts of a batch: (shard, event) for each key of a violation, and ticks.
+
+    Violations are final, live decisions other than allow. Their keys: the category; with its
+    signature; with its community; with both. The ticks come last and stand at the batch's median
+    creation time.
+    """
+    if not judgements:
+        return []
+    items: list[ShardItem] = []
+    for judgement in judgements:
+        decision = judgement.decision
+        if decision.action == "allow" or decision.mode != "live" or not decision.final:
+            continue
+        at = decision.created_at.timestamp()
+        for key in _keys(judgement):
+            event = SurgeEvent(key, at, decision.author_id, decision.content_id)
+            items.append((shard_of(key), event))
+    times = sorted(judgement.content.created_at.timestamp() for judgement in judgements)
+    tick = Tick(times[len(times) // 2])
+    items += [(shard, tick) for shard in SHARDS]
+    return items
+
+
+def shard_of(key: AlertKey) -> str:
+    """The shard that counts `key`, the same in every process."""
+    name = f"{key.category}\0{key.signature}\0{key.community}"
+    return SHARDS[crc32(name.encode("utf-8", "replace")) % len(SHARDS)]
+
+
+def _keys(judgement: Judgement) -> list[AlertKey]:
+    category, community = judgement.decision.category, judgement.decision.community
+    shared = _signature(judgement)
+    signatures = ("", shared) if shared else ("",)
+    communities = ("", community) if community else ("",)
+    return [AlertKey(category, s, c) for s in signatures for c in communities]
+
+
+def _signature(judgement: Judgement) -> str:
+    for signal in judgement.decision.signals:
+        if signal.stage == "hash_match":
+            return f"hash:{signal.rule}"[:128]
+    content = judgement.content
+    return signature(content.text, [image.data or image.uri or "" for image in content.images[:1]])
+
+
+class _CountLogic(StatefulBatchLogic[SurgeEvent | Tick, tuple[float, tuple[KeySurge, ...]], bytes]):
+    def __init__(self, settings: SurgeSettings, resume: bytes | None, finish: bool) -> None:
+        # S301: the snapshot comes from the recovery store that this job wrote itself.
+        self._state = pickle.loads(resume) if resume else SurgeState(settings)  # noqa: S301
+        self._finish = finish
+
+    def on_batch(
+        self, values: list[SurgeEvent | Tick]
+    ) -> tuple[Iterable[tuple[float, tuple[KeySurge, ...]]], bool]:
+        before = self._state.closed_through
+        self._state.observe(value for value in values if isinstance(value, SurgeEvent))
+        changes: list[KeySurge] = []
+        for value in values:
+            if isinstance(value, Tick):
+                changes += self._state.advance(value.at)
+        through = self._state.closed_through
+        return ([(through, tuple(changes))] if through > before else []), self.RETAIN
+
+    def on_eof(self) -> tuple[Iterable[tuple[float, tuple[KeySurge, ...]]], bool]:
+        if not self._finish:
+            return [], self.RETAIN
+        return [(float("inf"), tuple(self._state.finish()))], self.RETAIN
+
+    def snapshot(self) -> bytes:
+        return pickle.dumps(self._state)
+
+
+class _GroupLogic(StatefulBatchLogic[ShardReport, Alert, bytes]):
+    def __init__(
+        self, severities: Mapping[str, AlertSeverity], resume: bytes | None, finish: bool
+    ) -> None:
+        self._grouper = (
+            pickle.loads(resume)  # noqa: S301  the job's own snapshot, as above
+            if resume
+            else AlertGrouper(len(SHARDS), dict(severities))
+        )
+        self._finish = finish
+
+    def on_batch(self, values: list[ShardReport]) -> tuple[Iterable[Alert], bool]:
+        return [alert for report in values for alert in self._grouper.observe(report)], self.RETAIN
+
+    def on_eof(self) -> tuple[Iterable[Alert], bool]:
+        return (self._grouper.finish() if self._finish else []), self.RETAIN
+
+    def snapshot(self) -> bytes:
+        return pickle.dumps(self._grouper)
+
+
+@operator
+def surge(
+    step_id: str,  # noqa: ARG001  taken by the @operator decorator
+    up: KeyedStream[SurgeEvent | Tick],
+    settings: SurgeSettings,
+    severities: Mapping[str, AlertSeverity] = SEVERITIES,
+    finish_at_eof: bool = True,
+) -> Stream[Alert]:
+    """Bytewax shell of `SurgeState` and `AlertGrouper`: alerts as they open, grow and end."""
+
+    def shim_count(resume: bytes | None) -> _CountLogic:
+        return _CountLogic(settings, resume, finish_at_eof)
+
+    def shim_group(resume: bytes | None) -> _GroupLogic:
+        return _GroupLogic(severities, resume, finish_at_eof)
+
+    def shim_report(
+        shard_report: tuple[str, tuple[float, tuple[KeySurge, ...]]],
+    ) -> tuple[str, ShardReport]:
+        shard, (through, changes) = shard_report
+        return "all", ShardReport(shard, through, changes)
+
+    counted = op.stateful_batch("count", up, shim_count)
+    reports: KeyedStream[Any] = op.map("report", counted, shim_report)
+    return op.key_rm("alerts", op.stateful_batch("group", reports, shim_group))

@@ -1,0 +1,336 @@
+"""Violations counted by key in tumbling windows of event time, and the keys that surge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from events.messages import AlertKey, AlertState
+from operators.sketch import DistinctSketch, hash64
+from operators.surge_detector import Reading, SurgeDetector
+
+
+class SurgeEvent(NamedTuple):
+    """One violation under one of its keys; `at` is event time in Unix seconds."""
+
+    key: AlertKey
+    at: float
+    author_id: str
+    content_id: str
+
+
+class Tick(NamedTuple):
+    """The stream's clock, moved by all content, violating or not: event time in Unix seconds."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SurgeSettings:
+    """What is a surge. Times are seconds of event time, the other lengths are windows."""
+
+    window: float = 60.0
+    lateness: float = 60.0
+    """How long a window stays open for events that come out of order."""
+    max_jump: float = 3600.0
+    """A clock further ahead than this must be confirmed by two more, so that one wrong one does no
+    harm.
+    """
+    warm_up: int = 30
+    """Windows at the start of the stream that are learned from and never alarmed on."""
+    min_z: float = 6.0
+    min_effect: float = 0.25
+    min_count: int = 10
+    """Least count of a window of a surge."""
+    min_authors: int = 5
+    """Least different authors: one retrying client is no surge."""
+    quiet: int = 10
+    """Windows in a row below half of `min_z` after which a surge is over."""
+    longest: int = 1440
+    """Windows after which a surge is the new normal: it is closed and learned from."""
+    remember: int = 120
+    """Windows without an event after which a key is forgotten."""
+    max_keys: int = 16_384
+    """Keys held by a shard in a window, and keys with a baseline: the least used make room."""
+    max_windows: int = 4_096
+    """Windows open at once: only times from the far future open so many."""
+    examples: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class KeySurge:
+    """The surge of one key, as it stood when window `window_end` closed (Unix seconds)."""
+
+    key: AlertKey
+    state: AlertState
+    opened_at: float
+    window_end: float
+    observed: int
+    expected: float
+    z_score: float
+    authors: tuple[int, ...]
+    """Hashes of a `DistinctSketch`."""
+    examples: tuple[str, ...]
+
+
+class _Tally:
+    """Events of one key: in one window, or over a whole surge."""
+
+    __slots__ = ("authors", "count", "examples")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.authors: DistinctSketch | None = None
+        self.examples: list[str] = []
+
+    def add(self, author_id: str, content_id: str, examples: int) -> None:
+        self.count += 1
+        if self.authors is None:
+            self.authors = DistinctSketch()
+        self.authors.add(hash64(author_id))
+        if len(self.examples) < examples:
+            self.examples.append(content_id)
+
+    def merge(self, other: _Tally, examples: int) -> None:
+        self.count += other.count
+        if other.authors is not None:
+            if self.authors is None:
+                self.authors = DistinctSketch()
+            self.authors.update(other.authors)
+        room = examples - len(self.examples)
+        self.examples.extend(other.examples[:room])
+
+
+@dataclass(slots=True)
+class _Surge:
+    opened_at: float
+    total: _Tally
+    expected: float = 0.0
+    z_score: float = 0.0
+    quiet: int = 0
+    windows: int = 0
+    reported: int = 0
+
+
+@dataclass(slots=True)
+class _Key:
+    detector: SurgeDetector
+    last: int
+    """The last window it was updated for."""
+    recent: list[_Tally] = field(default_factory=list)
+    surge: _Surge | None = None
+
+
+class EventClock:
+    """Event time of the stream, which one message from the far future cannot move."""
+
+    def __init__(self, max_jump: float) -> None:
+        self.now = -math.inf
+        self._max_jump = max_jump
+        self._ahead = 0
+
+    def observe(self, at: float) -> float:
+        """The time after a tick at `at`: a leap is believed the third time in a row."""
+        if self.now == -math.inf or at <= self.now + self._max_jump or self._ahead >= 2:
+            self._ahead = 0
+            self.now = max(self.now, at)
+        else:
+            self._ahead += 1
+        return self.now
+
+
+class SurgeState:
+    """The windows and baselines of one shard of the keys; picklable, so its snapshot is a copy.
+
+    A key costs nothing beyond its entry in the open windows until a window holds `admit` of its
+    events.
+    """
+
+    admit = 3
+
+    def __init__(self, settings: SurgeSettings) -> None:
+        self._settings = settings
+        self._clock = EventClock(settings.max_jump)
+        self._windows: dict[int, dict[AlertKey, _Tally]] = {}
+        self._keys: dict[AlertKey, _Key] = {}
+        self._surging: set[AlertKey] = set()
+        self._first: int | None = None
+        self.closed_through = -math.inf
+        """Unix seconds up to which all windows are closed."""
+        self.late = 0
+        """Events that came after their window had closed; they are not counted in any."""
+        self.future = 0
+        """Events further ahead of the clock than `max_jump`."""
+        self.dropped = 0
+        """Events not counted because there were too many open windows, or keys in one."""
+
+    def observe(self, events: Iterable[SurgeEvent]) -> None:
+        """Count `events` in their windows; a far-future one waits in its own."""
+        settings = self._settings
+        for key, at, author_id, content_id in events:
+            if at < self.closed_through:
+                self.late += 1
+                continue
+            if at > self._clock.now + settings.max_jump:
+                self.future += 1
+            number = int(at // settings.window)
+            tallies = self._windows.get(number)
+            if tallies is None:
+                if len(self._windows) >= settings.max_windows:
+                    self.dropped += 1
+                    continue
+                tallies = self._windows[number] = {}
+            tally = tallies.get(key)
+            if tally is None:
+                if len(tallies) >= settings.max_keys:
+                    self._make_room(tallies)
+                tally = tallies[key] = _Tally()
+            tally.add(author_id, content_id, settings.examples)
+
+    def advance(self, at: float) -> list[KeySurge]:
+        """Move the clock to `at` and close what is over: what opened, grew or ended."""
+        now = self._clock.observe(at)
+        if now == -math.inf:
+            return []
+        end = int((now - self._settings.lateness) // self._settings.window)
+        if self._first is None:
+            self._first = min([end, *self._windows])
+        return self._close_before(end)
+
+    def finish(self) -> list[KeySurge]:
+        """Close all windows and surges: the stream is over."""
+        changes: list[KeySurge] = []
+        if self._windows:
+            changes = self._close_before(max(self._windows) + 1)
+        for key in sorted(self._surging):
+            changes.append(self._resolve(key, self._keys[key]))
+        self._surging.clear()
+        return changes
+
+    def _close_before(self, end: int) -> list[KeySurge]:
+        changes: list[KeySurge] = []
+        due = sorted(number for number in self._windows if number < end)
+        for number in due:
+            changes += self._pass_quiet(number)
+            changes += self._close(number, self._windows.pop(number))
+        changes += self._pass_quiet(end)
+        self.closed_through = max(self.closed_through, end * self._settings.window)
+        return changes
+
+    def _pass_quiet(self, end: int) -> list[KeySurge]:
+        """Close the windows before `end` that hold no event, while a surge waits for them."""
+        changes: list[KeySurge] = []
+        while self._surging:
+            number = 1 + min(self._keys[key].last for key in self._surging)
+            if number >= end:
+                break
+            changes += self._close(number, {})
+        return changes
+
+    def _close(self, number: int, tallies: dict[AlertKey, _Tally]) -> list[KeySurge]:
+        changes = []
+        for key in self._surging.difference(tallies):
+            if self._keys[key].last < number:
+                tallies[key] = _Tally()
+        for key, tally in tallies.items():
+            held = self._keys.get(key)
+            if held is None:
+                if tally.count < self.admit:
+                    continue
+                held = self._admit(key, number)
+            change = self._judge(key, held, number, tally)
+            if change is not None:
+                changes.append(change)
+        return sorted(changes, key=lambda change: change.key)
+
+    def _admit(self, key: AlertKey, number: int) -> _Key:
+        if len(self._keys) >= self._settings.max_keys:
+            oldest = sorted(self._keys.keys() - self._surging, key=lambda k: self._keys[k].last)
+            for stale in oldest[: 1 + len(oldest) // 4]:
+                del self._keys[stale]
+        # A key that appears after the warm-up is new: it was at nothing before.
+        detector = SurgeDetector(usual=None if self._warming(number) else 0.0)
+        held = self._keys[key] = _Key(detector, number - 1)
+        return held
+
+    def _warming(self, number: int) -> bool:
+        return self._first is None or number - self._first < self._settings.warm_up
+
+    def _judge(self, key: AlertKey, held: _Key, number: int, tally: _Tally) -> KeySurge | None:
+        missed = number - held.last - 1
+        if missed > self._settings.remember and not held.surge:
+            held.detector = SurgeDetector(usual=0.0)
+        else:
+            for _ in range(missed):
+                held.detector.update(0.0)
+        held.last = number
+        reading = held.detector.update(tally.count, learn=held.surge is None)
+        if held.surge is not None:
+            return self._follow(key, held, held.surge, tally, reading)
+        if self._warming(number) or not self._is_surge(tally, reading):
+            return None
+        start = number * self._settings.window
+        held.surge = _Surge(start, _Tally())
+        self._surging.add(key)
+        return self._follow(key, held, held.surge, tally, reading)
+
+    def _is_surge(self, tally: _Tally, reading: Reading) -> bool:
+        settings = self._settings
+        return (
+            tally.count >= settings.min_count
+            and reading.z_score >= settings.min_z
+            and tally.count >= (1 + settings.min_effect) * reading.expected
+            and tally.authors is not None
+            and tally.authors.count() >= settings.min_authors
+        )
+
+    def _follow(
+        self, key: AlertKey, held: _Key, surge: _Surge, tally: _Tally, reading: Reading
+    ) -> KeySurge | None:
+        settings = self._settings
+        surge.windows += 1
+        surge.total.merge(tally, settings.examples)
+        surge.expected += reading.expected
+        surge.z_score = max(surge.z_score, reading.z_score)
+        calm = reading.z_score < settings.min_z / 2 or tally.count < settings.min_count / 2
+        surge.quiet = surge.quiet + 1 if calm else 0
+        if surge.quiet >= settings.quiet or surge.windows >= settings.longest:
+            if surge.windows >= settings.longest:
+                held.detector = SurgeDetector(usual=surge.total.count / surge.windows)
+            self._surging.discard(key)
+            return self._resolve(key, held)
+        if surge.windows == 1:
+            surge.reported = surge.total.count
+            return self._report(key, held, surge, "open")
+        if surge.total.count >= 2 * surge.reported:
+            surge.reported = surge.total.count
+            return self._report(key, held, surge, "update")
+        return None
+
+    def _resolve(self, key: AlertKey, held: _Key) -> KeySurge:
+        surge = held.surge
+        assert surge is not None
+        held.surge = None
+        return self._report(key, held, surge, "resolved")
+
+    def _report(self, key: AlertKey, held: _Key, surge: _Surge, state: AlertState) -> KeySurge:
+        authors = surge.total.authors
+        return KeySurge(
+            key=key,
+            state=state,
+            opened_at=surge.opened_at,
+            window_end=(held.last + 1) * self._settings.window,
+            observed=surge.total.count,
+            expected=surge.expected,
+            z_score=surge.z_score,
+            authors=authors.hashes() if authors is not None else (),
+            examples=tuple(surge.total.examples),
+        )
+
+    def _make_room(self, tallies: dict[AlertKey, _Tally]) -> None:
+        """Forget the rarest keys of a window: what surges is never among them (lossy counting)."""
+        ranked = sorted(tallies, key=lambda key: tallies[key].count)
+        for key in ranked[: 1 + len(ranked) // 2]:
+            self.dropped += tallies.pop(key).count
