@@ -1,0 +1,324 @@
+"""ClickHouse, a server or the embedded engine: connecting, the schema, and columnar inserts."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+import stamina
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from clickhouse_connect.driver.insert import InsertContext
+from msgspec.structs import replace
+
+from connectors import clickhouse_rows as rows
+from connectors.clickhouse_rows import Row, Table
+from events.messages import Alert, DeadLetter, Judgement, Label
+
+M = TypeVar("M")
+
+DATABASE = "moderation"
+CONNECT_TIMEOUT_S = 5
+RETRY_SECONDS = 60.0
+SMALL_INSERT_ROWS = 1000
+"""Below this a server gathers the rows of several inserts into one part (async_insert)."""
+
+# Timeouts, too many queries, network, memory, read-only replica, too many parts, Keeper: they pass.
+_PASSING_CODES = frozenset({159, 202, 209, 210, 241, 242, 252, 999})
+
+
+class StoreError(RuntimeError):
+    """ClickHouse does not answer, refuses, or lacks the tables; one line that says what to do."""
+
+
+class Store(Protocol):
+    """Where everything that happened is kept; the same row twice has one effect."""
+
+    def insert_judgements(self, judgements: Sequence[Judgement]) -> None:
+        """Keep contents, decisions and model outputs."""
+        ...
+
+    def insert_labels(self, labels: Sequence[Label]) -> None:
+        """Keep what people say."""
+        ...
+
+    def insert_alerts(self, alerts: Sequence[Alert]) -> None:
+        """Keep changes of alerts: drift in a table of its own."""
+        ...
+
+    def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep messages that could not be used."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection."""
+        ...
+
+
+def public_dsn(dsn: str) -> str:
+    """`dsn` without user, password and parameters, fit for messages."""
+    scheme, _, rest = dsn.partition("://")
+    return f"{scheme}://{rest.split('?')[0].rpartition('@')[2]}"
+
+
+def connect(dsn: str) -> Client:
+    """A client of the server at `http://USER:PASSWORD@HOST:8123` or of the files at `chdb://PATH`.
+
+    The embedded engine (`chdb://memory` keeps nothing) lets one process at a time open a path, and
+    a process open one path; clients of the same process on the same path share it.
+
+    Raises:
+        StoreError: nothing answers there, or it cannot be opened.
+    """
+    # The driver logs what it then raises.
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    scheme = urlsplit(dsn).scheme if "://" in dsn else ""
+    if scheme == "chdb":
+        return _open_embedded(dsn.removeprefix("chdb://"))
+    if scheme not in ("http", "https", "clickhouse", "clickhouses"):
+        raise StoreError(
+            f"{public_dsn(dsn)!r} is no ClickHouse DSN: chdb:///PATH or"
+            " http://USER:PASSWORD@HOST:8123 is expected in BREAKWATER_CLICKHOUSE_DSN"
+        )
+    try:
+        # The tables are named with their database, which need not exist yet.
+        return clickhouse_connect.get_client(
+            dsn=dsn,
+            database="default",
+            connect_timeout=CONNECT_TIMEOUT_S,
+            # Concurrent inserts of one client must not be refused for sharing a session.
+            autogenerate_session_id=False,
+        )
+    except (ClickHouseError, ValueError, TypeError) as error:  # TypeError: an odd parameter
+        raise StoreError(
+            f"no ClickHouse at {public_dsn(dsn)} ({_first_line(error)}):"
+            " is it running, and is BREAKWATER_CLICKHOUSE_DSN right?"
+        ) from None
+
+
+def _open_embedded(location: str) -> Client:
+    if location in ("", "memory", ":memory:"):
+        return clickhouse_connect.get_client(dsn="chdb://memory")
+    path = Path(location).resolve()
+    holder = _process_holding(path)
+    if holder:
+        raise StoreError(
+            f"the embedded ClickHouse at {path} is open in process {holder}: end that one first,"
+            " or use a ClickHouse server for several processes"
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        return clickhouse_connect.get_client(dsn=f"chdb://{path}")
+    except OSError as error:
+        raise StoreError(f"{path} cannot hold the embedded ClickHouse: {error.strerror}") from None
+    except ClickHouseError as error:
+        other = re.search(r"already initialized with path '([^']*)'", str(error))
+        raise StoreError(
+            f"this process has the embedded ClickHouse at {other[1]} open, and can open only one"
+            if other
+            else f"{path} cannot be opened as an embedded ClickHouse ({_first_line(error)})"
+        ) from None
+
+
+def _process_holding(path: Path) -> int:
+    """Id of the other process that has the engine at `path` open, 0 if none has.
+
+    The engine itself would print to stderr and not say which.
+    """
+    try:
+        with (path / "status").open(encoding="utf-8") as status:
+            holder = re.search(r"PID: (\d+)", status.read())
+            fcntl.flock(status, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # The engine's lock is not ours to take even in the process that holds it.
+        process = int(holder[1]) if holder else -1
+        return 0 if process == os.getpid() else process
+    except OSError:
+        return 0
+    return 0
+
+
+def _first_line(error: Exception) -> str:
+    caused = re.search(r"\[Errno -?\d+\] ([^')\"]+)", str(error))
+    return caused[1] if caused else str(error).splitlines()[0][:200]
+
+
+def _will_pass(error: Exception) -> bool:
+    if isinstance(error, DatabaseError) and getattr(error, "code", None) is not None:
+        return error.code in _PASSING_CODES
+    return isinstance(error, OperationalError)
+
+
+class ClickHouseWriter:
+    """Writes messages into the tables of `clickhouse/schema.sql`.
+
+    An insert that fails for a passing reason is tried again for a minute, then raises; rows may be
+    sent twice then, which their tables undo. `redact` goes over each text before it is stored.
+    """
+
+    def __init__(self, dsn: str, *, redact: Callable[[str], str] | None = None) -> None:
+        """Connect to `dsn`, see `connect`.
+
+        Raises:
+            StoreError: nothing answers there, or it cannot be opened.
+        """
+        self.client = connect(dsn)
+        self._place = public_dsn(dsn)
+        self._embedded = dsn.startswith("chdb:")
+        self._redact = redact
+        self._contexts: dict[str, InsertContext] = {}
+
+    def apply_schema(self) -> None:
+        """Create what is missing of the database, its tables and views.
+
+        Raises:
+            StoreError: the server refuses a statement.
+        """
+        schema = files("clickhouse").joinpath("schema.sql").read_text("utf-8")
+        try:
+            for statement in schema.split(";\n"):
+                self.client.command(statement)
+        except ClickHouseError as error:
+            raise StoreError(f"{self._place} refused the schema: {_first_line(error)}") from None
+
+    def check_schema(self) -> None:
+        """Return when the tables have every column that is written.
+
+        Raises:
+            StoreError: a table or a column is missing.
+        """
+        found = self.client.query(
+            "SELECT table, groupArray(name) FROM system.columns"
+            " WHERE database = {database:String} GROUP BY table",
+            {"database": DATABASE},
+        )
+        columns = {table: set(names) for table, names in found.result_rows}
+        for table in rows.TABLES:
+            missing = set(table.columns) - columns.get(table.name, set())
+            if missing:
+                raise StoreError(
+                    f"{self._place} lacks {DATABASE}.{table.name} ({', '.join(sorted(missing))}):"
+                    " run `breakwater schema apply`"
+                )
+
+    def insert_judgements(self, judgements: Sequence[Judgement]) -> None:
+        """Keep contents, decisions and model outputs; 10,000 at a time is a good size."""
+        self._insert(rows.MODERATION_LOGS, judgements)
+        self._insert(rows.MODEL_OUTPUTS, judgements)
+        if self._redact is not None:
+            judgements = [_redacted(judgement, self._redact) for judgement in judgements]
+        self._insert(rows.CONTENT, judgements)
+
+    def insert_labels(self, labels: Sequence[Label]) -> None:
+        """Keep what people say."""
+        self._insert(rows.HUMAN_LABELS, labels)
+
+    def insert_alerts(self, alerts: Sequence[Alert]) -> None:
+        """Keep changes of alerts: drift in a table of its own."""
+        self._insert(rows.DRIFT_ALERTS, [alert for alert in alerts if alert.kind == "drift"])
+        self._insert(rows.SURGE_ALERTS, [alert for alert in alerts if alert.kind != "drift"])
+
+    def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep messages that could not be used."""
+        self._insert(rows.DEAD_LETTERS, letters)
+
+    def close(self) -> None:
+        """Close the connection; the embedded engine of this process with its last client."""
+        self.client.close()
+
+    def _insert(self, table: Table[M], messages: Iterable[M]) -> None:
+        made = [row for message in messages for row in table.rows(message)]
+        if not made:
+            return
+        try:
+            for attempt in stamina.retry_context(
+                on=_will_pass, attempts=None, timeout=RETRY_SECONDS
+            ):
+                with attempt:
+                    self._send(table, made)
+        except ClickHouseError as error:
+            raise StoreError(
+                f"{self._place} did not take {len(made)} rows of {table.name}: {_first_line(error)}"
+            ) from error
+
+    def _send(self, table: Table[M], made: list[Row]) -> None:
+        context = self._contexts.get(table.name)
+        if context is None:
+            context = self._contexts[table.name] = self.client.create_insert_context(
+                table.name, table.columns, database=DATABASE, column_oriented=True
+            )
+        context.settings = self._settings(len(made))
+        try:
+            context.data = list(zip(*made, strict=True))
+            self.client.insert(context=context)
+        finally:
+            context.data = None
+
+    def _settings(self, count: int) -> dict[str, Any]:
+        # An import of old contents may touch more months than the default of 100.
+        settings: dict[str, Any] = {"max_partitions_per_insert_block": 0}
+        if not self._embedded:
+            settings |= {
+                "async_insert": int(count < SMALL_INSERT_ROWS),
+                "wait_for_async_insert": 1,
+            }
+        return settings
+
+
+def _redacted(judgement: Judgement, redact: Callable[[str], str]) -> Judgement:
+    content = replace(judgement.content, text=redact(judgement.content.text))
+    return replace(judgement, content=content)
+
+
+class MemoryStore:
+    """A `Store` in memory, for tests.
+
+    Unlike ClickHouse it forgets a replaced row at once rather than in a merge, keeps rows for good,
+    has no aggregates, users or SQL, and is not shared between processes.
+    """
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[Row, dict[str, Any]]] = {t.name: {} for t in rows.TABLES}
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """The rows of `table` in the order of their first insert, as column name to value."""
+        return list(self.tables[table].values())
+
+    def insert_judgements(self, judgements: Sequence[Judgement]) -> None:
+        """Keep contents, decisions and model outputs."""
+        self._insert(rows.MODERATION_LOGS, judgements)
+        self._insert(rows.MODEL_OUTPUTS, judgements)
+        self._insert(rows.CONTENT, judgements)
+
+    def insert_labels(self, labels: Sequence[Label]) -> None:
+        """Keep what people say."""
+        self._insert(rows.HUMAN_LABELS, labels)
+
+    def insert_alerts(self, alerts: Sequence[Alert]) -> None:
+        """Keep changes of alerts."""
+        self._insert(rows.DRIFT_ALERTS, [alert for alert in alerts if alert.kind == "drift"])
+        self._insert(rows.SURGE_ALERTS, [alert for alert in alerts if alert.kind != "drift"])
+
+    def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep messages that could not be used."""
+        self._insert(rows.DEAD_LETTERS, letters)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _insert(self, table: Table[M], messages: Iterable[M]) -> None:
+        kept = self.tables[table.name]
+        for message in messages:
+            for values in table.rows(message):
+                row = dict(zip(table.columns, values, strict=True))
+                identity = tuple(row[column] for column in table.identity)
+                if row.get("version", 0) >= kept.get(identity, row).get("version", 0):
+                    kept[identity] = row

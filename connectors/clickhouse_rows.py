@@ -1,0 +1,249 @@
+"""Messages as rows of the tables of `clickhouse/schema.sql`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from events.messages import Alert, DeadLetter, Decision, Judgement, Label, Signal
+
+M = TypeVar("M")
+Row = tuple[Any, ...]
+
+UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""What the tables hold for a time that is not known."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Table(Generic[M]):
+    """A table of database `moderation` and how a message becomes rows of it.
+
+    `identity` names the columns that tell rows apart; a second row of one identity replaces the
+    first.
+    """
+
+    name: str
+    identity: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: Callable[[M], Iterator[Row]]
+
+
+def deciding_signal(decision: Decision) -> Signal | None:
+    """The strongest signal of the category that decided; None when allowed or without any."""
+    own = (signal for signal in decision.signals if signal.category == decision.category)
+    return max(own, key=lambda signal: signal.score, default=None)
+
+
+def reason(decision: Decision) -> str:
+    """Why it was decided so, in words: `spam 0.97: scam-link of regex_match 1.00`."""
+    if not decision.category:
+        return "nothing above the policy's thresholds"
+    score = decision.scores.get(decision.category)
+    told = decision.category if score is None else f"{decision.category} {score:.2f}"
+    signal = deciding_signal(decision)
+    if signal is not None:
+        told += f": {signal.rule} of {signal.stage} {signal.score:.2f}"
+    if decision.degraded:
+        told += f"; without {', '.join(decision.degraded)}"
+    return told
+
+
+def version(decision: Decision) -> int:
+    """The higher one of two decisions on a content wins: live, then final, then the later."""
+    milliseconds = int(decision.decided_at.timestamp() * 1000)
+    return (decision.mode == "live") << 62 | decision.final << 61 | milliseconds
+
+
+def _content(judgement: Judgement) -> Iterator[Row]:
+    content, decision = judgement.content, judgement.decision
+    yield (
+        content.content_id,
+        content.revision,
+        content.created_at,
+        content.author_id,
+        content.author_created_at or UNKNOWN_TIME,
+        content.kind,
+        content.community,
+        content.language,
+        content.parent_id,
+        content.text,
+        [image.image_id for image in content.images],
+        [image.uri or "" for image in content.images],
+        decision.action,
+        decision.decided_at,
+        version(decision),
+    )
+
+
+def _decision(judgement: Judgement) -> Iterator[Row]:
+    content, decision = judgement.content, judgement.decision
+    signal = deciding_signal(decision)
+    scores = decision.scores
+    top = max(scores, key=scores.__getitem__, default="")
+    yield (
+        decision.decision_id,
+        decision.content_id,
+        decision.revision,
+        decision.author_id,
+        decision.community,
+        decision.kind,
+        decision.action,
+        decision.category,
+        reason(decision),
+        signal.stage if signal else "",
+        signal.rule if signal else "",
+        top,
+        scores.get(top, 0.0),
+        scores,
+        list(dict.fromkeys(signal.rule for signal in decision.signals)),
+        _encode(decision.signals),
+        decision.final,
+        decision.mode,
+        decision.degraded,
+        decision.policy_version,
+        decision.ruleset_version,
+        decision.model_versions,
+        decision.created_at,
+        content.author_created_at or UNKNOWN_TIME,
+        content.language,
+        decision.decided_at,
+        decision.latency_ms,
+        version(decision),
+    )
+
+
+def _outputs(judgement: Judgement) -> Iterator[Row]:
+    content = judgement.content
+    for output in judgement.outputs:
+        yield (
+            content.content_id,
+            content.revision,
+            output.model,
+            output.version,
+            output.prediction,
+            output.confidence,
+            output.scores,
+            content.created_at,
+        )
+
+
+def _label(label: Label) -> Iterator[Row]:
+    yield (
+        label.label_id,
+        label.content_id,
+        label.revision,
+        label.category,
+        label.action,
+        label.reviewer_id,
+        label.source,
+        label.labeled_at,
+    )
+
+
+def _alert(alert: Alert) -> Iterator[Row]:
+    yield (
+        alert.alert_id,
+        alert.kind,
+        alert.state,
+        alert.severity,
+        alert.key.category,
+        alert.key.signature,
+        alert.key.community,
+        alert.window_start,
+        alert.window_end,
+        alert.observed,
+        alert.expected,
+        alert.z_score,
+        alert.distinct_authors,
+        alert.examples,
+        alert.summary,
+    )
+
+
+def _dead_letter(letter: DeadLetter) -> Iterator[Row]:
+    source = letter.source
+    yield (
+        letter.raw,
+        letter.error,
+        letter.stage,
+        source.topic,
+        source.partition,
+        source.offset,
+        source.file,
+        source.line,
+        letter.failed_at,
+    )
+
+
+CONTENT = Table[Judgement](
+    "content",
+    ("content_id", "revision"),
+    (
+        "content_id", "revision", "created_at", "author_id", "author_created_at", "kind",
+        "community", "language", "parent_id", "text", "image_ids", "image_uris", "action",
+        "decided_at", "version",
+    ),
+    _content,
+)  # fmt: skip
+
+MODERATION_LOGS = Table[Judgement](
+    "moderation_logs",
+    ("content_id", "revision", "mode"),
+    (
+        "decision_id", "content_id", "revision", "user_id", "community", "kind", "action",
+        "category", "reason", "stage", "rule", "top_category", "top_score", "scores", "rules",
+        "signals", "final", "mode", "degraded", "policy_version", "ruleset_version",
+        "model_versions", "created_at", "author_created_at", "language", "timestamp",
+        "latency_ms", "version",
+    ),
+    _decision,
+)  # fmt: skip
+
+MODEL_OUTPUTS = Table[Judgement](
+    "model_outputs",
+    ("content_id", "revision", "model", "model_version"),
+    (
+        "content_id", "revision", "model", "model_version", "model_prediction", "confidence",
+        "scores", "created_at",
+    ),
+    _outputs,
+)  # fmt: skip
+
+HUMAN_LABELS = Table[Label](
+    "human_labels",
+    ("label_id",),
+    (
+        "label_id", "content_id", "revision", "true_label", "action", "reviewer_id", "source",
+        "labeled_at",
+    ),
+    _label,
+)  # fmt: skip
+
+_ALERT_IDENTITY = ("alert_id", "state", "window_end")
+_ALERT_COLUMNS = (
+    "alert_id", "kind", "state", "severity", "category", "signature", "community", "window_start",
+    "window_end", "observed", "expected", "z_score", "distinct_authors", "examples", "summary",
+)  # fmt: skip
+SURGE_ALERTS = Table[Alert]("surge_alerts", _ALERT_IDENTITY, _ALERT_COLUMNS, _alert)
+DRIFT_ALERTS = Table[Alert]("drift_alerts", _ALERT_IDENTITY, _ALERT_COLUMNS, _alert)
+
+DEAD_LETTERS = Table[DeadLetter](
+    "dead_letters",
+    ("source_topic", "source_partition", "source_offset", "source_file", "source_line", "raw"),
+    (
+        "raw", "error", "stage", "source_topic", "source_partition", "source_offset",
+        "source_file", "source_line", "failed_at",
+    ),
+    _dead_letter,
+)  # fmt: skip
+
+TABLES: tuple[Table[Any], ...] = (
+    CONTENT, MODERATION_LOGS, MODEL_OUTPUTS, HUMAN_LABELS, SURGE_ALERTS, DRIFT_ALERTS, DEAD_LETTERS,
+)  # fmt: skip
+"""Every table that the job writes."""

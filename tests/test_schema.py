@@ -1,0 +1,172 @@
+"""What the tables promise: one row an identity, comments everywhere, retention, safe repetition."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from clickhouse_samples import AT, blocked, judgement
+from connectors.clickhouse import ClickHouseWriter, StoreError
+from events.identity import alert_id
+from events.messages import Alert, AlertKey, DeadLetter, Label, Position
+
+TABLES = {
+    "content", "moderation_logs", "model_outputs", "human_labels", "users", "user_reports",
+    "appeals", "surge_alerts", "drift_alerts", "dead_letters", "decisions_by_minute",
+    "decisions_by_hour",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    writer = ClickHouseWriter(f"chdb://{tmp_path_factory.mktemp('schema')}/clickhouse")
+    yield writer
+    writer.close()
+
+
+@pytest.fixture
+def store(opened):
+    opened.client.command("DROP DATABASE IF EXISTS moderation")
+    opened.apply_schema()
+    return opened
+
+
+def rows(store, sql):
+    return store.client.query(sql).result_rows
+
+
+def count(store, table):
+    return rows(store, f"SELECT count() FROM moderation.{table} FINAL")[0][0]
+
+
+def test_has_every_table_of_the_design(store):
+    views = "SELECT name FROM system.tables WHERE database = 'moderation' AND engine != 'MaterializedView'"
+    assert {name for (name,) in rows(store, views)} == TABLES
+
+
+def test_every_column_and_table_says_what_it_is(store):
+    silent = """
+        SELECT table, name FROM system.columns WHERE database = 'moderation' AND comment = ''
+            AND table IN (SELECT name FROM system.tables WHERE engine != 'MaterializedView')
+        UNION ALL
+        SELECT name, '' FROM system.tables
+        WHERE database = 'moderation' AND comment = '' AND engine != 'MaterializedView'
+    """
+    assert rows(store, silent) == []
+
+
+def test_applies_twice_without_loss(store):
+    store.insert_judgements([judgement()])
+    store.apply_schema()
+    assert count(store, "moderation_logs") == 1
+
+
+def test_names_what_is_missing(store):
+    store.client.command("ALTER TABLE moderation.model_outputs DROP COLUMN confidence")
+    with pytest.raises(StoreError, match=r"model_outputs \(confidence\): run `breakwater schema"):
+        store.check_schema()
+
+
+LABEL = Label(
+    label_id="l1", content_id="c1", revision=0, reviewer_id="m1", action="block", category="spam",
+    source="review", labeled_at=AT,
+)  # fmt: skip
+KEY = AlertKey("spam", "scam.example", "pets")
+ALERT = Alert(
+    alert_id=alert_id("surge", KEY, AT), kind="surge", state="open", severity="error", key=KEY,
+    window_start=AT, window_end=AT + timedelta(minutes=1), observed=40, expected=2, z_score=9,
+    distinct_authors=30, examples=("c1",), summary="spam surges",
+)  # fmt: skip
+LETTER = DeadLetter(
+    raw=b"\xff{", error="not UTF-8", stage="decode",
+    source=Position(topic="content.submitted.v1", partition=0, offset=7), failed_at=AT,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("batches", [1, 2], ids=["within one insert", "in a replay after a crash"])
+def test_a_repeat_is_one_row_in_every_table(store, batches):
+    for _ in range(batches):
+        times = 3 - batches
+        store.insert_judgements([judgement(), blocked("c2")] * times)
+        store.insert_labels([LABEL] * times)
+        store.insert_alerts([ALERT] * times)
+        store.insert_dead_letters([LETTER] * times)
+    counts = {table: count(store, table) for table in sorted(TABLES)}
+    assert counts == {
+        "appeals": 0, "content": 2, "dead_letters": 1, "decisions_by_hour": 2,
+        "decisions_by_minute": 2, "drift_alerts": 0, "human_labels": 1, "model_outputs": 2,
+        "moderation_logs": 2, "surge_alerts": 1, "user_reports": 0, "users": 1,
+    }  # fmt: skip
+
+
+LATER = AT + timedelta(seconds=9)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (judgement(final=False), blocked(decided_at=LATER), "block"),
+        (blocked(), judgement(final=False, decided_at=LATER), "block"),
+        (blocked(), judgement(decided_at=LATER), "allow"),
+    ],
+    ids=["final after quick", "a late quick one loses to the final", "the later of two final"],
+)
+def test_which_decision_stays(store, first, second, kept):
+    store.insert_judgements([first])
+    store.insert_judgements([second])
+    for table in ("moderation_logs", "content"):
+        assert rows(store, f"SELECT action FROM moderation.{table} FINAL") == [(kept,)]
+
+
+def test_a_shadow_decision_stands_beside_the_live_one_and_leaves_the_content_alone(store):
+    store.insert_judgements([blocked()])
+    store.insert_judgements([judgement(mode="shadow", decided_at=LATER)])
+    logged = rows(store, "SELECT mode, action FROM moderation.moderation_logs FINAL ORDER BY mode")
+    assert logged == [("live", "block"), ("shadow", "allow")]
+    assert rows(store, "SELECT action FROM moderation.content FINAL") == [("block",)]
+
+
+@pytest.mark.parametrize("table", ["decisions_by_minute", "decisions_by_hour"])
+def test_aggregates_do_not_count_a_replay_twice(store, table):
+    batch = [blocked(f"c{i}", author_id=f"u{i % 3}") for i in range(50)]
+    store.insert_judgements(batch)
+    store.insert_judgements(batch)
+    sql = f"SELECT uniqMerge(decisions), uniqMerge(authors) FROM moderation.{table}"
+    assert rows(store, sql) == [(50, 3)]
+
+
+def test_users_keep_their_first_and_last_appearance(store):
+    later = AT + timedelta(hours=5)
+    store.insert_judgements([judgement("c2", created_at=later, decided_at=later)])
+    store.insert_judgements([judgement("c1")])
+    seen = "SELECT user_id, toUnixTimestamp(first_seen), toUnixTimestamp(last_seen) FROM moderation.users FINAL"
+    assert rows(store, seen) == [("u1", AT.timestamp(), later.timestamp())]
+
+
+LONG_AGO = AT - timedelta(days=400)
+
+
+@pytest.mark.parametrize(
+    ("made", "hold", "kept"),
+    [
+        (judgement(created_at=LONG_AGO, decided_at=LONG_AGO), "false", 0),
+        (blocked(created_at=LONG_AGO, decided_at=LONG_AGO), "false", 1),
+        (judgement(created_at=LONG_AGO, decided_at=LONG_AGO), "true", 1),
+    ],
+    ids=["allowed text goes", "a violation stays", "a legal hold stays"],
+)
+def test_retention(store, made, hold, kept):
+    store.client.command("SYSTEM STOP TTL MERGES")
+    store.insert_judgements([made])
+    hold_it = f"ALTER TABLE moderation.content UPDATE legal_hold = {hold} WHERE true"
+    store.client.command(hold_it, settings={"mutations_sync": 2})
+    store.client.command("SYSTEM START TTL MERGES")
+    store.client.command("OPTIMIZE TABLE moderation.content FINAL")
+    assert count(store, "content") == kept
+    assert count(store, "moderation_logs") == 1, "the decision itself is kept"
+
+
+def test_takes_contents_of_many_months_in_one_insert(store):
+    months = [AT - timedelta(days=31 * i) for i in range(300)]
+    store.insert_judgements([judgement(f"c{i}", created_at=at) for i, at in enumerate(months)])
+    assert count(store, "moderation_logs") == 300
