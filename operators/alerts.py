@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -41,6 +41,10 @@ class _Incident:
     primary: KeySurge
     members: dict[AlertKey, KeySurge]
     active: set[AlertKey]
+    said: int
+    """What the last message about it counted."""
+    before: KeySurge | None = None
+    """What its primary key did before it flared up again."""
     over_at: float = math.inf
     """When its last key calmed down, Unix seconds."""
 
@@ -58,6 +62,8 @@ class AlertGrouper:
     severities: Mapping[str, AlertSeverity] = field(default_factory=lambda: SEVERITIES)
     linger: float = 300.0
     min_shared_authors: float = 0.3
+    growth: float = 2.0
+    """How many times what was said before makes an update."""
     _through: dict[str, float] = field(default_factory=dict)
     _waiting: list[KeySurge] = field(default_factory=list)
     _incidents: list[_Incident] = field(default_factory=list)
@@ -95,7 +101,8 @@ class AlertGrouper:
         """The alerts of one window, whose changes are all here."""
         alerts: list[Alert] = []
         fresh: list[KeySurge] = []
-        for change in changes:
+        # What is known already first: a new key is compared with where its alert stands now.
+        for change in sorted(changes, key=lambda change: change.state == "open"):
             incident = self._incident_of(change)
             if incident is not None:
                 alerts += self._follow(incident, change)
@@ -144,13 +151,12 @@ class AlertGrouper:
             primary,
             {change.key: change for change in group},
             {change.key for change in group},
+            primary.observed,
         )
         self._incidents.append(incident)
         return self._alert(incident, "open")
 
     def _follow(self, incident: _Incident, change: KeySurge) -> list[Alert]:
-        known = incident.members.get(change.key)
-        reopened = known is not None and change.state == "open"
         incident.members[change.key] = change
         if change.state == "resolved":
             incident.active.discard(change.key)
@@ -159,12 +165,13 @@ class AlertGrouper:
         incident.over_at = math.inf if incident.active else change.window_end
         if change.key != incident.primary.key:
             return []
-        if reopened:
-            # The same alert goes on: what was counted before the lull stays counted.
+        if change.state == "open":
+            incident.before = incident.primary
+        incident.primary = _continued(incident.before, change)
+        if change.state == "resolved" or incident.primary.observed < self.growth * incident.said:
             return []
-        if change.opened_at == incident.primary.opened_at:
-            incident.primary = change
-        return [self._alert(incident, "update")] if change.state == "update" else []
+        incident.said = incident.primary.observed
+        return [self._alert(incident, "update")]
 
     def _alert(self, incident: _Incident, state: AlertState) -> Alert:
         surge = incident.primary
@@ -201,6 +208,23 @@ def _summary(surge: KeySurge, authors: int, keys: int) -> str:
         f"Surge of {what}: {surge.observed} in {minutes:.0f} min"
         f" where {surge.expected:.1f} were expected,"
         f" by about {authors} authors, since {since}{others}"
+    )
+
+
+def _continued(before: KeySurge | None, change: KeySurge) -> KeySurge:
+    """`change` with what was counted before the lull."""
+    if before is None:
+        return change
+    authors = DistinctSketch(hashes=before.authors)
+    authors.update(DistinctSketch(hashes=change.authors))
+    return replace(
+        change,
+        opened_at=before.opened_at,
+        observed=before.observed + change.observed,
+        expected=before.expected + change.expected,
+        z_score=max(before.z_score, change.z_score),
+        authors=authors.hashes(),
+        examples=before.examples,
     )
 
 

@@ -111,7 +111,6 @@ class _Surge:
     z_score: float = 0.0
     quiet: int = 0
     windows: int = 0
-    reported: int = 0
 
 
 @dataclass(slots=True)
@@ -288,7 +287,7 @@ class SurgeState:
 
     def _follow(
         self, key: AlertKey, held: _Key, surge: _Surge, tally: _Tally, reading: Reading
-    ) -> KeySurge | None:
+    ) -> KeySurge:
         settings = self._settings
         surge.windows += 1
         surge.total.merge(tally, settings.examples)
@@ -301,13 +300,7 @@ class SurgeState:
                 held.detector = SurgeDetector(usual=surge.total.count / surge.windows)
             self._surging.discard(key)
             return self._resolve(key, held)
-        if surge.windows == 1:
-            surge.reported = surge.total.count
-            return self._report(key, held, surge, "open")
-        if surge.total.count >= 2 * surge.reported:
-            surge.reported = surge.total.count
-            return self._report(key, held, surge, "update")
-        return None
+        return self._report(key, held, surge, "open" if surge.windows == 1 else "update")
 
     def _resolve(self, key: AlertKey, held: _Key) -> KeySurge:
         surge = held.surge
