@@ -7,9 +7,10 @@ from collections import Counter as Tally
 from collections.abc import Callable
 from typing import TypeVar
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from events.messages import Alert, DeadLetter, Judgement
+from flows.settings import BadSettingError
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -95,3 +96,17 @@ def count_alerts(alerts: list[Alert]) -> list[Alert]:
     for alert in alerts:
         ALERTS.labels(alert.kind, alert.state).inc()
     return alerts
+
+
+def serve_metrics(host: str, port: int) -> None:
+    """Serve /metrics for Prometheus on `host`:`port` from a thread of its own.
+
+    Raises:
+        BadSettingError: the port cannot be opened.
+    """
+    try:
+        start_http_server(port, addr=host)
+    except OSError as error:
+        raise BadSettingError(
+            f"BREAKWATER_METRICS_PORT: {host}:{port} cannot be opened ({error.strerror})"
+        ) from None

@@ -10,57 +10,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import sys
 
 import bytewax.operators as op
-from bytewax.dataflow import Dataflow, Stream
+from bytewax.dataflow import Dataflow, Stream, operator
 from bytewax.inputs import Source
 
-from connectors.local_sink import Place, Writer, write
-from events.messages import Alert, DeadLetter, Decision, Judgement, Raw, ReviewItem
+from connectors.local_sink import Place, write
+from events.messages import Judgement, Raw
 from flows import metrics
 from flows.metrics import timed
-from flows.settings import Settings
-from flows.stages import load_stages
-from operators.surge import surge, surge_events
-
-
-@dataclass(frozen=True)
-class Sinks:
-    """What builds the writer of each output, called in the worker that writes."""
-
-    decisions: Callable[[], Writer[Decision]]
-    reviews: Callable[[], Writer[ReviewItem]]
-    alerts: Callable[[], Writer[Alert]]
-    dead_letters: Callable[[], Writer[DeadLetter]]
-    judgements: Callable[[], Writer[Judgement]]
+from flows.settings import Settings, load_settings
+from flows.sinks import Sinks
+from flows.stages import Stages, load_stages
+from operators.decide import decide, pick_reviews
+from operators.decode import decode
+from operators.enrich import count_authors, enrich
+from operators.fusion import fuse
+from operators.hash_match import hash_match
+from operators.item import Item
+from operators.normalize import normalize_text
+from operators.regex_match import regex_match
+from operators.surge import SurgeSettings, surge, surge_events
+from operators.text_score import text_score
 
 
 def build(
-    source: Source[Raw], sinks: Sinks, settings: Settings, place: Place = Place()
+    source: Source[Raw],
+    sinks: Sinks,
+    settings: Settings,
+    *,
+    place: Place = Place(),
+    ends: bool = True,
 ) -> Dataflow:
     """The moderation dataflow of one process of a cluster.
 
+    `ends`: the end of the input is the end of the stream (a file), so open surges are closed there;
+    otherwise it is a stop, and they go on from the recovery store.
+
     Raises:
         PolicyError: a policy, rule or hash file cannot be used.
+        FeatureStoreDown: Redis does not answer.
     """
     stages = load_stages(settings)
     flow = Dataflow("moderation")
     raw = op.flat_map_batch("count_batch", op.input("read", flow, source), metrics.count_batch)
     decoded = decode("decode", raw, timed("decode", stages.decoder))
     judgements = judge("judge", decoded.items, stages)
-    alerts = surge("surge", op.flat_map_batch("surge_events", judgements, surge_events))
+    violations = op.flat_map_batch("count_violations", judgements, surge_events)
+    alerts = surge("find_surges", violations, SurgeSettings(finish_at_eof=ends))
 
     letters = op.flat_map_batch("count_letters", decoded.dead_letters, metrics.count_dead_letters)
-    reviews = pick_reviews("review", judgements, stages.review_picker)
+    alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)
     decisions = op.flat_map_batch("decision", judgements, lambda js: [j.decision for j in js])
+    reviews = pick_reviews("pick_reviews", judgements, stages.review_picker)
     write("write_judgements", judgements, sinks.judgements, place)
     write("write_decisions", decisions, sinks.decisions, place)
     write("write_reviews", reviews, sinks.reviews, place)
     write("write_dead_letters", letters, sinks.dead_letters, place)
-    counted = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)
-    write("write_alerts", counted, sinks.alerts, place)
+    write("write_alerts", alerts, sinks.alerts, place)
     return flow
 
 
@@ -76,3 +84,17 @@ def judge(step_id: str, up: Stream[Item], stages: Stages) -> Stream[Judgement]:
     judgements = decide("decide", items, timed("decide", stages.decider))
     judgements = count_authors("count_authors", judgements, stages.author_counter)
     return op.flat_map_batch("count", judgements, metrics.count_judgements)
+
+
+def build_from_env() -> Dataflow:
+    """The dataflow on Kafka, ClickHouse and Redis, as the settings in the environment say.
+
+    A bad setting or a part that does not answer ends the process with one line and exit code 2.
+    """
+    from flows.job import START_ERRORS, kafka_job, place_from_command_line  # noqa: PLC0415 (a cycle)
+
+    try:
+        return kafka_job(load_settings(), place_from_command_line()).flow
+    except START_ERRORS as error:
+        sys.stderr.write(f"breakwater: {error}\n")
+        raise SystemExit(2) from None

@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     image_uri_prefixes: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="prefixes that image URIs may have (file://, s3://), separated by commas"
     )
+    output: Path = Field(
+        Path("out"), description="directory of the embedded store and of alerts not yet sent"
+    )
     recovery_dir: Path | None = Field(
         None, description="where state and positions are kept over restarts"
     )

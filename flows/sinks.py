@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,18 @@ from connectors.pagerduty import PagerDutySender
 from connectors.slack import SlackSender
 from connectors.writers import GatheringWriter, TeeWriter
 from events.messages import Alert, DeadLetter, Decision, Judgement, ReviewItem
-from flows.moderation import Sinks
 from flows.settings import BadSettingError, Settings
+
+
+@dataclass(frozen=True)
+class Sinks:
+    """What builds the writer of each output, called in the worker that writes."""
+
+    decisions: Callable[[], Writer[Decision]]
+    reviews: Callable[[], Writer[ReviewItem]]
+    alerts: Callable[[], Writer[Alert]]
+    dead_letters: Callable[[], Writer[DeadLetter]]
+    judgements: Callable[[], Writer[Judgement]]
 
 
 def kafka_config(settings: Settings) -> dict[str, Any]:

@@ -1,0 +1,116 @@
+"""`breakwater`: the commands, their help, and the exit codes (0 fine, 1 failed, 2 bad usage)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.errors import UsageError
+
+app = typer.Typer(
+    name="breakwater",
+    help="Moderates user-generated content while it is being posted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
+app.add_typer(topics_app, name="topics")
+
+
+def main() -> None:
+    """Run a command; what cannot start says why in one line and exits with 2."""
+    from flows.job import START_ERRORS
+
+    try:
+        app()
+    except (UsageError, *START_ERRORS) as error:
+        typer.echo(f"breakwater: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of a pipe (`| head`) has seen enough.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+@app.command(epilog="Example: breakwater run --input posts.jsonl --output out")
+def run(
+    input: Annotated[  # noqa: A002 (the option's name)
+        str, typer.Option(help="JSON Lines of contents, `-` for standard input; without it, Kafka.")
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option(help="Directory of the results and the embedded store.")
+    ] = None,
+) -> None:
+    """Run the main job."""
+    from cli.run import run_files, run_kafka
+
+    if input:
+        run_files(input, output)
+    else:
+        run_kafka(output)
+
+
+@app.command(epilog="Example: breakwater demo && xdg-open out/demo/report.html")
+def demo(
+    output: Annotated[Path, typer.Option(help="Directory of the results.")] = Path("out/demo"),
+    posts: Annotated[int, typer.Option(min=1000, max=5_000_000, help="Posts of the day.")] = 50_000,
+    seed: Annotated[int, typer.Option(help="Another seed makes another day.")] = 7,
+) -> None:
+    """The main job on a generated day of traffic with two attacks in it; nothing to set up."""
+    from cli.demo import run_demo
+
+    run_demo(output, posts, seed)
+
+
+@app.command(epilog="Example: breakwater check 'earn $5000 a week, telegram @cash'")
+def check(
+    text: Annotated[str, typer.Argument(help="The text, `-` for standard input.")] = "",
+    image: Annotated[Path | None, typer.Option(help="A picture to go with it.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The decision as JSON.")] = False,
+) -> None:
+    """One item through the whole chain, with every signal and why."""
+    from cli.check import check_item
+
+    check_item(text, image, as_json=json)
+
+
+@app.command(epilog="Example: breakwater score comments.jsonl > scores.jsonl")
+def score(
+    file: Annotated[
+        str, typer.Argument(help="JSON Lines {id, text} or {id, image: PATH}; `-`: standard input.")
+    ],
+    no_rules: Annotated[
+        bool, typer.Option("--no-rules", help="Models alone, without rules and hash lists.")
+    ] = False,
+) -> None:
+    """Score texts and images in batches: JSON Lines {id, scores, action, stage}, in order."""
+    from cli.score import score_lines
+
+    score_lines(file, use_rules=not no_rules)
+
+
+@app.command(epilog="Example: BREAKWATER_KAFKA_BROKERS=localhost:9092 breakwater doctor")
+def doctor() -> None:
+    """Whether everything that the settings name answers; exit code 1 when something does not."""
+    from cli.doctor import examine
+
+    raise typer.Exit(0 if examine() else 1)
+
+
+@topics_app.command("create", epilog="Example: breakwater topics create --partitions 12")
+def topics_create(
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 8,
+    replication: Annotated[int, typer.Option(min=1, help="Copies of each partition.")] = 1,
+) -> None:
+    """Create the topics that are missing."""
+    from cli.setup import create_missing_topics
+
+    create_missing_topics(partitions, replication)
+
+
+if __name__ == "__main__":
+    main()

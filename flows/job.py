@@ -1,0 +1,163 @@
+"""A dataflow with its connections: checked before it starts, ended by SIGTERM, closed after."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.run import cli_main
+
+from connectors.clickhouse import ClickHouseWriter, StoreError
+from connectors.files import LinesSource
+from connectors.kafka import CONTENT_TOPIC, BrokerError, KafkaSource, check_topics
+from connectors.local_sink import Place
+from connectors.redis_features import FeatureStoreDown
+from flows.metrics import serve_metrics
+from flows.moderation import build
+from flows.settings import BadSettingError, Settings
+from flows.sinks import file_sinks, kafka_config, kafka_sinks
+from policy.errors import PolicyError
+
+log = logging.getLogger(__name__)
+
+START_ERRORS = (BadSettingError, BrokerError, FeatureStoreDown, PolicyError, StoreError)
+"""What keeps a job from starting; each says in one line what to do."""
+
+EPOCH = timedelta(seconds=1)
+"""State, positions and deliveries are settled this often."""
+RECOVERY_PARTITIONS = 8
+
+
+@dataclass(frozen=True)
+class Job:
+    """A dataflow that is ready to run, and its store."""
+
+    flow: Dataflow
+    store: ClickHouseWriter
+
+
+def file_job(
+    source: str,
+    output: Path,
+    settings: Settings,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Job:
+    """JSON Lines from the file `source` (`-`: standard input) to files in `output`.
+
+    Raises:
+        BadSettingError, PolicyError, StoreError, FeatureStoreDown: it cannot start.
+    """
+    if source != "-" and not Path(source).is_file():
+        raise BadSettingError(f"--input: {source} is not a file")
+    _make_directory(output)
+    store = _open_store(settings, output)
+    store.apply_schema()
+    sinks = file_sinks(output, store, settings)
+    return Job(build(LinesSource(source, stopping), sinks, settings), store)
+
+
+def kafka_job(settings: Settings, place: Place = Place()) -> Job:
+    """The topics of Breakwater to the topics of Breakwater.
+
+    SIGTERM and SIGINT end the input; what is on its way is delivered before the process exits.
+
+    Raises:
+        BadSettingError, BrokerError, PolicyError, StoreError, FeatureStoreDown: it cannot start.
+    """
+    if not settings.kafka_brokers:
+        raise BadSettingError(
+            "BREAKWATER_KAFKA_BROKERS is not set: name the brokers, or a file with --input"
+        )
+    config = kafka_config(settings)
+    check_topics(config)
+    _make_directory(settings.output)
+    store = _open_store(settings, settings.output)
+    store.check_schema()
+    if settings.metrics_port is not None:
+        serve_metrics(settings.metrics_host, settings.metrics_port)
+    outbox = settings.output / f"outbox-{place.index}.sqlite"
+    flow = build(
+        KafkaSource(config, CONTENT_TOPIC, stop_on_signal()),
+        kafka_sinks(outbox, store, settings),
+        settings,
+        place=place,
+        ends=False,
+    )
+    return Job(flow, store)
+
+
+def run(
+    job: Job,
+    *,
+    recovery_dir: Path | None = None,
+    process_id: int | None = None,
+    addresses: list[str] | None = None,
+) -> None:
+    """Run the dataflow to its end in this thread."""
+    recovery = None
+    if recovery_dir is not None:
+        recovery = RecoveryConfig(recovery_store(recovery_dir), timedelta(0))
+    cli_main(
+        job.flow,
+        process_id=process_id,
+        addresses=addresses,
+        epoch_interval=EPOCH,
+        recovery_config=recovery,
+    )
+
+
+def recovery_store(directory: Path) -> Path:
+    """`directory` as a recovery store; it is made when it is not there."""
+    if not any(directory.glob("part-*.sqlite3")):
+        _make_directory(directory)
+        init_db_dir(directory, RECOVERY_PARTITIONS)
+    return directory
+
+
+def stop_on_signal() -> Callable[[], bool]:
+    """Whether SIGTERM or SIGINT has come since this was called."""
+    stop = threading.Event()
+
+    def on_signal(number: int, _frame: object) -> None:
+        log.info("%s: finishing what is on its way", signal.Signals(number).name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    return stop.is_set
+
+
+def place_from_command_line() -> Place:
+    """This process's place in the cluster, from the flags or variables of `python -m bytewax.run`."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-i", "--process-id", type=int)
+    parser.add_argument("-a", "--addresses")
+    known, _ = parser.parse_known_args()
+    index = known.process_id
+    if index is None:
+        index = int(os.environ.get("BYTEWAX_PROCESS_ID", "0"))
+    addresses = known.addresses or os.environ.get("BYTEWAX_ADDRESSES", "")
+    return Place(index, max(1, len([a for a in addresses.split(";") if a])))
+
+
+def _open_store(settings: Settings, output: Path) -> ClickHouseWriter:
+    dsn = settings.clickhouse_dsn
+    return ClickHouseWriter(
+        dsn.get_secret_value() if dsn else f"chdb://{(output / 'clickhouse').resolve()}"
+    )
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettingError(f"{path} cannot be made: {error.strerror}") from None
