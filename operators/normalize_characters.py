@@ -1,0 +1,163 @@
+"""Characters as a reader sees them: compatibility forms, look-alikes, invisible and piled-up marks."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from html import unescape
+from pathlib import Path
+from typing import Final
+
+from operators.normalize_draft import Draft, Edit
+
+_ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
+_FOREIGN: Final = re.compile("[\x20-\x7e]?[^\t\n\r\x20-\x7e]+")
+"""A run of anything but printable ASCII, with the character that its marks may stand on."""
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_JOINERS: Final = frozenset("\u200c\u200d\ufe0f")
+"""Part of the spelling in Persian and Indic words and in emoji; elsewhere invisible."""
+_BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u20e3\u2800\u3164\uffa0")
+"""Invisible, though Unicode counts them as letters, marks or symbols."""
+_MAX_EXPANSION: Final = 4
+_MAX_MARKS: Final = 4
+"""Marks that any orthography piles on one letter."""
+_PLAIN_MARKS_BEFORE: Final = "\u0530"
+"""Latin, Greek and Cyrillic letters keep only the marks that compose with them."""
+
+
+def _read_confusables() -> dict[str, str]:
+    lines = Path(__file__).with_name("confusables.txt").read_text("utf-8").splitlines()
+    return {
+        alike: letter
+        for letter, alikes in (line.split() for line in lines if not line.startswith("#"))
+        for alike in alikes
+    }
+
+
+CONFUSABLES: Final = _read_confusables()
+"""Letters that pass for an ASCII letter (Unicode TR39), to that letter."""
+
+_NEVER_ORDINARY: Final = (
+    {
+        alike: letter
+        for alike, letter in CONFUSABLES.items()
+        if "\u0250" <= alike <= "\u02af" or "\u1d00" <= alike <= "\u1d7f" or alike in "ꜰꜱɑɡ"
+    }
+    | {chr(base + i): chr(65 + i) for base in (0x1F110, 0x1F150, 0x1F170) for i in range(26)}
+    | {chr(0x249C + i): chr(97 + i) for i in range(26)}
+)
+"""Phonetic letters, small capitals, letters in brackets or on black: folded wherever they stand."""
+
+
+def undo_entities(draft: Draft) -> None:
+    """Character references of HTML to their characters."""
+    if "&" not in draft.text:
+        return
+    edits: list[Edit] = []
+    for found in _ENTITY.finditer(draft.text):
+        new = unescape(found.group())
+        if new != found.group():
+            edits.append((*found.span(), new))
+    draft.apply(edits)
+
+
+@lru_cache(maxsize=1 << 16)
+def _fold(char: str) -> str:
+    """What `char` is by itself: NFKC where that stays short, nothing when nobody can see it."""
+    category = unicodedata.category(char)
+    if category == "Cs":
+        return "\ufffd"
+    if category in ("Cc", "Cf") or char in _BLANKS or "\ufe00" <= char <= "\ufe0e":
+        return "" if char not in "\t\n\r" else char
+    if "\U000e0000" <= char <= "\U000e0fff":
+        return ""
+    if char in _NEVER_ORDINARY:
+        return _NEVER_ORDINARY[char]
+    folded = unicodedata.normalize("NFKC", char)
+    if len(folded) > _MAX_EXPANSION or (folded[0] == " " and len(folded) > 1):
+        return char
+    return _NEVER_ORDINARY.get(folded, folded)
+
+
+def fold_characters(draft: Draft) -> tuple[int, int]:
+    """NFKC character by character, invisible characters out, at most a few marks on a letter.
+
+    Returns the numbers of invisible characters taken out and of letters that posed as others.
+    """
+    if draft.text.isascii() and draft.text.isprintable():
+        return 0, 0
+    edits: list[Edit] = []
+    invisible = posing = 0
+    for run in _FOREIGN.finditer(draft.text):
+        at, previous = run.start(), ""
+        chars = run.group()
+        while at < run.end():
+            char = chars[at - run.start()]
+            end = at + 1
+            while end < run.end() and unicodedata.combining(chars[end - run.start()]):
+                end += 1
+            cluster = chars[at - run.start() : end - run.start()]
+            new = _fold_cluster(cluster, previous)
+            if new != cluster:
+                edits.append((at, end, new))
+                invisible += not new and not unicodedata.combining(char)
+                posing += new.isascii() and new.isalpha() and len(new) == 1
+            previous = new[-1:] or previous
+            at = end
+    draft.apply(edits)
+    return invisible, posing
+
+
+def _fold_cluster(cluster: str, previous: str) -> str:
+    char = cluster[0]
+    if char in _JOINERS:
+        return cluster[:1] if previous > "\u0530" else ""
+    if len(cluster) == 1:
+        return char if char.isascii() and char.isprintable() else _fold(char)
+    if unicodedata.combining(char):
+        return ""
+    composed = unicodedata.normalize("NFC", _fold(char) + cluster[1 : 1 + _MAX_MARKS])
+    return composed[:1] if composed < _PLAIN_MARKS_BEFORE else composed
+
+
+def fold_mixed_words(draft: Draft, lexicon: frozenset[str]) -> int:
+    """ASCII letters for their look-alikes, only in words that mix scripts; returns how many.
+
+    A word wholly of another script stays, unless every letter of it is a look-alike, it spells a
+    word of the lexicon and no other word of the text is of its kind.
+    """
+    if draft.text.isascii():
+        return 0
+    edits: list[Edit] = []
+    posers: list[tuple[int, str]] = []
+    foreign = False
+    for found in _WORD.finditer(draft.text):
+        word = found.group()
+        if word.isascii():
+            continue
+        folded = "".join(CONFUSABLES.get(char, char) for char in word)
+        if any(char.isascii() for char in word):
+            if folded.isascii() and not _latin(word):
+                edits += _differences(found.start(), word, folded)
+        elif folded.isascii() and folded.lower() in lexicon and len(folded) > 2:
+            posers.append((found.start(), word))
+        elif not _latin(word):
+            foreign = True
+    if not foreign:
+        for start, word in posers:
+            edits += _differences(start, word, "".join(map(CONFUSABLES.__getitem__, word)))
+    return draft.apply(sorted(edits))
+
+
+def _latin(word: str) -> bool:
+    """Whether all letters of `word` are of Latin orthographies (Turkish, Polish, Danish…)."""
+    return all(char < "\u0250" for char in word)
+
+
+def _differences(start: int, old: str, new: str) -> list[Edit]:
+    return [
+        (start + i, start + i + 1, b)
+        for i, (a, b) in enumerate(zip(old, new, strict=True))
+        if a != b
+    ]

@@ -1,0 +1,40 @@
+"""A text being edited that knows where each of its characters came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+Edit: TypeAlias = tuple[int, int, str]
+"""Characters [start, end) give way to a text; edits of one list are in order and do not overlap."""
+
+
+class Draft:
+    """The text so far, and for each character its position in the original.
+
+    `origins` has one entry more than the text: the length of the original. It never decreases.
+    """
+
+    __slots__ = ("origins", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.origins: Sequence[int] = range(len(text) + 1)
+
+    def apply(self, edits: Iterable[Edit]) -> int:
+        """Carries out `edits`; returns how many characters they took or changed."""
+        pieces: list[str] = []
+        origins: list[int] = []
+        at = changed = 0
+        for start, end, new in edits:
+            pieces += self.text[at:start], new
+            origins += self.origins[at:start]
+            last = max(start, end - 1)
+            origins += [self.origins[min(start + i, last)] for i in range(len(new))]
+            changed += end - start
+            at = end
+        if pieces:
+            self.text = "".join(pieces) + self.text[at:]
+            origins += self.origins[at:]
+            self.origins = origins
+        return changed

@@ -1,0 +1,178 @@
+"""What is undone, what stays, and that every string comes through with a way back."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.operators import input as op_input
+from bytewax.operators import output as op_output
+from bytewax.testing import TestingSink, TestingSource, run_main
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from events.messages import Content, Position
+from operators.item import Item
+from operators.normalize import CHANGED_LEVEL, Normalizer, normalize, normalize_text
+
+UNDONE = {
+    "h4te w0m3n": "hate women",  # leet inside words
+    "57up1d 4ll": "stupid all",  # leet at the edges, by the lexicon
+    "a$$ sh!t $hit": "ass shit shit",  # signs for letters
+    "h.a.t.e": "hate",  # broken by dots
+    "h_a_t_e s-t-u-p-i-d": "hate stupid",  # by dashes and underscores
+    "h a t e": "hate",  # by blanks
+    "i h a t e y o u": "i hate you",  # several words in a row
+    "you are a s t u p i d person": "you are a stupid person",  # the article goes free
+    "st.upid": "stupid",  # one break
+    "h😀a😀t😀e stu🔥pid": "hate stupid",  # emoji between letters
+    "soooo killll hateeee": "so kill hate",  # drawn out
+    "hаtе wоmеn": "hate women",  # noqa: RUF001 - Cyrillic letters in Latin words
+    "ʜᴀᴛᴇ": "hate",  # small capitals
+    "𝐡𝐚𝐭𝐞 ｈａｔｅ Ⓗⓐⓣⓔ": "hate hate Hate",  # noqa: RUF001 - compatibility forms
+    "h\u200ba\u2060t\u00ade": "hate",  # invisible characters
+    "\u202ehate\u202c": "hate",  # bidirectional overrides
+    "h̶a̶t̷e̸": "hate",  # strikes through
+    "z̷̢̛̗̦̎͝a̸͚̋l": "zal",  # piled-up marks
+    "&#104;ate &lt;b&gt; &amp;amp;lt;": "hate <b> <",  # entities, nested too
+    "m0️⃣ron": "moron",  # a keycap
+}
+
+STAYS = [
+    "plain words, and punctuation. Really?",
+    "mp3 ps5 covid19 100k 5am 1st 2nd 1080p",  # names and units
+    "1.2.3.4 10:30 3-4 555-1234",  # numbers
+    "bob@site.com user@host https://a.b/c3po?d=4ll www.h4te.org",  # addresses
+    "hi!there wow!that",  # a missing blank
+    "well-being and/or co-op e.g. i.e. a.m.",  # real hyphens and abbreviations
+    "for (i=0; i<n; i++) a[i] = b+c; x_1 = f(y)",  # code
+    "A B C D",  # no word in it
+    "kkk www III viii",  # three letters that are meant
+    "Привет, мир. Это текст",  # wholly of another script
+    "γειά σου κόσμε",
+    "kadın çocuğu Łódź café naïve Übermut người được",  # Latin orthographies
+    "می\u200cخواهم",  # a joiner that is part of the spelling
+    "love❤you 👨\u200d👩\u200d👧",  # emoji between words, emoji of several
+]
+
+ANY = st.text(st.characters(codec=None), max_size=60) | st.text(
+    st.sampled_from("a4@$ .-_&;#amplt\u200b\u0336аеһ😀\ud800\u202eéA1!x"), max_size=40
+)
+
+
+@pytest.mark.parametrize(("text", "expected"), UNDONE.items())
+def test_tricks_are_undone(text: str, expected: str) -> None:
+    assert normalize([text])[0].text == expected
+
+
+@pytest.mark.parametrize("text", STAYS)
+def test_meaning_stays(text: str) -> None:
+    assert normalize([text])[0].text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "original"),
+    [
+        ("so h.a.t.e it", "hate", "h.a.t.e"),
+        ("so h a t e it", "hate", "h a t e"),
+        ("i &#104;ate it", "hate", "&#104;ate"),
+        ("a h\u200bate\u200b", "hate", "h\u200bate\u200b"),
+        ("x hаtе", "hate", "hаtе"),  # noqa: RUF001
+        ("sooo stuuupid", "stupid", "stuuupid"),
+    ],
+)
+def test_a_span_leads_back_to_what_was_written(text: str, word: str, original: str) -> None:
+    normalized = normalize([text])[0]
+    at = normalized.text.index(word)
+    start, end = normalized.original_span(at, at + len(word))
+    assert text[start:end] == original
+
+
+@settings(max_examples=400)
+@given(ANY)
+def test_any_string_comes_through_once_and_for_all(text: str) -> None:
+    normalized = normalize([text])[0]
+    assert normalize([normalized.text])[0].text == normalized.text
+    normalized.text.encode()
+
+
+@given(ANY)
+def test_origins_rise_and_stay_within_the_original(text: str) -> None:
+    normalized = normalize([text])[0]
+    if normalized.origins is None:
+        assert normalized.text == text
+        return
+    assert len(normalized.origins) == len(normalized.text) + 1
+    assert list(normalized.origins) == sorted(normalized.origins)
+    assert normalized.origins[-1] == len(text)
+    for start in range(len(normalized.text)):
+        a, b = normalized.original_span(start, start + 1)
+        assert 0 <= a < b <= len(text)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a",
+        "a4",
+        "a ",
+        "a.",
+        "0",
+        "\u0336",
+        "e\u0301",
+        "😀",
+        "a😀",
+        "\u202e",
+        "а",
+        "aа",
+        "&amp;",
+        "\ud800",
+        "$",
+    ],
+)
+def test_time_is_linear_on_hostile_text(unit: str) -> None:
+    def seconds(size: int) -> float:
+        text = (unit * size)[:size]
+        started = time.process_time()
+        normalize([text])
+        return time.process_time() - started
+
+    small, large = min(seconds(8192) for _ in range(3)), seconds(65536)
+    # Eight times the text, with room for noise; a quadratic step would take 64 times as long.
+    assert large < 24 * small + 0.2
+
+
+def _item(text: str) -> Item:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    return Item(Content("c", now, "a", text=text), Position(), 0.0)
+
+
+def test_obfuscation_is_told_by_signals_without_a_category() -> None:
+    (item,) = Normalizer()([_item("h\u200bа4te")])
+    assert {s.rule for s in item.signals} == {
+        "obfuscation.changed",
+        "obfuscation.mixed_scripts",
+        "obfuscation.invisible",
+    }
+    assert all(s.category == "" and s.stage == "normalize" for s in item.signals)
+
+
+def test_a_little_change_is_no_obfuscation() -> None:
+    text = "what a looong and otherwise quite ordinary sentence this is"
+    (item,) = Normalizer()([_item(text)])
+    assert item.normalized is not None
+    assert item.normalized.obfuscation.changed < CHANGED_LEVEL
+    assert item.signals == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 1000])
+def test_the_stage_runs_in_a_flow(batch_size: int) -> None:
+    items = [_item(text) for text in list(UNDONE) * 60]
+    seen: list[Item] = []
+    flow = Dataflow("test")
+    stream = op_input("in", flow, TestingSource(items, batch_size=batch_size))
+    op_output("out", normalize_text("text", stream, Normalizer()), TestingSink(seen))
+    run_main(flow)
+    assert [i.normalized.text for i in seen if i.normalized] == list(UNDONE.values()) * 60
