@@ -111,7 +111,6 @@ CREATE TABLE IF NOT EXISTS moderation.human_labels
     action      Enum8('allow' = 1, 'review' = 2, 'block' = 3) COMMENT 'What the person would have done',
     reviewer_id String                                    COMMENT 'Who labelled it' CODEC(ZSTD(1)),
     source      Enum8('review' = 1, 'appeal' = 2, 'golden' = 3, 'user_report' = 4) COMMENT 'What asked for the label',
-    opened_at   DateTime64(3, 'UTC')                      COMMENT 'When the reviewer opened it; 1970 when not known' CODEC(ZSTD(1)),
     labeled_at  DateTime64(3, 'UTC')                      COMMENT 'When the person answered' CODEC(Delta, ZSTD(1)),
     INDEX labeled_minmax labeled_at TYPE minmax GRANULARITY 1
 )

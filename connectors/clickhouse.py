@@ -65,8 +65,8 @@ class Store(Protocol):
 
 def public_dsn(dsn: str) -> str:
     """`dsn` without user, password and parameters, fit for messages."""
-    scheme, _, rest = dsn.partition("://")
-    return f"{scheme}://{rest.split('?')[0].rpartition('@')[2]}"
+    scheme, mark, rest = dsn.rpartition("://")
+    return scheme + mark + rest.split("?")[0].rpartition("@")[2]
 
 
 def connect(dsn: str) -> Client:
