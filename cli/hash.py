@@ -33,9 +33,9 @@ def hash_files(files: list[Path]) -> Iterator[dict[str, Any]]:
         try:
             with file.open("rb") as opened:
                 row["md5"] = hashlib.file_digest(opened, "md5").hexdigest()
-            if file.stat().st_size > LIMITS.max_bytes:
-                raise ImageError("too_large", f"over {LIMITS.max_bytes >> 20} MiB")
-            row |= _hashes(decode_full(file.read_bytes(), LIMITS))
+                opened.seek(0)
+                data = opened.read(LIMITS.max_bytes + 1)
+            row |= _hashes(decode_full(data, LIMITS))
         except ImageError as error:
             row["error"] = str(error)
         except OSError as error:

@@ -12,7 +12,5 @@ def create_missing_topics(partitions: int, replication: int) -> None:
     settings = load_settings()
     if not settings.kafka_brokers:
         raise BadSettingError("BREAKWATER_KAFKA_BROKERS is not set")
-    created = create_topics(
-        kafka_config(settings), partitions=partitions, replication=replication
-    )
+    created = create_topics(kafka_config(settings), partitions=partitions, replication=replication)
     print("\n".join(f"created {topic}" for topic in created) or "every topic exists")

@@ -23,9 +23,16 @@ ReadPoint = tuple[int, int]
 
 
 class _LinesPartition(StatefulSourcePartition[Raw, ReadPoint]):
-    def __init__(self, path: str, resume: ReadPoint | None, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        path: str,
+        resume: ReadPoint | None,
+        stopping: Callable[[], bool],
+        progress: Callable[[int], None],
+    ) -> None:
         self._name = path
         self._stopping = stopping
+        self._progress = progress
         self._file: BinaryIO = sys.stdin.buffer if path == _STDIN else Path(path).open("rb")
         self._offset, self._line = resume or (0, 0)
         if self._offset:
@@ -35,7 +42,8 @@ class _LinesPartition(StatefulSourcePartition[Raw, ReadPoint]):
         if self._stopping():
             raise StopIteration
         received_at = time.time()
-        batch = []
+        batch: list[Raw] = []
+        start = self._offset
         for _ in range(BATCH):
             line = self._read_line()
             if not line:
@@ -44,9 +52,8 @@ class _LinesPartition(StatefulSourcePartition[Raw, ReadPoint]):
             value = line.rstrip(b"\r\n")
             if value.strip():
                 batch.append(Raw(value, Position(file=self._name, line=self._line), received_at))
-        else:
-            return batch
-        if not batch:
+        self._progress(self._offset - start)
+        if self._offset == start:
             raise StopIteration
         return batch
 
@@ -73,12 +80,19 @@ class LinesSource(FixedPartitionedSource[Raw, ReadPoint]):
     """Lines of a JSON Lines file, or of standard input for `-`; blank lines are passed over.
 
     Standard input cannot be resumed: what was read before a crash is not read again.
-    `stopping` is asked before each batch; when it says yes, the input ends there.
+    `stopping` is asked before each batch; when it says yes, the input ends there. `progress` is told
+    the bytes read of each batch.
     """
 
-    def __init__(self, path: str, stopping: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        path: str,
+        stopping: Callable[[], bool] = lambda: False,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._path = path
         self._stopping = stopping
+        self._progress = progress
 
     def list_parts(self) -> list[str]:
         """One partition: a file is read in order."""
@@ -88,7 +102,7 @@ class LinesSource(FixedPartitionedSource[Raw, ReadPoint]):
         self, step_id: str, for_part: str, resume_state: ReadPoint | None
     ) -> _LinesPartition:
         """Open the file where the run before left it."""
-        return _LinesPartition(for_part, resume_state, self._stopping)
+        return _LinesPartition(for_part, resume_state, self._stopping, self._progress)
 
 
 class LinesWriter(Generic[M]):

@@ -33,6 +33,14 @@ Revision = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Score = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
+def _check_text(text: str) -> None:
+    # A code point is at most four bytes of UTF-8: most texts are settled without being encoded.
+    if len(text) * 4 > MAX_TEXT_BYTES:
+        size = len(text.encode("utf-8", "surrogatepass"))
+        if size > MAX_TEXT_BYTES:
+            raise ValueError(f"`text` is {size} bytes long, at most {MAX_TEXT_BYTES} are taken")
+
+
 class Image(Struct, frozen=True, omit_defaults=True):
     """A picture of a content: its bytes (base64 in JSON) or where they are, exactly one of the two."""
 
@@ -67,11 +75,7 @@ class Content(Struct, frozen=True):
             # Outside these years the tables' DateTime64 and conversions to UTC would overflow.
             if at is not None and not 1970 <= at.year <= 2200:
                 raise ValueError(f"{at.isoformat()} is not a time between 1970 and 2200")
-        # A code point is at most four bytes of UTF-8: most texts are settled without being encoded.
-        if len(self.text) * 4 > MAX_TEXT_BYTES:
-            size = len(self.text.encode("utf-8", "surrogatepass"))
-            if size > MAX_TEXT_BYTES:
-                raise ValueError(f"`text` is {size} bytes long, at most {MAX_TEXT_BYTES} are taken")
+        _check_text(self.text)
 
 
 class Evidence(Struct, frozen=True):
@@ -220,3 +224,14 @@ class AuthorFeatures(Struct):
     violations: int = 0
     first_seen: float | None = None
     """Unix seconds of their first content here; None: never seen."""
+
+
+class ScoreRequest(Struct, frozen=True):
+    """A line that `breakwater score` takes: a text, or the path of an image."""
+
+    id: int | str | None = None
+    text: str = ""
+    image: str = ""
+
+    def __post_init__(self) -> None:
+        _check_text(self.text)

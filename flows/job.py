@@ -49,9 +49,9 @@ def file_job(
     source: str,
     output: Path,
     settings: Settings,
-    stopping: Callable[[], bool] = lambda: False,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Job:
-    """JSON Lines from the file `source` (`-`: standard input) to files in `output`.
+    """JSON Lines from the file `source` (`-`: standard input) to files in `output`; `progress` is told the bytes read.
 
     Raises:
         BadSettingError, PolicyError, StoreError, FeatureStoreDown: it cannot start.
@@ -62,7 +62,7 @@ def file_job(
     store = _open_store(settings, output)
     store.apply_schema()
     sinks = file_sinks(output, store, settings)
-    return Job(build(LinesSource(source, stopping), sinks, settings), store)
+    return Job(build(LinesSource(source, progress=progress), sinks, settings), store)
 
 
 def kafka_job(settings: Settings, place: Place = Place()) -> Job:

@@ -19,9 +19,7 @@ _BATCH_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 _LATENCY_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0, 60.0)
 _SIZES = (1, 4, 16, 64, 256, 1024, 4096)
 
-DECISIONS = Counter(
-    "breakwater_decisions_total", "Decisions made.", ["action", "category"]
-)
+DECISIONS = Counter("breakwater_decisions_total", "Decisions made.", ["action", "category"])
 LATENCY = Histogram(
     "breakwater_decision_latency_seconds", "From received to decided.", buckets=_LATENCY_SECONDS
 )
@@ -33,12 +31,8 @@ BATCH_SIZE = Histogram("breakwater_batch_size", "Items in a batch as taken.", bu
 DEAD_LETTERS = Counter(
     "breakwater_dead_letters_total", "Messages that could not be used.", ["stage"]
 )
-DEGRADED = Counter(
-    "breakwater_degraded_total", "Decisions made without a stage.", ["stage"]
-)
-UNKNOWN_FIELDS = Counter(
-    "breakwater_unknown_fields_total", "Fields beyond the contract, left out."
-)
+DEGRADED = Counter("breakwater_degraded_total", "Decisions made without a stage.", ["stage"])
+UNKNOWN_FIELDS = Counter("breakwater_unknown_fields_total", "Fields beyond the contract, left out.")
 REPEATS = Counter("breakwater_repeats_total", "Contents that had been seen already.")
 ALERTS = Counter("breakwater_alerts_total", "Alerts by what became of them.", ["kind", "state"])
 LAST_BATCH = Gauge(
@@ -110,3 +104,14 @@ def serve_metrics(host: str, port: int) -> None:
         raise BadSettingError(
             f"BREAKWATER_METRICS_PORT: {host}:{port} cannot be opened ({error.strerror})"
         ) from None
+
+
+def summary() -> str:
+    """One line on what this process has decided so far."""
+    counts = Tally[str]()
+    for sample in DECISIONS.collect()[0].samples:
+        if sample.name.endswith("_total"):
+            counts[sample.labels["action"]] += int(sample.value)
+    letters = sum(s.value for s in DEAD_LETTERS.collect()[0].samples if s.name.endswith("_total"))
+    actions = ", ".join(f"{counts[action]:,} {action}" for action in ("allow", "review", "block"))
+    return f"{counts.total():,} decisions ({actions}), {int(letters):,} dead letters"

@@ -23,16 +23,9 @@ from flows.metrics import timed
 from flows.settings import Settings, load_settings
 from flows.sinks import Sinks
 from flows.stages import Stages, load_stages
-from operators.decide import decide, pick_reviews
 from operators.decode import decode
-from operators.enrich import count_authors, enrich
-from operators.fusion import fuse
-from operators.hash_match import hash_match
 from operators.item import Item
-from operators.normalize import normalize_text
-from operators.regex_match import regex_match
 from operators.surge import SurgeSettings, surge, surge_events
-from operators.text_score import text_score
 
 
 def build(
@@ -63,7 +56,7 @@ def build(
     letters = op.flat_map_batch("count_letters", decoded.dead_letters, metrics.count_dead_letters)
     alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)
     decisions = op.flat_map_batch("decision", judgements, lambda js: [j.decision for j in js])
-    reviews = pick_reviews("pick_reviews", judgements, stages.review_picker)
+    reviews = op.flat_map_batch("pick_reviews", judgements, stages.review_picker)
     write("write_judgements", judgements, sinks.judgements, place)
     write("write_decisions", decisions, sinks.decisions, place)
     write("write_reviews", reviews, sinks.reviews, place)
@@ -75,14 +68,11 @@ def build(
 @operator
 def judge(step_id: str, up: Stream[Item], stages: Stages) -> Stream[Judgement]:
     """Every stage between decoding and the outputs."""
-    items = enrich("enrich", up, timed("enrich", stages.enricher))
-    items = hash_match("hash_match", items, timed("hash_match", stages.hash_matcher))
-    items = normalize_text("normalize", items, timed("normalize", stages.normalizer))
-    items = regex_match("regex_match", items, timed("regex_match", stages.rule_matcher))
-    items = text_score("text_score", items, timed("text_score", stages.text_scorer))
-    items = fuse("fusion", items, timed("fusion", stages.fuser))
-    judgements = decide("decide", items, timed("decide", stages.decider))
-    judgements = count_authors("count_authors", judgements, stages.author_counter)
+    items = op.flat_map_batch("enrich", up, timed("enrich", stages.enricher))
+    for name, stage in stages.scoring:
+        items = op.flat_map_batch(name, items, timed(name, stage))
+    judgements = op.flat_map_batch("decide", items, timed("decide", stages.decider))
+    judgements = op.flat_map_batch("count_authors", judgements, stages.author_counter)
     return op.flat_map_batch("count", judgements, metrics.count_judgements)
 
 

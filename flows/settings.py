@@ -54,7 +54,8 @@ class Settings(BaseSettings):
         None, description="TOML file of further librdkafka settings (TLS, SASL)"
     )
     clickhouse_dsn: Annotated[
-        SecretStr | None, _scheme("clickhouse://", "clickhouses://", "http://", "https://", "chdb://")
+        SecretStr | None,
+        _scheme("clickhouse://", "clickhouses://", "http://", "https://", "chdb://"),
     ] = Field(None, description="ClickHouse; by default the embedded engine under the output")
     redis_url: Annotated[SecretStr | None, _scheme("redis://", "rediss://", "unix://")] = Field(
         None, description="Redis or Valkey; by default features are kept in memory"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from connectors.local_features import LocalFeatureStore
 from connectors.redis_features import RedisFeatureStore
+from events.messages import Judgement
 from flows.settings import Settings
 from models.fusion.fusion import FusionModel
 from models.text.fast import FastTextModel
@@ -14,6 +15,7 @@ from operators.decode import ContentDecoder
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
 from operators.fusion import Fuser
 from operators.hash_match import HashMatcher
+from operators.item import Item, Stage
 from operators.normalize import Normalizer
 from operators.regex_match import RuleMatcher
 from operators.text_score import TextScorer
@@ -24,18 +26,20 @@ from policy.rules import load_rules
 
 @dataclass(frozen=True)
 class Stages:
-    """One of each, in the order a message meets them."""
+    """Everything the flow is made of; `scoring` in the order in which an item meets it."""
 
     decoder: ContentDecoder
     enricher: Enricher
-    hash_matcher: HashMatcher
-    normalizer: Normalizer
-    rule_matcher: RuleMatcher
-    text_scorer: TextScorer
-    fuser: Fuser
+    scoring: tuple[tuple[str, Stage], ...]
     decider: Decider
     author_counter: AuthorCounter
     review_picker: ReviewPicker
+
+    def judge(self, items: list[Item]) -> list[Judgement]:
+        """Score and decide `items` here and now, without repeats dropped or authors counted."""
+        for _, stage in self.scoring:
+            items = stage(items)
+        return self.decider(items)
 
 
 def feature_store(settings: Settings) -> FeatureStore:
@@ -56,14 +60,19 @@ def load_stages(settings: Settings, *, use_rules: bool = True) -> Stages:
     hashes = load_hashes(settings.policy / "hashes")
     store = feature_store(settings)
     text_model, fusion_model = FastTextModel(), FusionModel()
+    scoring: list[tuple[str, Stage]] = [
+        ("hash_match", HashMatcher(hashes)),
+        ("normalize", Normalizer()),
+        ("regex_match", RuleMatcher(rules)),
+        ("text_score", TextScorer(text_model)),
+        ("fusion", Fuser(fusion_model)),
+    ]
+    if not use_rules:
+        scoring = [stage for stage in scoring if stage[0] not in ("hash_match", "regex_match")]
     return Stages(
         decoder=ContentDecoder(),
         enricher=Enricher(store),
-        hash_matcher=HashMatcher(hashes),
-        normalizer=Normalizer(),
-        rule_matcher=RuleMatcher(rules),
-        text_scorer=TextScorer(text_model),
-        fuser=Fuser(fusion_model),
+        scoring=tuple(scoring),
         decider=Decider(
             policy,
             ruleset_version=rules.version,

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from zlib import crc32
 
-import bytewax.operators as op
-from bytewax.dataflow import Stream, operator
-
 from events.identity import decision_id
 from events.messages import Action, Decision, Judgement, Mode, ReviewItem, ReviewReason
 from operators.item import Item
@@ -151,17 +148,3 @@ class ReviewPicker:
             return 0.0
         treatment = self._policy.categories(decision.community)[decision.category]
         return round(treatment.severity + decision.scores.get(decision.category, 0.0), 4)
-
-
-@operator
-def decide(
-    step_id: str, up: Stream[Item], decider: Callable[[list[Item]], list[Judgement]]
-) -> Stream[Judgement]:
-    """Bytewax shell of `Decider`."""
-    return op.flat_map_batch("judge", up, decider)
-
-
-@operator
-def pick_reviews(step_id: str, up: Stream[Judgement], picker: ReviewPicker) -> Stream[ReviewItem]:
-    """Bytewax shell of `ReviewPicker`."""
-    return op.flat_map_batch("pick", up, picker)

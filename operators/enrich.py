@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import bytewax.operators as op
-from bytewax.dataflow import Stream, operator
-
 from events.messages import AuthorFeatures, Content, Judgement, Position
-from operators.item import Item, Stage
+from operators.item import Item
 
 Identity = tuple[str, int]
 """(content_id, revision)."""
@@ -67,17 +64,3 @@ class AuthorCounter:
         """The same judgements."""
         self._store.count(judgements)
         return judgements
-
-
-@operator
-def enrich(step_id: str, up: Stream[Item], enricher: Stage) -> Stream[Item]:
-    """Bytewax shell of `Enricher`."""
-    return op.flat_map_batch("read", up, enricher)
-
-
-@operator
-def count_authors(
-    step_id: str, up: Stream[Judgement], counter: AuthorCounter
-) -> Stream[Judgement]:
-    """Bytewax shell of `AuthorCounter`."""
-    return op.flat_map_batch("count", up, counter)

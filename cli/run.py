@@ -1,0 +1,47 @@
+"""`breakwater run`: the main job on a file or on Kafka."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from flows import metrics
+from flows.job import file_job, kafka_job, run
+from flows.settings import load_settings
+
+
+def run_files(source: str, output: Path | None) -> None:
+    """Everything in `source` through the job into `output`, and a line on what came out."""
+    settings = load_settings(**({"output": output} if output else {}))
+    size = None if source == "-" or not Path(source).is_file() else Path(source).stat().st_size
+    with _progress(size) as advance:
+        job = file_job(source, settings.output, settings, advance)
+        run(job)
+    job.store.close()
+    print(f"{metrics.summary()}; results in {settings.output}", file=sys.stderr)
+
+
+def run_kafka(output: Path | None) -> None:
+    """The job on Kafka until it is told to stop."""
+    settings = load_settings(**({"output": output} if output else {}))
+    job = kafka_job(settings)
+    run(job, recovery_dir=settings.recovery_dir)
+    job.store.close()
+
+
+@contextmanager
+def _progress(size: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's standard error, nothing elsewhere."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
+        console=console, disable=not console.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("moderating", total=size)
+        yield lambda read: bar.advance(task, read)

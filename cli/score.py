@@ -1,0 +1,106 @@
+"""`breakwater score`: texts and images of a file scored in batches, without the stream around it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+import typer
+
+from cli.errors import UsageError
+from events.decode import DecodeError, Decoder
+from events.messages import MAX_IMAGE_BYTES, Content, Image, Judgement, Position, ScoreRequest
+from flows.settings import load_settings
+from flows.stages import Stages, load_stages
+from operators.item import Item
+
+BATCH = 256
+
+
+def score_lines(file: str, *, use_rules: bool) -> None:
+    """Print {id, scores, action, stage} for each line of `file`, or {id, error}, in order.
+
+    Raises:
+        UsageError: the file cannot be read.
+        typer.Exit: with 1, when a line could not be scored.
+    """
+    stages = load_stages(load_settings(redis_url=None), use_rules=use_rules)
+    failed = False
+    with _open(file) as lines:
+        while batch := list(islice(lines, BATCH)):
+            for answer in score_batch(batch, stages):
+                failed |= "error" in answer
+                sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+            sys.stdout.buffer.flush()
+    if failed:
+        raise typer.Exit(1)
+
+
+def score_batch(lines: Iterable[bytes], stages: Stages) -> list[dict[str, Any]]:
+    """One answer a line that is not blank, in order: {id, scores, action, stage} or {id, error}."""
+    decoder = Decoder(ScoreRequest)
+    answers: list[dict[str, Any]] = []
+    items: list[Item] = []
+    places: list[int] = []
+    for line in lines:
+        if not line.strip():
+            continue
+        answer: dict[str, Any] = {"id": None}
+        answers.append(answer)
+        try:
+            request = decoder(line)
+            answer["id"] = request.id
+            items.append(_item(request))
+            places.append(len(answers) - 1)
+        except (DecodeError, OSError, ValueError) as error:
+            answer["error"] = str(error)
+    for place, judgement in zip(places, stages.judge(items), strict=True):
+        answers[place] |= _answer(judgement)
+    return answers
+
+
+def _item(request: ScoreRequest) -> Item:
+    images = []
+    if request.image:
+        with Path(request.image).open("rb") as file:
+            data = file.read(MAX_IMAGE_BYTES + 1)
+        if len(data) > MAX_IMAGE_BYTES:
+            raise ValueError(f"{request.image} is larger than {MAX_IMAGE_BYTES} bytes")
+        images = [Image(image_id=Path(request.image).name[:128] or "image", data=data)]
+    # A content needs something: nothing at all is scored as a blank.
+    text = request.text or ("" if images else " ")
+    content = Content("score", datetime.now(UTC), "score", text=text, images=images)
+    return Item(content, Position(), time.time())
+
+
+def _answer(judgement: Judgement) -> dict[str, Any]:
+    decision = judgement.decision
+    return {
+        "scores": {category: round(score, 6) for category, score in decision.scores.items()},
+        "action": decision.action,
+        "stage": settling_stage(judgement),
+    }
+
+
+def settling_stage(judgement: Judgement) -> str:
+    """Which stage settled the decision: the strongest signal of its category, else the last model."""
+    decision = judgement.decision
+    found = [signal for signal in decision.signals if signal.category == decision.category]
+    if decision.category and found:
+        return max(found, key=lambda signal: signal.score).stage
+    return judgement.outputs[-1].model if judgement.outputs else ""
+
+
+def _open(file: str) -> BinaryIO:
+    if file == "-":
+        return sys.stdin.buffer
+    try:
+        return Path(file).open("rb")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from None
