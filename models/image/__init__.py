@@ -1,0 +1,1 @@
+"""Images: safe decoding, perceptual hashes and their index, and the classifier slot."""
