@@ -52,7 +52,7 @@ class Seen:
 
     def __init__(self, page: Page) -> None:
         self.errors: list[str] = []
-        """Uncaught exceptions and lines of the console, refusals of the page's policy among them."""
+        """Uncaught exceptions and lines of the console, the page policy's refusals among them."""
         self.requests: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda line: self.errors.append(line.text))
