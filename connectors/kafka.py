@@ -80,14 +80,10 @@ def check_topics(config: Mapping[str, Any]) -> None:
     """
     missing = [topic for topic in TOPICS if topic not in list_partitions(config)]
     if missing:
-        raise BrokerError(
-            f"topic {', '.join(missing)} missing: run `breakwater topics create`"
-        )
+        raise BrokerError(f"topic {', '.join(missing)} missing: run `breakwater topics create`")
 
 
-def create_topics(
-    config: Mapping[str, Any], *, partitions: int, replication: int
-) -> list[str]:
+def create_topics(config: Mapping[str, Any], *, partitions: int, replication: int) -> list[str]:
     """Create what is missing of `TOPICS`; the names of the topics that were created.
 
     Raises:
@@ -95,9 +91,11 @@ def create_topics(
     """
     missing = [topic for topic in TOPICS if topic not in list_partitions(config)]
     admin = AdminClient({**config, "log_level": 0}, logger=_silent)
-    futures = admin.create_topics(
-        [NewTopic(topic, partitions, replication) for topic in missing]
-    ) if missing else {}
+    futures = (
+        admin.create_topics([NewTopic(topic, partitions, replication) for topic in missing])
+        if missing
+        else {}
+    )
     for topic, future in futures.items():
         try:
             future.result(CONNECT_TIMEOUT_S)
@@ -214,12 +212,10 @@ class KafkaWriter(Generic[M]):
     raises `KafkaException` there, so that the epoch is done again.
     """
 
-    def __init__(
-        self, config: Mapping[str, Any], topic: str, key: Callable[[M], str]
-    ) -> None:
+    def __init__(self, config: Mapping[str, Any], topic: str, key: Callable[[M], str]) -> None:
         self._producer = Producer(
             {
-                **config,
+                **{name: value for name, value in config.items() if name != "group.id"},
                 "enable.idempotence": True,
                 "acks": "all",
                 "linger.ms": 5,
@@ -237,7 +233,10 @@ class KafkaWriter(Generic[M]):
     def write(self, batch: list[M]) -> None:
         """Hand `batch` to the producer; waits while its queue is full."""
         for message in batch:
-            key, value = self._key(message).encode("utf-8", "replace"), events_encode.encode(message)
+            key, value = (
+                self._key(message).encode("utf-8", "replace"),
+                events_encode.encode(message),
+            )
             while True:
                 try:
                     self._producer.produce(self._topic, value, key, on_delivery=self._delivered)

@@ -79,4 +79,6 @@ class LocalFeatureStore:
 
 
 def _place(position: Position) -> str:
-    return f"{position.topic}/{position.partition}/{position.offset}/{position.file}/{position.line}"
+    return (
+        f"{position.topic}/{position.partition}/{position.offset}/{position.file}/{position.line}"
+    )

@@ -92,9 +92,7 @@ class _LocalSink(FixedPartitionedSink[X, None], Generic[X]):
 
 
 @operator
-def write(
-    step_id: str, up: Stream[X], build_writer: Callable[[], Writer[X]], place: Place
-) -> None:
+def write(step_id: str, up: Stream[X], build_writer: Callable[[], Writer[X]], place: Place) -> None:
     """Send `up` to a writer of this process, built by `build_writer` in the worker."""
     partition = place.partition
     keyed = op.flat_map_batch("place", up, lambda batch: [(partition, item) for item in batch])

@@ -115,7 +115,9 @@ def _check_categories(file: PolicyFile, name: str) -> None:
         unknown = sorted(set(categories) - set(CATEGORIES))
         if unknown:
             known = ", ".join(CATEGORIES)
-            raise PolicyError(f"{name}: {where}: unknown category {unknown[0]!r}, known are {known}")
+            raise PolicyError(
+                f"{name}: {where}: unknown category {unknown[0]!r}, known are {known}"
+            )
     if file.uncertainty_band[0] > file.uncertainty_band[1]:
         raise PolicyError(f"{name}: uncertainty_band: the lower end is above the upper one")
     for category, treatment in file.categories.items():

@@ -1,0 +1,188 @@
+"""Kafka against a real broker: positions, resuming, delivery that is checked."""
+
+import os
+import signal
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from servers import free_port, start_broker
+
+from connectors.kafka import (
+    DEAD_LETTER_TOPIC,
+    TOPICS,
+    BrokerError,
+    KafkaSource,
+    KafkaWriter,
+    check_topics,
+    create_topics,
+    list_partitions,
+)
+from events.encode import encode
+from events.messages import DeadLetter, Position, Raw
+
+LETTER = DeadLetter(
+    raw=b"\xff", error="not UTF-8", stage="decode", source=Position(file="f", line=1),
+    failed_at=datetime(2026, 1, 1, tzinfo=UTC),
+)  # fmt: skip
+
+
+@pytest.fixture
+def config(kafka_broker: str, request: pytest.FixtureRequest) -> dict[str, str]:
+    return {"bootstrap.servers": kafka_broker, "group.id": request.node.name}
+
+
+@pytest.fixture
+def topic(config: dict[str, str], request: pytest.FixtureRequest) -> str:
+    """A topic of two partitions that holds 0..9 in partition 0 and nothing in partition 1."""
+    name = f"topic-{request.node.name}".replace("[", "-").replace("]", "")
+    admin = AdminClient({"bootstrap.servers": config["bootstrap.servers"]})
+    admin.create_topics([NewTopic(name, 2, 1)])[name].result(10)
+    produce(config, name, range(10))
+    return name
+
+
+def produce(config: dict[str, str], topic: str, numbers: range) -> None:
+    producer = Producer({"bootstrap.servers": config["bootstrap.servers"]})
+    for number in numbers:
+        producer.produce(topic, str(number).encode(), partition=0)
+    assert producer.flush(10) == 0
+
+
+def read(partition, count: int) -> list[Raw]:
+    batch: list[Raw] = []
+    for _ in range(10_000):
+        batch += partition.next_batch()
+        if len(batch) >= count:
+            break
+    return batch
+
+
+def values(batch: list[Raw]) -> list[int]:
+    return [int(raw.value) for raw in batch]
+
+
+def test_messages_come_with_their_positions_and_the_brokers_time(config, topic) -> None:
+    source = KafkaSource(config, topic)
+    assert source.list_parts() == ["0", "1"]
+    batch = read(source.build_part("step", "0", None), 10)
+    assert values(batch) == list(range(10))
+    assert [raw.position for raw in batch] == [
+        Position(topic=topic, partition=0, offset=offset) for offset in range(10)
+    ]
+    assert all(raw.received_at > 1.7e9 for raw in batch)
+
+
+def test_the_recovery_stores_position_wins(config, topic) -> None:
+    partition = KafkaSource(config, topic).build_part("step", "0", 7)
+    assert values(read(partition, 3)) == [7, 8, 9]
+    assert partition.snapshot() == 10
+
+
+def test_without_a_recovery_store_the_groups_offset_counts(config, topic) -> None:
+    first = KafkaSource(config, topic).build_part("step", "0", None)
+    read(first, 10)
+    # An epoch is surely delivered when the second one after it has ended.
+    for _ in range(4):
+        first.snapshot()
+    first.close()
+    consumer = Consumer(config)
+    assert consumer.committed([TopicPartition(topic, 0)], timeout=10)[0].offset == 10
+    consumer.close()
+    produce(config, topic, range(10, 12))
+    second = KafkaSource(config, topic).build_part("step", "0", None)
+    assert values(read(second, 2)) == [10, 11]
+
+
+def test_nothing_is_committed_that_may_be_on_its_way(config, topic) -> None:
+    partition = KafkaSource(config, topic).build_part("step", "0", None)
+    read(partition, 10)
+    for _ in range(3):
+        partition.snapshot()
+    partition.close()
+    consumer = Consumer(config)
+    assert consumer.committed([TopicPartition(topic, 0)], timeout=10)[0].offset < 0
+    consumer.close()
+
+
+def test_a_message_without_a_value_is_an_empty_one(config, topic) -> None:
+    producer = Producer({"bootstrap.servers": config["bootstrap.servers"]})
+    producer.produce(topic, None, key=b"k", partition=1)
+    producer.flush(10)
+    batch = read(KafkaSource(config, topic).build_part("step", "1", None), 1)
+    assert [raw.value for raw in batch] == [b""]
+
+
+def test_the_input_ends_when_it_is_told_to_stop(config, topic) -> None:
+    stop = threading.Event()
+    partition = KafkaSource(config, topic, stop.is_set).build_part("step", "0", None)
+    read(partition, 10)
+    stop.set()
+    with pytest.raises(StopIteration):
+        partition.next_batch()
+
+
+def test_topics_are_created_once(config) -> None:
+    create_topics(config, partitions=3, replication=1)
+    assert create_topics(config, partitions=3, replication=1) == []
+    check_topics(config)
+    partitions = list_partitions(config)
+    assert all(partitions[topic] > 0 for topic in TOPICS)
+
+
+def test_a_missing_topic_says_which_command_makes_it() -> None:
+    port = free_port()
+    broker = start_broker(port)
+    with pytest.raises(BrokerError, match="run `breakwater topics create`"):
+        check_topics({"bootstrap.servers": f"127.0.0.1:{port}"})
+    broker.kill()
+    broker.wait()
+
+
+def test_brokers_that_do_not_answer_are_named() -> None:
+    where = f"127.0.0.1:{free_port()}"
+    with pytest.raises(BrokerError, match=f"no Kafka broker answers at {where}"):
+        check_topics({"bootstrap.servers": where})
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000])
+def test_flush_returns_when_everything_is_on_the_topic(config, topic, count: int) -> None:
+    writer = KafkaWriter[DeadLetter](config, topic, lambda _: "key")
+    writer.write([LETTER] * count)
+    writer.flush()
+    writer.close()
+    source = KafkaSource(config, topic)
+    parts = [source.build_part("step", part, None) for part in source.list_parts()]
+    found = [raw for part in parts for raw in read(part, count) if raw.value == encode(LETTER)]
+    assert len(found) == count
+
+
+def test_a_refused_message_raises_instead_of_being_lost(config) -> None:
+    writer = KafkaWriter[DeadLetter](config, "no such topic!", lambda _: "key")
+    writer.write([LETTER])
+    with pytest.raises(KafkaException):
+        writer.flush()
+
+
+def test_a_broker_that_is_away_holds_the_flush_up_until_it_is_back() -> None:
+    port = free_port()
+    broker = start_broker(port)
+    config = {"bootstrap.servers": f"127.0.0.1:{port}", "group.id": "g"}
+    create_topics(config, partitions=1, replication=1)
+    writer = KafkaWriter[DeadLetter](config, DEAD_LETTER_TOPIC, lambda _: "key")
+    # A stopped process answers nothing and keeps its connections: an outage without an error.
+    os.kill(broker.pid, signal.SIGSTOP)
+    writer.write([LETTER] * 100)
+    flushed = threading.Thread(target=writer.flush)
+    flushed.start()
+    flushed.join(0.5)
+    assert flushed.is_alive()
+    os.kill(broker.pid, signal.SIGCONT)
+    flushed.join(30)
+    assert not flushed.is_alive()
+    assert len(read(KafkaSource(config, DEAD_LETTER_TOPIC).build_part("s", "0", None), 100)) == 100
+    broker.kill()
+    broker.wait()
