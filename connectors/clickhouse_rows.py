@@ -36,6 +36,8 @@ class Table(Generic[M]):
 
 def deciding_signal(decision: Decision) -> Signal | None:
     """The strongest signal of the category that decided; None when allowed or without any."""
+    if not decision.category:
+        return None
     own = (signal for signal in decision.signals if signal.category == decision.category)
     return max(own, key=lambda signal: signal.score, default=None)
 

@@ -1,0 +1,135 @@
+"""`breakwater query`: a question of the library, on the screen or into a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.errors import UsageError
+from connectors.clickhouse import connect
+from connectors.query_library import Answer, Query, QueryError, export, list_queries, load, run
+from flows.settings import Settings, load_settings
+
+CELL_WIDTH = 120
+
+
+class OutputFormat(StrEnum):
+    """How an answer is written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+_CLICKHOUSE_FORMATS = {
+    OutputFormat.csv: "CSVWithNames",
+    OutputFormat.json: "JSONEachRow",
+    OutputFormat.parquet: "Parquet",
+}
+
+
+def query_command(
+    name: str,
+    param: Sequence[str] = (),
+    output_format: OutputFormat = OutputFormat.table,
+    output: Path | None = None,
+) -> None:
+    """Run the query called `name`; without a name, list what can be asked.
+
+    Raises:
+        UsageError: no such query, a wrong parameter, or binary output to a terminal.
+        StoreError: ClickHouse does not answer.
+    """
+    if not name:
+        _print_queries(list_queries())
+        return
+    params = dict(_assignment(each) for each in param)
+    if output_format is OutputFormat.parquet and output is None and sys.stdout.isatty():
+        raise UsageError("Parquet is binary: give --output FILE, or redirect")
+    try:
+        query = load(name)
+        client = connect(store_dsn(load_settings()))
+        try:
+            if output_format is OutputFormat.table:
+                _print_answer(query, run(client, name, params), output)
+            else:
+                _write(export(client, name, params, _CLICKHOUSE_FORMATS[output_format]), output)
+        finally:
+            client.close()
+    except QueryError as error:
+        raise UsageError(str(error)) from None
+
+
+def store_dsn(settings: Settings) -> str:
+    """Where the store is: the DSN that is set, or the embedded one under the output directory.
+
+    Raises:
+        UsageError: neither is there.
+    """
+    if settings.clickhouse_dsn is not None:
+        return settings.clickhouse_dsn.get_secret_value()
+    path = (settings.output / "clickhouse").resolve()
+    if not path.is_dir():
+        raise UsageError(
+            f"no store at {path}: set BREAKWATER_CLICKHOUSE_DSN, or BREAKWATER_OUTPUT to the"
+            " directory that `breakwater run` or `demo` wrote to"
+        )
+    return f"chdb://{path}"
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--param {text}: expected NAME=VALUE")
+    return name, value
+
+
+def _print_queries(queries: Sequence[Query]) -> None:
+    table = Table("query", "what it answers", box=None)
+    for query in queries:
+        table.add_row(query.name, query.question)
+    Console().print(table)
+
+
+def _print_answer(query: Query, answer: Answer, output: Path | None) -> None:
+    table = Table(*answer.columns, title=query.question, box=None, title_justify="left")
+    for row in answer.rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    if output is not None:
+        with output.open("w", encoding="utf-8") as file:
+            Console(file=file, width=400).print(table)
+        return
+    # A pipe has no width of its own: nothing is cut there.
+    Console(width=None if sys.stdout.isatty() else 400).print(table)
+
+
+def _cell(value: Any) -> str:
+    """`value` on one line; user content must not command the terminal."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        text = ", ".join(str(each) for each in value)
+    else:
+        text = str(value)
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return shown if len(shown) <= CELL_WIDTH else shown[: CELL_WIDTH - 1] + "…"
+
+
+def _write(data: bytes, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.buffer.write(data)
+        return
+    output.write_bytes(data)

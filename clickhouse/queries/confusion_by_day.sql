@@ -1,0 +1,28 @@
+-- confusion_by_day: What did the job decide and people say, day by day?
+--
+-- The confusion matrix of each day over labelled content; empty stands for no violation. The day is
+-- that of the post.
+--
+-- Parameters:
+--   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
+--   until  DateTime64(3, 'UTC')  = newest            end, not included
+
+WITH labels AS
+    (
+        SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
+        FROM moderation.human_labels FINAL
+        GROUP BY content_id, revision
+    )
+SELECT
+    toDate(created_at)  AS day,
+    category            AS decided,
+    truth,
+    count()             AS contents
+FROM moderation.moderation_logs FINAL
+INNER JOIN labels USING (content_id, revision)
+WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+    AND final AND mode = 'live'
+    AND content_id IN (SELECT content_id FROM labels)
+GROUP BY day, decided, truth
+ORDER BY day, decided, truth
+SETTINGS do_not_merge_across_partitions_select_final = 1

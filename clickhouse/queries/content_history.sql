@@ -1,0 +1,28 @@
+-- content_history: Everything that happened to one content, in order?
+--
+-- Decisions, labels, reports and appeals on all its revisions.
+--
+-- Parameters:
+--   content_id  String      which
+
+SELECT at, revision, event, who, outcome, category, detail
+FROM
+(
+    SELECT timestamp AS at, revision, concat(toString(mode), ' decision') AS event, '' AS who, toString(action) AS outcome, toString(category) AS category, reason AS detail
+    FROM moderation.moderation_logs FINAL
+    WHERE content_id = {content_id:String}
+    UNION ALL
+    SELECT labeled_at, revision, concat(toString(source), ' label'), reviewer_id, toString(action), toString(true_label), ''
+    FROM moderation.human_labels FINAL
+    WHERE content_id = {content_id:String}
+    UNION ALL
+    SELECT reported_at, 0, 'user report', reporter_id, '', toString(category), reason
+    FROM moderation.user_reports FINAL
+    WHERE content_id = {content_id:String}
+    UNION ALL
+    SELECT if(state = 'open', appealed_at, resolved_at), revision, 'appeal', if(state = 'open', user_id, reviewer_id), toString(state), toString(category), statement
+    FROM moderation.appeals FINAL
+    WHERE content_id = {content_id:String}
+)
+ORDER BY at, event, who
+SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -1,0 +1,20 @@
+-- dead_letters_by_producer: Who sends messages that cannot be used, and what is wrong with them?
+--
+-- One row a source, stage and kind of error, numbers in the error taken out.
+--
+-- Parameters:
+--   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
+--   until  DateTime64(3, 'UTC')  = newest            end, not included
+
+SELECT
+    if(source_topic != '', concat(source_topic, '/', toString(source_partition)), source_file) AS source,
+    stage,
+    replaceRegexpAll(error, '[0-9]+', 'N')  AS kind_of_error,
+    count()                                 AS letters,
+    min(failed_at)                          AS first_failed,
+    max(failed_at)                          AS last_failed,
+    any(error)                              AS example
+FROM moderation.dead_letters FINAL
+WHERE failed_at >= {since:DateTime64(3, 'UTC')} AND failed_at < {until:DateTime64(3, 'UTC')}
+GROUP BY source, stage, kind_of_error
+ORDER BY letters DESC, source, stage, kind_of_error

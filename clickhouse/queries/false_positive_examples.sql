@@ -1,0 +1,50 @@
+-- false_positive_examples: Which harmless content did a model take for a violation?
+--
+-- The surest mistakes first: content in which people see no violation. The text is user content; it
+-- is empty once its retention has ended.
+--
+-- Parameters:
+--   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
+--   until  DateTime64(3, 'UTC')  = newest            end, not included
+--   model  String                = ''                one model, empty for all
+--   rows   UInt32                = 50                how many
+
+WITH
+    labels AS
+    (
+        SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
+        FROM moderation.human_labels FINAL
+        GROUP BY content_id, revision
+    ),
+    mistakes AS
+    (
+        SELECT content_id, revision, model, model_version, model_prediction, confidence
+        FROM moderation.model_outputs FINAL
+        INNER JOIN labels USING (content_id, revision)
+        WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+            AND model_prediction != ''
+            AND ({model:String} = '' OR model = {model:String})
+            AND truth = ''
+            AND content_id IN (SELECT content_id FROM labels WHERE truth = '')
+        ORDER BY confidence DESC, content_id, model
+        LIMIT {rows:UInt32}
+    ),
+    texts AS
+    (
+        SELECT content_id, revision, text
+        FROM moderation.content FINAL
+        WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+            AND content_id IN (SELECT content_id FROM mistakes)
+    )
+SELECT
+    content_id,
+    revision,
+    model,
+    model_version,
+    model_prediction,
+    round(confidence, 4) AS confidence,
+    text
+FROM mistakes
+LEFT JOIN texts USING (content_id, revision)
+ORDER BY confidence DESC, content_id, model
+SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -1,0 +1,42 @@
+-- labelled_dataset: Which labelled texts can a model be trained on?
+--
+-- One row a labelled content with its text, for `--format parquet` or `json`. votes and agreeing tell how
+-- many people answered and how many as the last one did. Content whose text is gone is left out.
+--
+-- Parameters:
+--   since  DateTime64(3, 'UTC')  = newest - 3650 days  labels from here on, UTC
+--   until  DateTime64(3, 'UTC')  = newest              end, not included
+
+WITH answers AS
+    (
+        SELECT
+            content_id,
+            revision,
+            argMax(true_label, given.labeled_at)           AS truth,
+            argMax(action, given.labeled_at)               AS wanted_action,
+            argMax(source, given.labeled_at)               AS label_source,
+            max(given.labeled_at)                          AS labeled_at,
+            count()                                  AS votes,
+            countEqual(groupArray(true_label), truth) AS agreeing
+        FROM moderation.human_labels AS given FINAL
+        WHERE given.labeled_at >= {since:DateTime64(3, 'UTC')} AND given.labeled_at < {until:DateTime64(3, 'UTC')}
+        GROUP BY content_id, revision
+    )
+SELECT
+    content_id,
+    revision,
+    text,
+    language,
+    community,
+    kind,
+    truth,
+    wanted_action,
+    label_source,
+    labeled_at,
+    votes,
+    agreeing
+FROM moderation.content FINAL
+INNER JOIN answers USING (content_id, revision)
+WHERE text != '' AND content_id IN (SELECT content_id FROM answers)
+ORDER BY content_id, revision
+SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -1,0 +1,59 @@
+-- model_versions_compared: How do the versions of a model compare?
+--
+-- Over all content: how much each version flags and how sure it is. Over labelled content: precision and
+-- recall of flagging any violation; only versions that saw like content compare fairly.
+--
+-- Parameters:
+--   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
+--   until  DateTime64(3, 'UTC')  = newest            end, not included
+--   model  String                = ''                one model, empty for all
+
+WITH
+    labels AS
+    (
+        SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
+        FROM moderation.human_labels FINAL
+        GROUP BY content_id, revision
+    ),
+    overall AS
+    (
+        SELECT
+            model,
+            model_version,
+            count()                               AS contents,
+            round(avg(model_prediction != ''), 4) AS flagged_share,
+            round(avg(confidence), 4)             AS mean_confidence
+        FROM moderation.model_outputs FINAL
+        WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+            AND ({model:String} = '' OR model = {model:String})
+        GROUP BY model, model_version
+    ),
+    judged AS
+    (
+        SELECT
+            model,
+            model_version,
+            count()                                             AS labelled,
+            countIf(model_prediction != '' AND truth != '')     AS hits,
+            countIf(model_prediction != '')                     AS flagged,
+            countIf(truth != '')                                AS violations
+        FROM moderation.model_outputs FINAL
+        INNER JOIN labels USING (content_id, revision)
+        WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+            AND ({model:String} = '' OR model = {model:String})
+            AND content_id IN (SELECT content_id FROM labels)
+        GROUP BY model, model_version
+    )
+SELECT
+    model,
+    model_version,
+    contents,
+    flagged_share,
+    mean_confidence,
+    labelled,
+    if(flagged = 0, NULL, round(hits / flagged, 4))        AS precision,
+    if(violations = 0, NULL, round(hits / violations, 4))  AS recall
+FROM overall
+LEFT JOIN judged USING (model, model_version)
+ORDER BY model, model_version
+SETTINGS do_not_merge_across_partitions_select_final = 1

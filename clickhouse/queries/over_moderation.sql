@@ -1,0 +1,38 @@
+-- over_moderation: What was blocked and later restored?
+--
+-- One row a category and the rule or model behind the block. restored: an appeal was granted, or a label
+-- says allow. restored_share is of all blocks; hours_down is the median time until then.
+--
+-- Parameters:
+--   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
+--   until  DateTime64(3, 'UTC')  = newest            end, not included
+
+WITH restored AS
+    (
+        SELECT content_id, revision, min(at) AS restored_at
+        FROM
+        (
+            SELECT content_id, revision, resolved_at AS at FROM moderation.appeals FINAL WHERE state = 'granted'
+            UNION ALL
+            SELECT content_id, revision, max(labeled_at) AS at
+            FROM moderation.human_labels FINAL
+            GROUP BY content_id, revision
+            HAVING argMax(action, labeled_at) = 'allow'
+        )
+        GROUP BY content_id, revision
+    )
+SELECT
+    category,
+    rule,
+    count()                          AS blocked,
+    countIf(restored.content_id != '') AS restored,
+    round(restored / blocked, 4)     AS restored_share,
+    if(restored = 0, NULL, round(quantileExactIf(0.5)(dateDiff('second', timestamp, restored_at), restored.content_id != '') / 3600, 2)) AS hours_down
+FROM moderation.moderation_logs AS decided FINAL
+LEFT JOIN restored ON restored.content_id = decided.content_id AND restored.revision = decided.revision
+WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+    AND action = 'block'
+    AND final AND mode = 'live'
+GROUP BY category, rule
+ORDER BY restored DESC, blocked DESC, category, rule
+SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -1,0 +1,40 @@
+-- precision_recall_by_threshold: What would a category's precision and recall be at each threshold?
+--
+-- Over labelled content, by the final probability of the category. Labels of a review queue are no
+-- fair sample: recall is that among labelled content.
+--
+-- Parameters:
+--   since     DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
+--   until     DateTime64(3, 'UTC')  = newest            end, not included
+--   category  String                = spam              which category
+--   steps     UInt8                 = 20                thresholds between 0 and 1
+
+WITH
+    labels AS
+    (
+        SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
+        FROM moderation.human_labels FINAL
+        GROUP BY content_id, revision
+    ),
+    scored AS
+    (
+        SELECT scores[{category:String}] AS score, truth = {category:String} AS positive
+        FROM moderation.moderation_logs FINAL
+        INNER JOIN labels USING (content_id, revision)
+        WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+            AND final AND mode = 'live'
+            AND content_id IN (SELECT content_id FROM labels)
+    )
+SELECT
+    threshold,
+    countIf(score >= threshold)                AS flagged,
+    countIf(score >= threshold AND positive)   AS true_positives,
+    flagged - true_positives                   AS false_positives,
+    countIf(score < threshold AND positive)    AS false_negatives,
+    if(flagged = 0, NULL, round(true_positives / flagged, 4))                                           AS precision,
+    if(true_positives + false_negatives = 0, NULL, round(true_positives / (true_positives + false_negatives), 4)) AS recall
+FROM scored
+ARRAY JOIN arrayMap(i -> round(i / {steps:UInt8}, 4), range(1, {steps:UInt8})) AS threshold
+GROUP BY threshold
+ORDER BY threshold
+SETTINGS do_not_merge_across_partitions_select_final = 1

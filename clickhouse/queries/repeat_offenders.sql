@@ -1,0 +1,51 @@
+-- repeat_offenders: Which authors violate again and again?
+--
+-- One row an author with at least `blocks` blocked posts in the window.
+--
+-- Parameters:
+--   since   DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
+--   until   DateTime64(3, 'UTC')  = newest            end, not included
+--   blocks  UInt32                = 3                 at least this many blocked posts
+--   rows    UInt32                = 50                how many
+
+WITH offenders AS
+    (
+        SELECT
+            user_id,
+            count()                         AS blocked,
+            arraySort(groupUniqArray(category))  AS categories,
+            uniqExact(community)            AS communities,
+            min(created_at)                 AS first_blocked,
+            max(created_at)                 AS last_blocked,
+            max(author_created_at)          AS account_created
+        FROM moderation.moderation_logs FINAL
+        WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+            AND action = 'block'
+            AND final AND mode = 'live'
+        GROUP BY user_id
+        HAVING blocked >= {blocks:UInt32}
+        ORDER BY blocked DESC, user_id
+        LIMIT {rows:UInt32}
+    )
+SELECT
+    user_id,
+    blocked,
+    decisions,
+    round(blocked / decisions, 4)  AS blocked_share,
+    categories,
+    communities,
+    first_blocked,
+    last_blocked,
+    account_created
+FROM offenders
+INNER JOIN
+(
+    SELECT user_id, count() AS decisions
+    FROM moderation.moderation_logs FINAL
+    WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+        AND user_id IN (SELECT user_id FROM offenders)
+        AND final AND mode = 'live'
+    GROUP BY user_id
+) AS everything USING (user_id)
+ORDER BY blocked DESC, user_id
+SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -1,0 +1,16 @@
+-- storage: How much room does each table take, and how much a million decisions?
+--
+-- Compressed bytes of the active parts, indexes and marks included.
+
+WITH (SELECT greatest(1, sum(rows)) FROM system.parts WHERE active AND database = 'moderation' AND table = 'moderation_logs') AS decisions
+SELECT
+    table,
+    sum(rows)                                               AS stored_rows,
+    round(sum(bytes_on_disk) / 1e6, 2)                      AS megabytes,
+    round(sum(data_uncompressed_bytes) / sum(data_compressed_bytes), 1) AS compression,
+    round(sum(bytes_on_disk) / stored_rows, 1)              AS bytes_a_row,
+    round(sum(bytes_on_disk) / decisions, 1)                AS megabytes_per_million_decisions
+FROM system.parts
+WHERE active AND database = 'moderation'
+GROUP BY table
+ORDER BY megabytes DESC, table

@@ -1,0 +1,45 @@
+-- top_clusters: Which links and repeated texts are behind the violations?
+--
+-- Moderated content grouped by the domain of its first link, or without a link by the first 40 letters
+-- of its text with everything but letters dropped: digits and codes vary within a wave. The cluster is
+-- user content.
+--
+-- Parameters:
+--   since     DateTime64(3, 'UTC')  = newest - 7 days  first moment, UTC
+--   until     DateTime64(3, 'UTC')  = newest           end, not included
+--   category  String                = ''               one category, empty for all
+--   rows      UInt32                = 20               how many
+
+WITH
+    moderated AS
+    (
+        SELECT content_id, revision, category
+        FROM moderation.moderation_logs FINAL
+        WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+            AND action != 'allow'
+            AND final AND mode = 'live'
+            AND ({category:String} = '' OR category = {category:String})
+    )
+SELECT
+    if(domain != '', concat('link ', domain), concat('text ', left(trim(replaceRegexpAll(lowerUTF8(left(text, 400)), '\\PL+', ' ')), 40))) AS cluster,
+    count()                           AS contents,
+    uniqExact(author_id)              AS authors,
+    topK(1)(category)[1]              AS commonest_category,
+    arraySort(groupUniqArray(3)(community)) AS communities,
+    min(created_at)                   AS first_posted,
+    max(created_at)                   AS last_posted,
+    min(content_id)                   AS example
+FROM
+(
+    SELECT content_id, revision, author_id, community, created_at, text,
+        extract(lower(text), 'https?://(?:www\\.)?([^/\\s:?#]{1,253})') AS domain
+    FROM moderation.content FINAL
+    WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+        AND action != 'allow'
+) AS posted
+INNER JOIN moderated USING (content_id, revision)
+WHERE text != ''
+GROUP BY cluster
+ORDER BY contents DESC, cluster
+LIMIT {rows:UInt32}
+SETTINGS do_not_merge_across_partitions_select_final = 1

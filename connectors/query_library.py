@@ -1,0 +1,210 @@
+"""The query library: `clickhouse/queries/*.sql`, one question a file, and how to run them.
+
+A file opens with comments: `-- NAME: QUESTION`, what the columns mean, `-- Parameters:` (one a
+line: name, ClickHouse type, `= default`, meaning) and `-- Sample:` (some rows of a result). What
+follows is plain ClickHouse SQL with `{name:Type}` parameters: every ClickHouse client can run it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+_PARAMETER = re.compile(
+    r"--   (?P<name>\w+)  +(?P<type>\S.*?)(?:  += (?P<default>.*?))?  +(?P<meaning>\S.*)"
+)
+_NEWEST = re.compile(r"newest(?: - (\d+) days)?")
+_EXPORT_SETTINGS = {
+    "output_format_json_array_of_rows": 1,
+    "output_format_json_quote_64bit_integers": 0,
+}
+
+
+class QueryError(ValueError):
+    """No such query, a wrong parameter, or tables that cannot answer; one line that says which."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A `{name:type}` of a query; without a default (None) it must be given.
+
+    Default `newest` is the end of the newest hour in the store, `newest - N days` that before it.
+    """
+
+    name: str
+    type: str
+    default: str | None
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question and the SQL that answers it."""
+
+    name: str
+    question: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    sample: tuple[str, ...]
+    sql: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Column names, and rows as tuples in their order."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+
+
+def list_queries() -> list[Query]:
+    """Every query of the library, by name."""
+    folder = files("clickhouse").joinpath("queries")
+    names = (entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [_parse(folder.joinpath(name).read_text("utf-8")) for name in sorted(names)]
+
+
+def load(name: str) -> Query:
+    """The query called `name`.
+
+    Raises:
+        QueryError: there is none; the message names the ones spelt alike.
+    """
+    queries = {query.name: query for query in list_queries()}
+    if name in queries:
+        return queries[name]
+    alike = difflib.get_close_matches(name, queries) or sorted(queries)
+    raise QueryError(f"no query {name!r}; there is {', '.join(alike)}")
+
+
+def run(client: Client, name: str, params: Mapping[str, str] | None = None) -> Answer:
+    """The answer of the query called `name`; `params` holds values as one would write them.
+
+    Raises:
+        QueryError: no such query, a parameter is unknown, missing or malformed, or ClickHouse
+            refuses.
+    """
+    query = load(name)
+    values = bind(client, query, params or {})
+    try:
+        result = client.query(query.sql, parameters=values)
+    except ClickHouseError as error:
+        raise _refused(query, error) from None
+    return Answer(tuple(result.column_names), result.result_rows)
+
+
+def export(client: Client, name: str, params: Mapping[str, str], output_format: str) -> bytes:
+    """The answer of the query called `name`, written by ClickHouse.
+
+    `output_format` is one of ClickHouse's: `CSVWithNames`, `Parquet`, `JSONEachRow` (which makes
+    one array of objects here).
+
+    Raises:
+        QueryError: as `run`.
+    """
+    query = load(name)
+    values = bind(client, query, params)
+    try:
+        return client.raw_query(query.sql, values, settings=_EXPORT_SETTINGS, fmt=output_format)
+    except ClickHouseError as error:
+        raise _refused(query, error) from None
+
+
+def bind(client: Client, query: Query, params: Mapping[str, str]) -> dict[str, str]:
+    """A value for every parameter of `query`: the one in `params`, or the default.
+
+    Raises:
+        QueryError: a parameter is unknown, missing or malformed.
+    """
+    known = {parameter.name for parameter in query.parameters}
+    for name in params:
+        if name not in known:
+            takes = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
+            raise QueryError(f"{query.name} has no parameter {name!r}; {takes}")
+    values = {}
+    newest = None
+    for parameter in query.parameters:
+        value = params.get(parameter.name, parameter.default)
+        if value is None:
+            raise QueryError(f"{query.name} needs --param {parameter.name}=… ({parameter.meaning})")
+        if parameter.type.startswith("DateTime"):
+            if (relative := _NEWEST.fullmatch(value)) is not None:
+                newest = newest or _newest(client)
+                moment = newest - timedelta(days=int(relative[1] or 0))
+            else:
+                moment = _moment(parameter.name, value)
+            value = moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        values[parameter.name] = value
+    return values
+
+
+def _newest(client: Client) -> datetime:
+    # A clock that runs ahead somewhere must not move everybody's window.
+    sql = "SELECT toUnixTimestamp(max(hour)) FROM moderation.decisions_by_hour WHERE hour <= now()"
+    try:
+        seconds = int(client.query(sql).result_rows[0][0])
+    except ClickHouseError as error:
+        raise QueryError(
+            f"no tables to ask ({_first_line(error)}); `breakwater schema apply` makes them"
+        ) from None
+    newest = datetime.fromtimestamp(seconds, UTC) if seconds else datetime.now(UTC)
+    return newest + timedelta(hours=1)
+
+
+def _moment(name: str, value: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise QueryError(
+            f"parameter {name}: {value!r} is no moment; write 2026-11-17 or 2026-11-17T10:00:00Z"
+        ) from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _refused(query: Query, error: ClickHouseError) -> QueryError:
+    return QueryError(f"{query.name}: {_first_line(error)}")
+
+
+def _first_line(error: ClickHouseError) -> str:
+    message = str(error).splitlines()[0]
+    told = re.search(r"DB::Exception: (.*)", message)
+    return (told[1] if told else message)[:300]
+
+
+def _parse(text: str) -> Query:
+    head, _, sql = text.partition("\n\n")
+    title, *lines = head.splitlines()
+    name, _, question = title.removeprefix("-- ").partition(": ")
+    sections: dict[str, list[str]] = {"": [], "Parameters": [], "Sample": []}
+    section = ""
+    for line in lines:
+        if line in ("-- Parameters:", "-- Sample:"):
+            section = line.removeprefix("-- ").rstrip(":")
+        elif line != "--":
+            sections[section].append(line)
+    return Query(
+        name,
+        question,
+        "\n".join(line.removeprefix("-- ") for line in sections[""]),
+        tuple(_parameter(line) for line in sections["Parameters"]),
+        tuple(line.removeprefix("--   ") for line in sections["Sample"]),
+        sql,
+    )
+
+
+def _parameter(line: str) -> Parameter:
+    found = _PARAMETER.fullmatch(line)
+    if found is None:
+        raise ValueError(f"not a parameter of a query: {line!r}")
+    default = found["default"]
+    return Parameter(
+        found["name"], found["type"], "" if default == "''" else default, found["meaning"]
+    )
