@@ -23,13 +23,16 @@ app.add_typer(topics_app, name="topics")
 
 def main() -> None:
     """Run a command; what cannot start says why in one line and exits with 2."""
-    from flows.job import START_ERRORS
+    from flows.job import START_ERRORS, JobFailedError
 
     try:
         app()
     except (UsageError, *START_ERRORS) as error:
         typer.echo(f"breakwater: {error}", err=True)
         sys.exit(2)
+    except JobFailedError as error:
+        typer.echo(f"breakwater: {error}", err=True)
+        sys.exit(1)
     except BrokenPipeError:
         # The reader of a pipe (`| head`) has seen enough.
         sys.stderr.close()

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bytewax.dataflow import Dataflow
+from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
@@ -31,6 +32,10 @@ log = logging.getLogger(__name__)
 
 START_ERRORS = (BadSettingError, BrokerError, FeatureStoreDown, PolicyError, StoreError)
 """What keeps a job from starting; each says in one line what to do."""
+
+class JobFailedError(RuntimeError):
+    """The job had to stop; what was not delivered is read again by the next run."""
+
 
 EPOCH = timedelta(seconds=1)
 """State, positions and deliveries are settled this often."""
@@ -102,17 +107,28 @@ def run(
     process_id: int | None = None,
     addresses: list[str] | None = None,
 ) -> None:
-    """Run the dataflow to its end in this thread."""
+    """Run the dataflow to its end in this thread.
+
+    Raises:
+        JobFailedError: a part failed for good.
+    """
     recovery = None
     if recovery_dir is not None:
         recovery = RecoveryConfig(recovery_store(recovery_dir), timedelta(0))
-    cli_main(
-        job.flow,
-        process_id=process_id,
-        addresses=addresses,
-        epoch_interval=EPOCH,
-        recovery_config=recovery,
-    )
+    try:
+        cli_main(
+            job.flow,
+            process_id=process_id,
+            addresses=addresses,
+            epoch_interval=EPOCH,
+            recovery_config=recovery,
+        )
+    except BytewaxRuntimeError as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        log.debug("the dataflow failed", exc_info=error)
+        raise JobFailedError(f"stopped: {cause or type(cause).__name__}") from error
 
 
 def recovery_store(directory: Path) -> Path:

@@ -1,0 +1,145 @@
+"""Scores and policy to an action: a word on each boundary, and on what a human sees."""
+
+import pytest
+from builders import AT, content, decision, item, items
+
+from events.messages import Judgement, Signal
+from operators.decide import Decider, ReviewPicker, verdict
+from policy.policy import load_policy, parse_policy
+from policy.taxonomy import CATEGORIES
+
+TREATMENTS = {
+    "hate": "{severity: 4, review: 0.6, block: 0.9}",
+    "spam": "{severity: 1, review: 0.6, block: 0.9}",
+    "csam": "{severity: 5, review: 0.1, block: 0.9, fail: closed}",
+}
+OTHERS = "{severity: 2, review: 0.6, block: 0.9}"
+POLICY = parse_policy(
+    "uncertainty_band: [0.45, 0.55]\n"
+    "categories:\n"
+    + "".join(f"  {name}: {TREATMENTS.get(name, OTHERS)}\n" for name in CATEGORIES)
+    + "communities:\n  medical:\n    spam: {review: 0.8}\n",
+    "policy.yaml",
+)
+
+
+@pytest.mark.parametrize(
+    ("what", "scores", "expected"),
+    [
+        ("no scores at all", {}, ("allow", "")),
+        ("just under the band", {"hate": 0.4499}, ("allow", "")),
+        ("the lower end of the band", {"hate": 0.45}, ("review", "hate")),
+        ("the upper end of the band", {"hate": 0.55}, ("review", "hate")),
+        ("between band and review", {"hate": 0.5501}, ("allow", "")),
+        ("just under review", {"hate": 0.5999}, ("allow", "")),
+        ("review", {"hate": 0.6}, ("review", "hate")),
+        ("just under block", {"hate": 0.8999}, ("review", "hate")),
+        ("block", {"hate": 0.9}, ("block", "hate")),
+        ("certain", {"hate": 1.0}, ("block", "hate")),
+        ("a block beats a severer review", {"hate": 0.7, "spam": 0.95}, ("block", "spam")),
+        ("among blocks the severer", {"hate": 0.9, "spam": 0.99}, ("block", "hate")),
+        ("as severe: the higher", {"threat": 0.91, "sexual": 0.92}, ("block", "sexual")),
+        ("a low threshold of its own", {"csam": 0.1}, ("review", "csam")),
+        ("a category nobody knows", {"mood": 1.0}, ("allow", "")),
+    ],
+)
+def test_verdict(what: str, scores: dict[str, float], expected: tuple[str, str]) -> None:
+    categories = POLICY.categories("")
+    assert verdict(scores, False, categories, POLICY.file.uncertainty_band) == expected
+
+
+@pytest.mark.parametrize(
+    ("what", "scores", "expected"),
+    [
+        ("nothing found: fails closed", {}, ("review", "csam")),
+        ("a block stays a block", {"spam": 0.95}, ("block", "spam")),
+    ],
+)
+def test_a_missing_stage_sends_what_fails_closed_to_a_human(what, scores, expected) -> None:
+    assert verdict(scores, True, POLICY.categories(""), (0.45, 0.55)) == expected
+
+
+@pytest.mark.parametrize(("community", "action"), [("", "review"), ("medical", "allow")])
+def test_a_community_overrides_what_it_names(community: str, action: str) -> None:
+    judged = Decider(POLICY)([item(community=community, scores={"spam": 0.7})])
+    assert judged[0].decision.action == action
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+def test_one_judgement_an_item_in_order(count: int) -> None:
+    batch = items(count, scores={"spam": 0.95})
+    judged = Decider(POLICY)(batch)
+    assert [j.content for j in judged] == [i.content for i in batch]
+    assert {j.decision.action for j in judged} <= {"block"}
+
+
+def test_a_decision_says_all_that_led_to_it() -> None:
+    one = item(scores={"hate": 0.95})
+    one.signals.append(Signal("rules", "hate.x", "hate", 0.95))
+    one.degraded.append("ocr")
+    decider = Decider(
+        POLICY, ruleset_version="r1", model_versions={"m": "1"},
+        now=lambda: one.received_at + 0.25,
+    )  # fmt: skip
+    made = decider([one])[0].decision
+    assert (made.action, made.category, made.final, made.mode) == ("block", "hate", True, "live")
+    assert (made.latency_ms, made.created_at) == (250.0, AT)
+    assert (made.degraded, made.signals) == (("ocr",), tuple(one.signals))
+    assert made.policy_version == POLICY.version
+    assert (made.ruleset_version, made.model_versions) == ("r1", {"m": "1"})
+
+
+def test_a_clock_that_steps_back_makes_no_negative_latency() -> None:
+    decider = Decider(POLICY, now=lambda: AT.timestamp() - 60)
+    assert decider([item()])[0].decision.latency_ms == 0
+
+
+def test_the_same_content_gets_the_same_decision_id() -> None:
+    first, second = Decider(POLICY)([item("x"), item("x")])
+    assert first.decision.decision_id == second.decision.decision_id
+
+
+def test_a_review_rule_reaches_a_human_whatever_the_score() -> None:
+    one = item()
+    one.signals.append(Signal("rules", "self_harm.want-to-die", "self_harm", 0.2))
+    decider = Decider(POLICY, review_rules=frozenset({"self_harm.want-to-die"}))
+    made = decider([one])[0].decision
+    assert (made.action, made.category) == ("review", "self_harm")
+
+
+@pytest.mark.parametrize(
+    ("what", "score", "reason"),
+    [
+        ("in the band", 0.5, "uncertain"),
+        ("over the review threshold", 0.7, "policy"),
+    ],
+)
+def test_reviews_say_why(what: str, score: float, reason: str) -> None:
+    made = decision(action="review", category="hate", scores={"hate": score})
+    [review] = ReviewPicker(POLICY)([Judgement(content(text="the text"), made)])
+    assert (review.reason, review.text) == (reason, "the text")
+    assert review.priority == pytest.approx(4 + score)
+
+
+def test_blocked_and_allowed_are_not_reviewed_without_a_sample_rate() -> None:
+    judgements = [
+        Judgement(content(str(number)), decision(str(number), action=action))
+        for number, action in enumerate(["allow", "block"] * 500)
+    ]
+    assert ReviewPicker(POLICY)(judgements) == []
+
+
+def test_a_sample_of_the_allowed_is_reviewed_and_is_the_same_each_time() -> None:
+    policy = parse_policy(
+        "sample_rate: 0.1\ncategories:\n"
+        + "".join(f"  {name}: {TREATMENTS.get(name, OTHERS)}\n" for name in CATEGORIES),
+        "policy.yaml",
+    )
+    judgements = [Judgement(content(str(n)), decision(str(n))) for n in range(1000)]
+    picked = [review.decision.content_id for review in ReviewPicker(policy)(judgements)]
+    assert 60 <= len(picked) <= 140
+    assert picked == [r.decision.content_id for r in ReviewPicker(policy)(judgements)]
+
+
+def test_the_built_in_policy_knows_every_category() -> None:
+    assert set(load_policy().file.categories) == set(CATEGORIES)

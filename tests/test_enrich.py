@@ -1,0 +1,104 @@
+"""Repeats and author history, the same on both feature stores."""
+
+from collections.abc import Callable
+
+import pytest
+from builders import item, items, judgement
+from servers import free_port
+
+from connectors.local_features import LocalFeatureStore
+from connectors.redis_features import FeatureStoreDown, RedisFeatureStore
+from events.messages import AuthorFeatures
+from operators.enrich import AuthorCounter, Enricher, FeatureStore
+
+MakeStore = Callable[[], FeatureStore]
+
+
+@pytest.fixture(params=["local", "redis"])
+def store(request: pytest.FixtureRequest) -> FeatureStore:
+    if request.param == "local":
+        return LocalFeatureStore(now=lambda: 1000.0)
+    return RedisFeatureStore(request.getfixturevalue("valkey_url"), now=lambda: 1000.0)
+
+
+def ids(kept) -> list[str]:
+    return [one.content.content_id for one in kept]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+def test_new_contents_all_pass_in_order(store, count: int) -> None:
+    batch = items(count)
+    assert ids(Enricher(store)(batch)) == ids(batch)
+
+
+@pytest.mark.parametrize(
+    ("what", "second", "kept"),
+    [
+        ("the same identity from elsewhere", item("a", line=2), False),
+        ("the same message again: a replay", item("a", line=1), True),
+        ("an edit is a new identity", item("a", line=2, revision=1), True),
+        ("another content", item("b", line=2), True),
+    ],
+)
+def test_the_first_position_that_claims_an_identity_owns_it(store, what, second, kept) -> None:
+    enricher = Enricher(store)
+    enricher([item("a", line=1)])
+    assert bool(enricher([second])) is kept
+    assert enricher.repeats == (not kept)
+
+
+def test_a_repeat_within_a_batch_is_dropped(store) -> None:
+    batch = [item("a", line=1), item("b", line=2), item("a", line=3), item("a", line=4)]
+    assert ids(Enricher(store)(batch)) == ["a", "b"]
+
+
+def test_an_unknown_author_has_an_empty_history(store) -> None:
+    [one] = Enricher(store)([item()])
+    assert one.author == AuthorFeatures(0, 0, None)
+
+
+def test_decisions_are_counted_and_read_back(store) -> None:
+    enricher, counter = Enricher(store), AuthorCounter(store)
+    batch = [item(f"c{n}", line=n, author_id="x" if n < 3 else "y") for n in range(4)]
+    enricher(batch)
+    judged = [
+        judgement("c0", author_id="x", action="block", category="spam"),
+        judgement("c1", author_id="x", action="review", category="spam"),
+        judgement("c2", author_id="x"),
+        judgement("c3", author_id="y"),
+    ]
+    assert counter(judged) == judged
+    kept = enricher([item("new", line=9, author_id="x"), item("new2", line=10, author_id="y")])
+    assert [one.author for one in kept] == [
+        AuthorFeatures(3, 1, 1000.0),
+        AuthorFeatures(1, 0, 1000.0),
+    ]
+
+
+def test_a_decision_that_comes_again_is_counted_once(store) -> None:
+    enricher, counter = Enricher(store), AuthorCounter(store)
+    enricher([item("c")])
+    for _ in range(3):
+        counter([judgement("c", action="block", category="spam")])
+    [one] = enricher([item("other", line=2)])
+    assert (one.author.decisions, one.author.violations) == (1, 1)
+
+
+def test_authors_whose_names_look_like_keys_stay_apart(store) -> None:
+    enricher, counter = Enricher(store), AuthorCounter(store)
+    enricher([item("c", author_id="a:b"), item("0:c", line=2, author_id="a")])
+    counter([judgement("c", author_id="a:b")])
+    [one] = enricher([item("d", line=3, author_id="a")])
+    assert one.author.decisions == 0
+
+
+def test_two_workers_share_the_claims_of_one_server(valkey_url: str) -> None:
+    first, second = (Enricher(RedisFeatureStore(valkey_url)) for _ in range(2))
+    assert ids(first([item("a", line=1)])) == ["a"]
+    assert ids(second([item("a", line=2), item("b", line=3)])) == ["b"]
+
+
+def test_a_server_that_does_not_answer_raises_an_error_of_its_own() -> None:
+    store = RedisFeatureStore(f"redis://127.0.0.1:{free_port()}")
+    with pytest.raises(FeatureStoreDown):
+        store.read_authors(["a"])

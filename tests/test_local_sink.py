@@ -1,0 +1,141 @@
+"""The sink that answers for delivery at the end of an epoch, on the engine itself."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Event
+
+import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.errors import BytewaxRuntimeError
+from bytewax.operators import input as op_input
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import TestingSource, cluster_main, run_main
+
+from connectors.local_sink import PARTITIONS, Place, write
+from connectors.writers import GatheringWriter, TeeWriter
+
+
+class Recorder:
+    """A writer that remembers what it was asked, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[object] = []
+
+    def write(self, batch: list[int]) -> None:
+        self.calls.append(list(batch))
+
+    def flush(self) -> None:
+        self.calls.append("flush")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    @property
+    def written(self) -> list[int]:
+        return [value for call in self.calls if isinstance(call, list) for value in call]
+
+
+def flow(source: TestingSource, recorder: Recorder, place: Place = Place()) -> Dataflow:
+    made = Dataflow("flow")
+    write("out", op_input("in", made, source), lambda: recorder, place)
+    return made
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 1000])
+def test_everything_is_written_and_flushed_before_it_is_closed(batch_size: int) -> None:
+    recorder = Recorder()
+    run_main(flow(TestingSource(range(1500), batch_size), recorder))
+    assert sorted(recorder.written) == list(range(1500))
+    assert recorder.calls[-2:] == ["flush", "close"]
+
+
+def test_what_was_not_flushed_is_read_again(tmp_path) -> None:
+    """A writer that fails at the end of an epoch keeps the epoch's position from being committed."""
+
+    class Failing(Recorder):
+        def flush(self) -> None:
+            raise OSError("disk full")
+
+    init_db_dir(tmp_path, 1)
+    config = RecoveryConfig(str(tmp_path))
+    with pytest.raises(BytewaxRuntimeError) as error:
+        run_main(flow(TestingSource(range(10), 3), Failing()), recovery_config=config)
+    assert str(error.value.__cause__) == "disk full"
+    recorder = Recorder()
+    run_main(flow(TestingSource(range(10), 3), recorder), recovery_config=config)
+    assert sorted(recorder.written) == list(range(10))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 32])
+def test_partitions_are_the_same_for_any_number_of_processes(count: int) -> None:
+    places = [Place(index, count) for index in range(count)]
+    listed = sorted(name for place in places for name in place.partitions)
+    assert listed == [f"{number:02d}" for number in range(PARTITIONS)]
+    assert all(place.partition in place.partitions for place in places)
+
+
+def test_a_cluster_can_come_back_with_another_number_of_processes(tmp_path) -> None:
+    init_db_dir(tmp_path, 1)
+    config = RecoveryConfig(str(tmp_path))
+    stopped = TestingSource([1, 2, TestingSource.ABORT(), 3])
+    run_main(
+        flow(stopped, Recorder()), epoch_interval=timedelta(0), recovery_config=config
+    )
+    recorder = Recorder()
+    cluster_main(
+        flow(stopped, recorder), ["127.0.0.1:21998"], 0, worker_count_per_proc=2,
+        epoch_interval=timedelta(0), recovery_config=config,
+    )  # fmt: skip
+    assert 3 in recorder.written
+
+
+def test_gathered_rows_are_inserted_at_the_size_and_at_the_flush() -> None:
+    inserts: list[list[int]] = []
+    with ThreadPoolExecutor(1) as executor:
+        writer = GatheringWriter(lambda rows: inserts.append(list(rows)), executor, rows=10)
+        writer.write(list(range(9)))
+        assert inserts == []
+        writer.write([9])
+        writer.write([10])
+        writer.flush()
+        writer.flush()
+    assert inserts == [list(range(10)), [10]]
+
+
+def test_an_insert_that_fails_is_raised_at_the_flush() -> None:
+    def fail(rows: object) -> None:
+        raise OSError("store is gone")
+
+    with ThreadPoolExecutor(1) as executor:
+        writer = GatheringWriter[int](fail, executor)
+        writer.write([1])
+        with pytest.raises(OSError, match="store is gone"):
+            writer.flush()
+
+
+def test_a_slow_store_holds_the_stream_up_instead_of_filling_the_memory() -> None:
+    let_go, inserted = Event(), []
+
+    def insert(rows) -> None:
+        let_go.wait(30)
+        inserted.extend(rows)
+
+    with ThreadPoolExecutor(2) as executor:
+        writer = GatheringWriter[int](insert, executor, rows=1)
+        writer.write([1])
+        writer.write([2])
+        third = ThreadPoolExecutor(1).submit(writer.write, [3])
+        assert not third.done()
+        let_go.set()
+        third.result(30)
+        writer.flush()
+    assert sorted(inserted) == [1, 2, 3]
+
+
+def test_a_tee_does_everything_to_each() -> None:
+    recorders = Recorder(), Recorder()
+    tee = TeeWriter[int](*recorders)
+    tee.write([1])
+    tee.flush()
+    tee.close()
+    assert [recorder.calls for recorder in recorders] == [[[1], "flush", "close"]] * 2
