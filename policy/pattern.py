@@ -1,0 +1,185 @@
+"""What a pattern may be: RE2 syntax, never empty, bounded, so that it compiles small and runs linear.
+
+No pattern can make matching slow, since the engines have no backtracking; what one can do is make
+the compiled database explode. These checks refuse the shapes that do.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import re2
+
+MAX_PATTERN: Final = 2_000
+MAX_REPEAT: Final = 200
+"""Largest bound of one repeat, and of nested repeats multiplied."""
+PROBES: Final = ("", "a", "a b", " ", "\n", "1", "!", "é", "中")
+
+_TOKEN: Final = re.compile(
+    r"""\\[pP]\{[^}]*\}|\\x\{[0-9a-fA-F]+\}|\\.        # an escape
+      | \[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]         # a class
+      | (?P<open>\((?:\?P?<\w+>|\?[a-zA-Z-]*:|\?[a-zA-Z-]+(?=\)))?)
+      | (?P<close>\))
+      | (?P<repeat>(?:[*+?]|\{\d+(?:,\d*)?\})\??)
+      | .""",
+    re.VERBOSE | re.DOTALL,
+)
+_BORDERS: Final = frozenset({r"\b", r"\B", "$"})
+_WIDE: Final = re.compile(r"\.|\[\^.*|\\[DWSP].*", re.DOTALL)
+"""A token that matches almost every character."""
+
+
+def compile_re2(pattern: str) -> Any:
+    """`pattern` compiled by RE2, blind to case: an object like `re.Pattern`, without groups.
+
+    Raises:
+        ValueError: RE2 does not take it.
+    """
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    options.never_capture = True
+    options.max_mem = 1 << 20
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else error
+        text = reason.decode() if isinstance(reason, bytes) else str(reason)
+        raise ValueError(f"does not compile: {text}") from None
+
+
+def check_pattern(pattern: str) -> None:
+    """Refuse what is not RE2 syntax, is too large, has an unbounded gap, or matches nothing at all.
+
+    Raises:
+        ValueError: why the pattern is refused and what to write instead.
+    """
+    if len(pattern) > MAX_PATTERN:
+        raise ValueError(f"{len(pattern)} characters, at most {MAX_PATTERN} are taken; split it")
+    compile_re2(pattern)
+    _check_repeats(pattern)
+    if _may_be_empty(pattern):
+        raise ValueError("matches the empty string")
+
+
+def _check_repeats(pattern: str) -> None:
+    """Walk the tokens with a stack of groups; each group knows the repeats inside it."""
+    outer: list[tuple[int, bool]] = []
+    largest, unbounded = 1, False  # of the group we are in
+    last_largest, last_unbounded, last = 1, False, ""  # of the token just read
+    for token in _TOKEN.finditer(pattern):
+        text = token.group()
+        if token.lastgroup == "open":
+            outer.append((largest, unbounded))
+            largest, unbounded, last = 1, False, ""
+            continue
+        if token.lastgroup == "close" and outer:
+            last_largest, last_unbounded, last = largest, unbounded, ""
+            before = outer.pop()
+            largest, unbounded = max(largest, before[0]), unbounded or before[1]
+            continue
+        if token.lastgroup != "repeat":
+            last_largest, last_unbounded, last = 1, False, text
+            continue
+        times = _bound(text)
+        if times is None and _WIDE.fullmatch(last):
+            raise ValueError(
+                f"`{last}{text}` is an open-ended gap; bound it, as in `{last}{{0,40}}`"
+            )
+        if last_unbounded and times is None:
+            raise ValueError(
+                f"`{text}` repeats a group that is itself repeated without a bound "
+                "(catastrophic in other engines, never needed); bound the inner repeat"
+            )
+        product = last_largest * (times or 1)
+        if product > MAX_REPEAT:
+            raise ValueError(f"repeats {product} times, at most {MAX_REPEAT} are taken")
+        largest, unbounded = max(largest, product), unbounded or times is None
+        last_largest, last_unbounded = product, times is None
+
+
+def _bound(repeat: str) -> int | None:
+    """How often a quantifier repeats at most; None: without a bound."""
+    symbol = repeat[0]
+    if symbol != "{":
+        return 1 if symbol == "?" else None
+    bounds = repeat.rstrip("?")[1:-1].split(",")
+    return int(bounds[-1]) if bounds[-1] else None
+
+
+def required_pieces(pattern: str) -> list[list[str]]:
+    """Alternatives of `pattern`, each as pieces that a text must all have for it to match.
+
+    A pattern is cut at its gaps and at whatever may be absent: `a.{0,9}b(?:c )?d|e` is
+    [[a, b, d], [e]]. [[pattern]] when it cannot be cut. Borders (`\\b`, `$`) are left out of
+    pieces but at their start, since Hyperscan takes none at the end of an operand.
+    """
+    alternatives: list[list[str]] = [[""]]
+    depth, element = 0, ""  # the last element at depth 0, not yet in a piece
+    tokens = [(match.group(), match.lastgroup) for match in _TOKEN.finditer(pattern)]
+    for text, kind in tokens:
+        if kind == "open" and text.startswith("(?") and text[2:3] not in {":", "P", "<"}:
+            return [[pattern]]  # flags, which reach beyond their piece
+        if depth == 0 and kind == "repeat":
+            if element == "." or (_may_be_absent(text) and element.startswith("(")):
+                alternatives[-1].append("")
+            else:
+                alternatives[-1][-1] += element + text
+            element = ""
+            continue
+        if depth == 0:
+            alternatives[-1][-1] += element
+            element = ""
+        depth += (kind == "open") - (kind == "close")
+        if depth == 0 and text == "|":
+            alternatives.append([""])
+        elif text not in _BORDERS or not (alternatives[-1][-1] or element):
+            element += text
+    alternatives[-1][-1] += element
+    if all(len(pieces) == 1 for pieces in alternatives):
+        return [[pattern]]
+    cut = [_telling(pieces) for pieces in alternatives]
+    return cut if all(cut) else [[pattern]]
+
+
+def _telling(pieces: list[str]) -> list[str]:
+    """The pieces long enough to be rare, or the longest one; none when that may be empty."""
+    lengths = [_least_length(piece) for piece in pieces]
+    enough = max(1, min(4, max(lengths)))
+    return [piece for piece, length in zip(pieces, lengths, strict=True) if length >= enough]
+
+
+def _least_length(piece: str) -> int:
+    """How many characters `piece` matches at least."""
+    groups: list[list[int]] = [[]]  # for each open group: the lengths of its alternatives
+    lengths, last = [0], 0
+    for match in _TOKEN.finditer(piece):
+        text, kind = match.group(), match.lastgroup
+        if kind == "open":
+            groups.append(lengths)
+            lengths, last = [0], 0
+        elif kind == "close" and len(groups) > 1:
+            last, lengths = min(lengths), groups.pop()
+            lengths[-1] += last
+        elif kind == "repeat":
+            least = 0 if _may_be_absent(text) else int(re.sub(r"\D.*", "", text[1:]) or 1)
+            lengths[-1] += last * (least - 1)
+        elif text == "|":
+            lengths.append(0)
+        else:
+            last = 0 if text in _BORDERS else 1
+            lengths[-1] += last
+    return min(lengths)
+
+
+def _may_be_absent(repeat: str) -> bool:
+    return repeat[0] in "*?" or repeat.startswith(("{0,", "{0}"))
+
+
+def _may_be_empty(piece: str) -> bool:
+    compiled = compile_re2(piece)
+    return any(
+        (match := compiled.search(probe)) is not None and match.start() == match.end()
+        for probe in PROBES
+    )

@@ -1,0 +1,200 @@
+"""Rule files: patterns and keywords that operators write, checked before anything runs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta, Struct
+
+from policy.errors import PolicyError
+from policy.pattern import check_pattern
+from policy.policy import BUILT_IN
+from policy.taxonomy import CATEGORIES
+
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+MAX_RULES: Final = 20_000
+MAX_KEYWORDS: Final = 200_000
+"""Keywords of all rules of a set together."""
+
+RuleId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Keyword = Annotated[str, Meta(min_length=2, max_length=100)]
+Line = Annotated[str, Meta(max_length=500)]
+
+
+class Examples(Struct, frozen=True, forbid_unknown_fields=True):
+    """Texts that the rule must match and texts that it must not: `rules test` holds it to them."""
+
+    match: tuple[str, ...] = ()
+    no_match: tuple[str, ...] = ()
+
+
+class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One rule: a pattern (RE2 syntax) or whole-word keywords, both blind to case.
+
+    `score` is the share of its matches that break the policy. `on` says which form of the text is
+    read. `action: review` sends a match to a human whatever the scores are. After `expires` the
+    rule is asleep.
+    """
+
+    id: RuleId
+    category: str
+    score: Annotated[float, Meta(ge=0.0, le=1.0)]
+    pattern: Annotated[str, Meta(min_length=1)] | None = None
+    keywords: Annotated[tuple[Keyword, ...], Meta(min_length=1)] | None = None
+    on: Literal["normalized", "original"] = "normalized"
+    action: Literal["review"] | None = None
+    description: Line = ""
+    examples: Examples = Examples()
+    expires: Annotated[datetime, Meta(tz=True)] | None = None
+    author: Line = ""
+    reason: Line = ""
+
+    def expired(self, at: float) -> bool:
+        """Whether the rule is asleep at `at` (Unix seconds)."""
+        return self.expires is not None and at >= self.expires.timestamp()
+
+
+class RuleFile(Struct, frozen=True):
+    """The checked rules of one file. `digest` names its content: equal texts, equal digests."""
+
+    name: str
+    digest: str
+    rules: tuple[Rule, ...]
+
+
+class RuleSet(Struct, frozen=True, dict=True):
+    """Checked rule files with unique rule ids. `version` is a digest of all their texts."""
+
+    files: tuple[RuleFile, ...]
+    version: str
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule, in the order of files and lines."""
+        return tuple(rule for file in self.files for rule in file.rules)
+
+    @cached_property
+    def by_id(self) -> dict[str, Rule]:
+        """Every rule by its id."""
+        return {rule.id: rule for rule in self.rules}
+
+    @cached_property
+    def review_rules(self) -> frozenset[str]:
+        """Ids of the rules whose matches always reach a human."""
+        return frozenset(rule.id for rule in self.rules if rule.action == "review")
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML without YAML 1.1's booleans: the key `on` and the keywords `no` and `off` are words."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith(":bool")]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load_rules(directory: Path = BUILT_IN) -> RuleSet:
+    """The rules of `directory`/rules/*.yaml.
+
+    Raises:
+        PolicyError: a file cannot be read or a rule breaks the format; file, rule and key are named.
+    """
+    return parse_rules(read_rule_files(directory))
+
+
+def read_rule_files(directory: Path = BUILT_IN) -> dict[str, str]:
+    """The texts of `directory`/rules/*.yaml by file name.
+
+    Raises:
+        PolicyError: there is no such directory, or a file in it cannot be read.
+    """
+    folder = directory / "rules"
+    if not folder.is_dir():
+        raise PolicyError(
+            f"{folder}: no such directory; BREAKWATER_POLICY names a directory with rules/, "
+            "which may be empty"
+        )
+    return {path.name: read_rule_file(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_rule_file(path: Path) -> str:
+    """The text of one rule file.
+
+    Raises:
+        PolicyError: it cannot be read, is too large or is no UTF-8.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise PolicyError(f"{path}: larger than {MAX_FILE_BYTES} bytes; split the file")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path}: cannot be read ({error})") from None
+
+
+def parse_rules(texts: Mapping[str, str]) -> RuleSet:
+    """The rule set of rule files, given as text by file name.
+
+    Raises:
+        PolicyError: as `load_rules`.
+    """
+    files = tuple(_parse_file(name, text) for name, text in sorted(texts.items()))
+    seen: dict[str, str] = {}
+    for file in files:
+        for rule in file.rules:
+            if rule.id in seen:
+                raise PolicyError(
+                    f"{file.name}: rule {rule.id!r}: {seen[rule.id]} has a rule with the same id"
+                )
+            seen[rule.id] = file.name
+    keywords = sum(len(rule.keywords or ()) for file in files for rule in file.rules)
+    if len(seen) > MAX_RULES or keywords > MAX_KEYWORDS:
+        raise PolicyError(
+            f"{len(seen)} rules with {keywords} keywords, "
+            f"at most {MAX_RULES} and {MAX_KEYWORDS} are taken"
+        )
+    digest = blake2b(digest_size=6)
+    for file in files:
+        digest.update(f"{file.name}\0{file.digest}\0".encode())
+    return RuleSet(files, digest.hexdigest())
+
+
+def _parse_file(name: str, text: str) -> RuleFile:
+    try:
+        # A subclass of libyaml's safe loader: only plain data is made.
+        raw = yaml.load(text, Loader=_Loader)  # noqa: S506
+    except (yaml.YAMLError, RecursionError) as error:
+        raise PolicyError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict) or set(raw) != {"rules"} or not isinstance(raw["rules"], list):
+        raise PolicyError(f"{name}: one key `rules` with a list of rules is expected")
+    rules = tuple(_parse_rule(name, number, rule) for number, rule in enumerate(raw["rules"], 1))
+    return RuleFile(name, blake2b(text.encode(), digest_size=16).hexdigest(), rules)
+
+
+def _parse_rule(name: str, number: int, raw: Any) -> Rule:
+    named = raw.get("id", number) if isinstance(raw, dict) else number
+    where = f"{name}: rule {str(named)[:64]!r}"
+    try:
+        rule = msgspec.convert(raw, Rule)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        key = path.strip(".`")
+        raise PolicyError(f"{where}: {f'{key}: ' if key else ''}{message}") from None
+    if rule.category not in CATEGORIES:
+        known = ", ".join(CATEGORIES)
+        raise PolicyError(f"{where}: category: {rule.category!r} is not one of {known}")
+    if (rule.pattern is None) == (rule.keywords is None):
+        raise PolicyError(f"{where}: `pattern` or `keywords` is needed, and not both")
+    if rule.pattern is not None:
+        try:
+            check_pattern(rule.pattern)
+        except ValueError as error:
+            raise PolicyError(f"{where}: pattern: {error}") from None
+    return rule
