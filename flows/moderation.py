@@ -25,7 +25,8 @@ from flows.sinks import Sinks
 from flows.stages import Stages, load_stages
 from operators.decode import decode
 from operators.item import Item
-from operators.surge import SurgeSettings, surge, surge_events
+from operators.surge import surge, surge_events
+from operators.surge_windows import SurgeSettings
 
 
 def build(
@@ -51,7 +52,7 @@ def build(
     decoded = decode("decode", raw, timed("decode", stages.decoder))
     judgements = judge("judge", decoded.items, stages)
     violations = op.flat_map_batch("count_violations", judgements, surge_events)
-    alerts = surge("find_surges", violations, SurgeSettings(finish_at_eof=ends))
+    alerts = surge("find_surges", violations, SurgeSettings(), finish_at_eof=ends)
 
     letters = op.flat_map_batch("count_letters", decoded.dead_letters, metrics.count_dead_letters)
     alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,61 +84,50 @@ def senders(settings: Settings) -> list[Sender]:
 def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sinks:
     """JSON Lines files in `output`, and the store."""
     executor = ThreadPoolExecutor(1, "store")
-
-    def alerts() -> Writer[Alert]:
-        lines: Writer[Alert] = LinesWriter(output / "alerts.jsonl")
-        return _alert_writer(lines, store, executor, output / "outbox.sqlite", settings)
-
-    def dead_letters() -> Writer[DeadLetter]:
-        lines: Writer[DeadLetter] = LinesWriter(output / "dead_letters.jsonl")
-        return TeeWriter(lines, GatheringWriter(store.insert_dead_letters, executor))
-
+    # Opened here and not in the worker, which builds a writer when the first item comes: a run
+    # without alerts leaves an empty file.
+    decisions = LinesWriter[Decision](output / "decisions.jsonl")
+    reviews = LinesWriter[ReviewItem](output / "review.jsonl")
+    alerts = LinesWriter[Alert](output / "alerts.jsonl")
+    letters = LinesWriter[DeadLetter](output / "dead_letters.jsonl")
+    outbox = _outbox(output / "outbox.sqlite", settings)
     return Sinks(
-        decisions=lambda: LinesWriter[Decision](output / "decisions.jsonl"),
-        reviews=lambda: LinesWriter[ReviewItem](output / "review.jsonl"),
-        alerts=alerts,
-        dead_letters=dead_letters,
-        judgements=lambda: GatheringWriter[Judgement](store.insert_judgements, executor),
+        decisions=lambda: decisions,
+        reviews=lambda: reviews,
+        alerts=lambda: TeeWriter(
+            alerts, GatheringWriter(store.insert_alerts, executor), *outbox
+        ),
+        dead_letters=lambda: TeeWriter(
+            letters, GatheringWriter(store.insert_dead_letters, executor)
+        ),
+        judgements=lambda: GatheringWriter(store.insert_judgements, executor),
     )
 
 
-def kafka_sinks(outbox: Path, store: ClickHouseWriter, settings: Settings) -> Sinks:
+def kafka_sinks(outbox_path: Path, store: ClickHouseWriter, settings: Settings) -> Sinks:
     """The topics of Breakwater, and the store."""
     config = kafka_config(settings)
     executor = ThreadPoolExecutor(1, "store")
-
-    def alerts() -> Writer[Alert]:
-        topic: Writer[Alert] = KafkaWriter(config, kafka.ALERTS_TOPIC, lambda a: a.alert_id)
-        return _alert_writer(topic, store, executor, outbox, settings)
-
-    def dead_letters() -> Writer[DeadLetter]:
-        topic: Writer[DeadLetter] = KafkaWriter(
-            config, kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"
-        )
-        return TeeWriter(topic, GatheringWriter(store.insert_dead_letters, executor))
-
+    # Opened here: what an earlier run could not send goes out before the first alert comes.
+    outbox = _outbox(outbox_path, settings)
     return Sinks(
-        decisions=lambda: KafkaWriter[Decision](
-            config, kafka.DECISIONS_TOPIC, lambda d: d.content_id
+        decisions=lambda: KafkaWriter(config, kafka.DECISIONS_TOPIC, lambda d: d.content_id),
+        reviews=lambda: KafkaWriter(config, kafka.REVIEW_TOPIC, lambda r: r.decision.content_id),
+        alerts=lambda: TeeWriter(
+            KafkaWriter[Alert](config, kafka.ALERTS_TOPIC, lambda a: a.alert_id),
+            GatheringWriter(store.insert_alerts, executor),
+            *outbox,
         ),
-        reviews=lambda: KafkaWriter[ReviewItem](
-            config, kafka.REVIEW_TOPIC, lambda r: r.decision.content_id
+        dead_letters=lambda: TeeWriter(
+            KafkaWriter[DeadLetter](
+                config, kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"
+            ),
+            GatheringWriter(store.insert_dead_letters, executor),
         ),
-        alerts=alerts,
-        dead_letters=dead_letters,
-        judgements=lambda: GatheringWriter[Judgement](store.insert_judgements, executor),
+        judgements=lambda: GatheringWriter(store.insert_judgements, executor),
     )
 
 
-def _alert_writer(
-    stream: Writer[Alert],
-    store: ClickHouseWriter,
-    executor: ThreadPoolExecutor,
-    outbox: Path,
-    settings: Settings,
-) -> Writer[Alert]:
-    writers: list[Writer[Alert]] = [stream, GatheringWriter(store.insert_alerts, executor)]
-    notify: Sequence[Sender] = senders(settings)
-    if notify:
-        writers.append(OutboxWriter(Outbox(outbox, notify)))
-    return TeeWriter(*writers)
+def _outbox(path: Path, settings: Settings) -> list[Writer[Alert]]:
+    notify = senders(settings)
+    return [OutboxWriter(Outbox(path, notify))] if notify else []

@@ -56,8 +56,8 @@ def load_stages(settings: Settings, *, use_rules: bool = True) -> Stages:
         PolicyError: a policy, rule or hash file cannot be used.
     """
     policy = load_policy(settings.policy)
-    rules = load_rules(settings.policy / "rules")
-    hashes = load_hashes(settings.policy / "hashes")
+    rules = load_rules(settings.policy)
+    hashes = load_hashes(settings.policy)
     store = feature_store(settings)
     text_model, fusion_model = FastTextModel(), FusionModel()
     scoring: list[tuple[str, Stage]] = [
