@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from bench.pictures import picture
+from training.pictures import picture
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:

@@ -8,7 +8,7 @@ import pdqhash
 import pytest
 from PIL import Image
 
-from bench.pictures import KINDS, picture
+from training.pictures import KINDS, picture
 from models.image.hashes import md5_hex, pdq, phash
 
 PICTURES = {kind: picture(number + 8) for number, kind in enumerate(KINDS)}
