@@ -250,27 +250,28 @@ class SurgeState:
             for stale in oldest[: 1 + len(oldest) // 4]:
                 del self._keys[stale]
         # A key that appears after the warm-up is new: it was at nothing before.
-        detector = SurgeDetector(usual=None if self._warming(number) else 0.0)
-        held = self._keys[key] = _Key(detector, number - 1)
+        held = self._keys[key] = _Key(
+            SurgeDetector(usual=None if self._warming(number) else 0.0, rhythm=not key.signature),
+            number - 1,
+        )
         return held
 
     def _warming(self, number: int) -> bool:
         return self._first is None or number - self._first < self._settings.warm_up
 
     def _judge(self, key: AlertKey, held: _Key, number: int, tally: _Tally) -> KeySurge | None:
-        missed = number - held.last - 1
-        if missed > self._settings.remember and not held.surge:
+        if number - held.last > self._settings.remember and key.signature and not held.surge:
             held.detector = SurgeDetector(usual=0.0)
         else:
-            for _ in range(missed):
-                held.detector.update(0.0)
+            for silent in range(max(held.last + 1, number - self._settings.remember), number):
+                held.detector.update(silent * self._settings.window, 0.0)
         held.last = number
-        reading = held.detector.update(tally.count, learn=held.surge is None)
+        start = number * self._settings.window
+        reading = held.detector.update(start, tally.count, learn=held.surge is None)
         if held.surge is not None:
             return self._follow(key, held, held.surge, tally, reading)
         if self._warming(number) or not self._is_surge(tally, reading):
             return None
-        start = number * self._settings.window
         held.surge = _Surge(start, _Tally())
         self._surging.add(key)
         return self._follow(key, held, held.surge, tally, reading)

@@ -1,0 +1,50 @@
+"""What is usual at this time of the day or week."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DAY: Final = 86_400.0
+WEEK: Final = 7 * DAY
+
+
+class Rhythm:
+    """The mean of a series in each of `bins` equal parts of a period, over the last few periods."""
+
+    __slots__ = ("_bins", "_count", "_current", "_means", "_period", "_seen", "_sum")
+
+    def __init__(self, period: float, bins: int) -> None:
+        """`period` in seconds, counted from the Unix epoch."""
+        self._period = period
+        self._bins = bins
+        self._means = [0.0] * bins
+        self._seen = [0] * bins
+        self._current = -1
+        self._sum = 0.0
+        self._count = 0
+
+    def usual(self, at: float, *, periods: int = 1) -> float | None:
+        """The usual value at `at` (Unix seconds), None before `periods` periods were seen."""
+        part = self._part(at)
+        return self._means[part] if self._seen[part] >= periods else None
+
+    def learn(self, at: float, value: float) -> None:
+        """Take one value into the past."""
+        part = self._part(at)
+        if part != self._current:
+            self._close()
+            self._current = part
+        self._sum += value
+        self._count += 1
+
+    def _part(self, at: float) -> int:
+        return int(at % self._period / self._period * self._bins) % self._bins
+
+    def _close(self) -> None:
+        if self._count:
+            part = self._current
+            self._seen[part] += 1
+            weight = max(0.2, 1 / self._seen[part])
+            self._means[part] += weight * (self._sum / self._count - self._means[part])
+        self._sum = 0.0
+        self._count = 0
