@@ -22,7 +22,7 @@ from connectors.files import LinesSource
 from connectors.kafka import CONTENT_TOPIC, BrokerError, KafkaSource, check_topics
 from connectors.local_sink import Place
 from connectors.redis_features import FeatureStoreDown
-from flows.metrics import serve_metrics
+from flows.health import Heartbeat, serve_health
 from flows.moderation import build
 from flows.settings import BadSettingError, Settings
 from flows.sinks import file_sinks, kafka_config, kafka_sinks
@@ -87,11 +87,12 @@ def kafka_job(settings: Settings, place: Place = Place()) -> Job:
     _make_directory(settings.output)
     store = _open_store(settings, settings.output)
     store.check_schema()
+    heartbeat = Heartbeat()
     if settings.metrics_port is not None:
-        serve_metrics(settings.metrics_host, settings.metrics_port)
+        serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
     outbox = settings.output / f"outbox-{place.index}.sqlite"
     flow = build(
-        KafkaSource(config, CONTENT_TOPIC, stop_on_signal()),
+        KafkaSource(config, CONTENT_TOPIC, stop_on_signal(heartbeat)),
         kafka_sinks(outbox, store, settings),
         settings,
         place=place,
@@ -139,8 +140,8 @@ def recovery_store(directory: Path) -> Path:
     return directory
 
 
-def stop_on_signal() -> Callable[[], bool]:
-    """Whether SIGTERM or SIGINT has come since this was called."""
+def stop_on_signal(heartbeat: Heartbeat) -> Callable[[], bool]:
+    """Whether SIGTERM or SIGINT has come since this was called; every question is a heartbeat."""
     stop = threading.Event()
 
     def on_signal(number: int, _frame: object) -> None:
@@ -149,7 +150,12 @@ def stop_on_signal() -> Callable[[], bool]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    return stop.is_set
+
+    def stopping() -> bool:
+        heartbeat.beat()
+        return stop.is_set()
+
+    return stopping
 
 
 def place_from_command_line() -> Place:

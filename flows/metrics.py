@@ -7,10 +7,10 @@ from collections import Counter as Tally
 from collections.abc import Callable
 from typing import TypeVar
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.samples import Sample
 
 from events.messages import Alert, DeadLetter, Judgement
-from flows.settings import BadSettingError
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -92,26 +92,16 @@ def count_alerts(alerts: list[Alert]) -> list[Alert]:
     return alerts
 
 
-def serve_metrics(host: str, port: int) -> None:
-    """Serve /metrics for Prometheus on `host`:`port` from a thread of its own.
-
-    Raises:
-        BadSettingError: the port cannot be opened.
-    """
-    try:
-        start_http_server(port, addr=host)
-    except OSError as error:
-        raise BadSettingError(
-            f"BREAKWATER_METRICS_PORT: {host}:{port} cannot be opened ({error.strerror})"
-        ) from None
-
-
 def summary() -> str:
     """One line on what this process has decided so far."""
     counts = Tally[str]()
-    for sample in DECISIONS.collect()[0].samples:
-        if sample.name.endswith("_total"):
-            counts[sample.labels["action"]] += int(sample.value)
-    letters = sum(s.value for s in DEAD_LETTERS.collect()[0].samples if s.name.endswith("_total"))
+    for sample in _samples(DECISIONS):
+        counts[sample.labels["action"]] += int(sample.value)
+    letters = sum(sample.value for sample in _samples(DEAD_LETTERS))
     actions = ", ".join(f"{counts[action]:,} {action}" for action in ("allow", "review", "block"))
     return f"{counts.total():,} decisions ({actions}), {int(letters):,} dead letters"
+
+
+def _samples(counter: Counter) -> list[Sample]:
+    families = counter.collect()
+    return [s for family in families for s in family.samples if s.name.endswith("_total")]

@@ -1,0 +1,70 @@
+"""The probes tell the truth: starting, going round, held up, hanging."""
+
+import urllib.error
+import urllib.request
+
+import pytest
+from servers import free_port
+
+from flows.health import ALIVE_S, READY_S, Heartbeat, serve_health
+from flows.settings import BadSettingError
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.mark.parametrize(
+    ("what", "beats", "waited", "alive", "ready"),
+    [
+        ("just started", False, 0, True, False),
+        ("still starting", False, ALIVE_S - 1, True, False),
+        ("never began", False, ALIVE_S, False, False),
+        ("goes round", True, 0, True, True),
+        ("just in time", True, READY_S - 1, True, True),
+        ("held up", True, READY_S, True, False),
+        ("hangs", True, ALIVE_S, False, False),
+    ],
+)
+def test_heartbeat(what: str, beats: bool, waited: float, alive: bool, ready: bool) -> None:
+    clock = Clock()
+    heartbeat = Heartbeat(clock)
+    if beats:
+        heartbeat.beat()
+    clock.seconds += waited
+    assert (heartbeat.alive, heartbeat.ready) == (alive, ready)
+
+
+def status(port: int, path: str) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_the_port_answers_probes_and_metrics() -> None:
+    clock, port = Clock(), free_port()
+    heartbeat = Heartbeat(clock)
+    server = serve_health("127.0.0.1", port, heartbeat)
+    assert (status(port, "/livez"), status(port, "/readyz")) == (200, 503)
+    heartbeat.beat()
+    assert (status(port, "/livez"), status(port, "/readyz")) == (200, 200)
+    clock.seconds += ALIVE_S
+    assert (status(port, "/livez"), status(port, "/readyz")) == (503, 503)
+    assert (status(port, "/metrics"), status(port, "/")) == (200, 404)
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_port_that_is_taken_says_which_setting_names_it() -> None:
+    port = free_port()
+    server = serve_health("127.0.0.1", port, Heartbeat())
+    with pytest.raises(BadSettingError, match=f"BREAKWATER_METRICS_PORT: 127.0.0.1:{port}"):
+        serve_health("127.0.0.1", port, Heartbeat())
+    server.shutdown()
+    server.server_close()
