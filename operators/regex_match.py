@@ -30,8 +30,8 @@ class RuleMatcher:
 
     def __init__(self, rules: RuleSet, previous: RuleMatcher | None = None) -> None:
         self.rules = rules
-        self._compiled = CompiledRules(rules, previous._compiled if previous else None)
-        self._forms = self._compiled.forms()
+        self.compiled: CompiledRules = CompiledRules(rules, previous.compiled if previous else None)
+        self._forms = self.compiled.forms()
 
     @property
     def version(self) -> str:
@@ -40,7 +40,7 @@ class RuleMatcher:
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The same items, with the signals of the rules that match."""
-        match = self._compiled.match
+        match = self.compiled.match
         for item in items:
             if not item.content.text:
                 continue
@@ -71,6 +71,10 @@ class RuleMatcher:
 
 
 @operator
-def regex_match(step_id: str, up: Stream[Item], matcher: RuleMatcher) -> Stream[Item]:
+def regex_match(
+    step_id: str,  # noqa: ARG001  taken by the @operator decorator
+    up: Stream[Item],
+    matcher: RuleMatcher,
+) -> Stream[Item]:
     """Bytewax shell of `RuleMatcher`."""
     return op.flat_map_batch("match", up, matcher)

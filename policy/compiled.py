@@ -173,11 +173,10 @@ class CompiledRules:
     def __init__(self, rules: RuleSet, previous: CompiledRules | None = None) -> None:
         self.rules = rules
         self._live = {file.digest for file in rules.files}
-        base = previous._base if previous is not None else _Layer(rules.files)
-        added = _Layer(file for file in rules.files if file.digest not in base.digests)
-        self._base = base
+        self.base: _Layer = previous.base if previous is not None else _Layer(rules.files)
+        added = _Layer(file for file in rules.files if file.digest not in self.base.digests)
         self._databases = {
-            form: [layer.databases[form] for layer in (base, added) if form in layer.databases]
+            form: [layer.databases[form] for layer in (self.base, added) if form in layer.databases]
             for form in FORMS
         }
 
@@ -247,8 +246,10 @@ def _culprit(files: Iterable[RuleFile]) -> str:
 
 
 def _stands_alone(data: bytes, start: int, end: int) -> bool:
-    """Whether [start, end) is no piece of a longer word. Scripts without case, which mostly put no
-    spaces between words, have no such border."""
+    """Whether [start, end) is no piece of a longer word.
+
+    Scripts without case, which mostly put no spaces between words, have no such border.
+    """
     return not (
         _joins(_char_before(data, start), _char_after(data, start))
         or _joins(_char_before(data, end), _char_after(data, end))

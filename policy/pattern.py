@@ -1,4 +1,4 @@
-"""What a pattern may be: RE2 syntax, never empty, bounded, so that it compiles small and runs linear.
+"""What a pattern may be: RE2 syntax, never empty, bounded; so it compiles small and runs linear.
 
 No pattern can make matching slow, since the engines have no backtracking; what one can do is make
 the compiled database explode. These checks refuse the shapes that do.
@@ -109,10 +109,10 @@ def _bound(repeat: str) -> int | None:
 
 
 def required_pieces(pattern: str) -> list[list[str]]:
-    """Alternatives of `pattern`, each as pieces that a text must all have for it to match.
+    r"""Alternatives of `pattern`, each as pieces that a text must all have for it to match.
 
     A pattern is cut at its gaps and at whatever may be absent: `a.{0,9}b(?:c )?d|e` is
-    [[a, b, d], [e]]. [[pattern]] when it cannot be cut. Borders (`\\b`, `$`) are left out of
+    [[a, b, d], [e]]. [[pattern]] when it cannot be cut. Borders (`\b`, `$`) are left out of
     pieces but at their start, since Hyperscan takes none at the end of an operand.
     """
     alternatives: list[list[str]] = [[""]]
@@ -146,7 +146,7 @@ def required_pieces(pattern: str) -> list[list[str]]:
 def _telling(pieces: list[str]) -> list[str]:
     """The pieces long enough to be rare, or the longest one; none when that may be empty."""
     lengths = [_least_length(piece) for piece in pieces]
-    enough = max(1, min(4, max(lengths)))
+    enough = max(1, min(3, max(lengths)))
     return [piece for piece, length in zip(pieces, lengths, strict=True) if length >= enough]
 
 

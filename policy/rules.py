@@ -105,7 +105,7 @@ def load_rules(directory: Path = BUILT_IN) -> RuleSet:
     """The rules of `directory`/rules/*.yaml.
 
     Raises:
-        PolicyError: a file cannot be read or a rule breaks the format; file, rule and key are named.
+        PolicyError: a file cannot be read or a rule breaks the format; file, rule and key named.
     """
     return parse_rules(read_rule_files(directory))
 

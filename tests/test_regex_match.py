@@ -1,0 +1,103 @@
+"""The rules stage: signals with evidence in the original text."""
+
+from datetime import timedelta
+
+import pytest
+from builders import AT, item, items
+
+from events.messages import Evidence, Signal
+from operators.normalize import Normalized
+from operators.regex_match import RuleMatcher
+from policy.compiled import MAX_KEYWORD_HITS
+from policy.rules import parse_rules
+
+SOON = (AT + timedelta(hours=1)).isoformat()
+PAST = (AT - timedelta(seconds=1)).isoformat()
+RULES = f"""
+rules:
+  - {{id: money, category: spam, score: 0.8, pattern: 'free money'}}
+  - {{id: word, category: hate, score: 0.4, keywords: [vermin]}}
+  - {{id: raw, category: spam, score: 0.9, on: original, pattern: 'fr33'}}
+  - {{id: soon, category: spam, score: 0.7, pattern: urgent, expires: {SOON}}}
+  - {{id: past, category: spam, score: 0.7, pattern: urgent, expires: {PAST}}}
+  - {{id: now, category: spam, score: 0.7, pattern: urgent, expires: {AT.isoformat()}}}
+"""
+MATCHER = RuleMatcher(parse_rules({"t.yaml": RULES}))
+
+
+def signals(text: str, normalized: Normalized | None = None) -> list[Signal]:
+    one = item(text=text)
+    one.normalized = normalized
+    MATCHER([one])
+    return one.signals
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+def test_a_batch_of_any_size_comes_back_in_order(count: int) -> None:
+    batch = items(count, text="Free money, vermin!")
+    assert MATCHER(batch) is batch
+    assert all([signal.rule for signal in one.signals] == ["money", "word"] for one in batch)
+
+
+def test_a_signal_says_what_and_where() -> None:
+    assert signals("get FREE MONEY") == [
+        Signal("rules", "money", "spam", 0.8, (Evidence("text", 4, 14),))
+    ]
+
+
+def test_a_text_without_a_match_gets_nothing() -> None:
+    assert signals("an honest day") == []
+
+
+def test_evidence_is_in_the_original_text() -> None:
+    # `f r e e   money`: blanks between letters are undone by the normalizer.
+    normalized = Normalized("free money", (0, 2, 4, 6, 9, 10, 11, 12, 13, 14, 15))
+    assert signals("f r e e   money", normalized)[0].evidence == (Evidence("text", 0, 15),)
+
+
+def test_a_rule_on_the_original_does_not_see_the_normalized_text() -> None:
+    found = signals("fr33 money", Normalized("free money"))
+    assert [signal.rule for signal in found] == ["money", "raw"]
+    assert found[1].evidence == (Evidence("text", 0, 4),)
+
+
+def test_an_item_of_images_alone_is_left_as_it_is() -> None:
+    from events.messages import Image
+
+    one = item(images=[Image("i", data=b"x")])
+    MATCHER([one])
+    assert one.signals == []
+    assert one.degraded == []
+
+
+def test_a_rule_sleeps_from_its_expiry_on() -> None:
+    assert [signal.rule for signal in signals("urgent")] == ["soon"]
+
+
+def test_a_flood_of_keywords_degrades_the_item_and_not_the_batch() -> None:
+    matcher = RuleMatcher(parse_rules({"t.yaml": RULES.replace("[vermin]", "[xx]")}))
+    batch = [item("a", text="x" * (2 * MAX_KEYWORD_HITS)), item("b", text="free money")]
+    matcher(batch)
+    assert [one.degraded for one in batch] == [["rules"], []]
+    assert [signal.rule for signal in batch[1].signals] == ["money"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\x00", "\ud83d", "a" * 65536, "\u202e" * 100, "free" + " " * 65000 + "money", "\n" * 9],
+)
+def test_hostile_texts_pass(text: str) -> None:
+    assert [s for s in signals(text) if s.rule != "money"] == []
+
+
+def test_threads_may_share_a_matcher() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    batches = [items(500, text="get free money") for _ in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(MATCHER, batches))
+    assert all(len(one.signals) == 1 for batch in done for one in batch)
+
+
+def test_the_version_is_the_rule_sets() -> None:
+    assert MATCHER.version == MATCHER.rules.version
