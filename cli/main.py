@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,25 +18,35 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
+schema_app = typer.Typer(help="The tables in ClickHouse.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
+app.add_typer(schema_app, name="schema")
 
 
 def main() -> None:
-    """Run a command; what cannot start says why in one line and exits with 2."""
-    from flows.job import START_ERRORS, JobFailedError
-
+    """Run a command; what cannot be done says why in one line instead of a traceback."""
     try:
         app()
-    except (UsageError, *START_ERRORS) as error:
-        typer.echo(f"breakwater: {error}", err=True)
-        sys.exit(2)
-    except JobFailedError as error:
-        typer.echo(f"breakwater: {error}", err=True)
-        sys.exit(1)
     except BrokenPipeError:
         # The reader of a pipe (`| head`) has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        typer.echo(f"breakwater: {error}", err=True)
+        sys.exit(code)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """2: bad usage or settings, 1: it failed on its way, None: a fault of ours."""
+    # Imported here: `--help` need not wait for the engine and the models.
+    from flows.job import START_ERRORS, JobFailedError
+
+    if isinstance(error, (UsageError, *START_ERRORS)):
+        return 2
+    return 1 if isinstance(error, JobFailedError) else None
 
 
 @app.command(epilog="Example: breakwater run --input posts.jsonl --output out")
@@ -102,6 +112,56 @@ def doctor() -> None:
     from cli.doctor import examine
 
     raise typer.Exit(0 if examine() else 1)
+
+
+@app.command(epilog="Example: breakwater hash photo.jpg banned/*.png")
+def hash(  # noqa: A001 (the command's name)
+    files: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, GIF, WebP and others.")],
+) -> None:
+    """MD5, PDQ and pHash of each FILE as JSON Lines, for hash lists.
+
+    PDQ wants a quality of 50 or more to be matched. A file that is no picture gets an `error`, and
+    the exit code is then 1.
+    """
+    from cli.hash import hash_command
+
+    hash_command(files)
+
+
+@app.command(epilog="Example: breakwater detect cpu.csv traffic.csv --output scored")
+def detect(
+    files: Annotated[list[Path], typer.Argument(help="CSV files with `timestamp,value`.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Directory of the scored files; one file alone may print.")
+    ] = None,
+) -> None:
+    """The job's surge detector over series: `timestamp,value,z_score,anomaly_score` (0 to 1)."""
+    from cli.detect import detect_command
+
+    detect_command(files, output)
+
+
+@app.command(epilog="Example: breakwater query cohort_audit --param accounts=100 --format csv")
+def query(
+    name: Annotated[str, typer.Argument(help="The query; without it, all are listed.")] = "",
+    param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, once a parameter.")] = None,
+    format: Annotated[  # noqa: A002 (the option's name)
+        Literal["table", "csv", "json", "parquet"], typer.Option(help="How to print the answer.")
+    ] = "table",
+    output: Annotated[Path | None, typer.Option(help="A file instead of standard output.")] = None,
+) -> None:
+    """Ask the store a question of the library."""
+    from cli.query import OutputFormat, query_command
+
+    query_command(name, param or (), OutputFormat(format), output)
+
+
+@schema_app.command("apply", epilog="Example: breakwater schema apply")
+def apply_schema() -> None:
+    """Create the tables that are missing."""
+    from cli.schema import schema_apply
+
+    schema_apply()
 
 
 @topics_app.command("create", epilog="Example: breakwater topics create --partitions 12")
