@@ -1,0 +1,85 @@
+"""The language of a text, looked at only where English does not show at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import bytewax.operators as op
+from bytewax.dataflow import Stream, operator
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+from events.messages import Signal
+from operators.item import Item
+
+COVERED: Final = frozenset({"en", "pcm"})
+"""Languages that the text models were trained on. Dialects of English are taken for Nigerian Pidgin
+at times: to call these not covered would treat their speakers worse."""
+
+_FUNCTION_WORDS: Final = frozenset(
+    """about after all and are at be because been but by can could did does dont for from get got
+    had has have her here him his how if im into is it its just know like more my not now of
+    off one only or other our out over people she should some than that the their them then
+    there these they this those time too up us very we were what when where which who why
+    will with would you your youre""".split()  # noqa: SIM905 - readable as prose
+)
+_MAX_WORDS: Final = 60
+_ENGLISH_SHARE: Final = 0.15
+"""A third of English words are among these, chosen so that few look like words of other languages."""
+_MIN_LETTERS: Final = 24
+"""Shorter texts in Latin letters are too short to tell."""
+_SURE: Final = 0.6
+_NOT_LATIN: Final = "\u0370"
+
+
+class LanguageDetector:
+    """Tells of texts that the text models do not cover.
+
+    Such an item gets the signal `language.<ISO 639-1 code>`, without a category, scored by the detector's
+    probability, and `text_language` in `degraded`: policy chooses what follows. The writing decides;
+    the language that the producer declares counts only for texts too short to tell.
+    """
+
+    def __init__(self, covered: frozenset[str] = COVERED) -> None:
+        self._covered = covered
+        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+    def __call__(self, items: list[Item]) -> list[Item]:
+        """The same items, in order."""
+        for item in items:
+            text = item.normalized.text if item.normalized else item.content.text
+            code, score = self.detect(text, item.content.language)
+            if code and code not in self._covered:
+                item.signals.append(Signal("language", f"language.{code}", "", score))
+                item.degraded.append("text_language")
+        return items
+
+    def detect(self, text: str, declared: str = "") -> tuple[str, float]:
+        """ISO 639-1 code of `text` and its probability; "" when nothing can be said."""
+        words = text[: _MAX_WORDS * 8].lower().replace("'", "").split()[:_MAX_WORDS]
+        if _shows_english(words):
+            return "en", 1.0
+        letters = [
+            char for word in words if word[0] not in "@#&" and "/" not in word for char in word
+        ]
+        letters = [char for char in letters if char.isalpha()]
+        foreign = sum(char >= _NOT_LATIN for char in letters)
+        if len(letters) < _MIN_LETTERS and foreign * 2 <= len(letters):
+            return declared.lower().partition("-")[0], 0.5
+        if not letters:
+            return "", 0.0
+        code, score = self._identifier.classify(" ".join(words))
+        if score < _SURE and foreign * 2 <= len(letters):
+            return "", 0.0
+        return str(code), min(1.0, float(score))
+
+
+def _shows_english(words: Sequence[str]) -> bool:
+    hits = sum(word in _FUNCTION_WORDS for word in words)
+    return hits >= 1 and hits >= _ENGLISH_SHARE * len(words)
+
+
+@operator
+def detect_language(step_id: str, up: Stream[Item], detector: LanguageDetector) -> Stream[Item]:
+    """Bytewax shell of `LanguageDetector`."""
+    return op.flat_map_batch("detect", up, detector)

@@ -1,0 +1,98 @@
+"""Who sees which text, and whose scores count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.text.cascade import Band, Cascade
+
+
+class Ruler:
+    """Scores a text by its length in tenths, and by a second column that is always `other`."""
+
+    categories = ("hate", "spam")
+
+    def __init__(self, name: str, shift: float = 0.0, other: float = 0.0) -> None:
+        self.name, self.version = name, f"{name}-1"
+        self._shift, self._other = shift, other
+        self.batches: list[list[str]] = []
+
+    def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.batches.append(list(texts))
+        column = [min(1.0, len(text) / 10 + self._shift) for text in texts]
+        return np.array([[score, self._other] for score in column], dtype=np.float32).reshape(-1, 2)
+
+    def attribute(self, text: str, category: str) -> list[tuple[int, int, float]]:
+        return [(0, len(text), float(self.categories.index(category)))]
+
+
+def _band(low: float, high: float, other_high: float = 0.0) -> Band:
+    return Band(np.array([low, 0.0], np.float32), np.array([high, other_high], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "by"),
+    [
+        ("", 0),  # surely not
+        ("a" * 3, 0),  # on the lower bound: sure
+        ("a" * 4, 1),  # inside
+        ("a" * 6, 1),
+        ("a" * 7, 0),  # on the upper bound: sure
+        ("a" * 10, 0),  # surely so
+    ],
+)
+def test_a_text_goes_on_only_from_inside_the_band(text: str, by: int) -> None:
+    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [_band(0.3, 0.7)])
+    assert cascade.predict([text]).settled_by.tolist() == [by]
+
+
+def test_any_unsure_category_sends_a_text_on() -> None:
+    cascade = Cascade([Ruler("fast", other=0.4), Ruler("slow")], [_band(0.3, 0.3, other_high=0.5)])
+    assert cascade.predict(["", "aaa"]).settled_by.tolist() == [1, 1]
+
+
+def test_scores_are_those_of_the_last_model_that_saw_the_text() -> None:
+    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.25)], [_band(0.3, 0.7)])
+    result = cascade.predict(["a", "aaaaa", "aaaaaaaaa"])
+    np.testing.assert_allclose(result.scores[:, 0], [0.1, 0.75, 0.9])
+
+
+def test_each_model_sees_what_is_left_in_one_batch_and_in_order() -> None:
+    models = [Ruler("a"), Ruler("b", shift=0.1), Ruler("c")]
+    cascade = Cascade(models, [_band(0.2, 0.8), _band(0.45, 0.55)])
+    texts = ["a" * n for n in (1, 4, 6, 9)]
+    assert cascade.predict(texts).settled_by.tolist() == [0, 2, 1, 0]
+    assert [model.batches for model in models] == [[texts], [texts[1:3]], [texts[1:2]]]
+
+
+def test_nothing_unsure_never_wakes_the_next_model() -> None:
+    slow = Ruler("slow")
+    Cascade([Ruler("fast"), slow], [_band(0.3, 0.7)]).predict(["a", ""])
+    assert slow.batches == []
+
+
+def test_no_texts_have_no_scores() -> None:
+    result = Cascade([Ruler("fast"), Ruler("slow")], [_band(0.3, 0.7)]).predict([])
+    assert result.scores.shape == (0, 2)
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_a_text_scores_the_same_in_every_batch(size: int) -> None:
+    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [_band(0.3, 0.7)])
+    texts = ["a" * (n % 11) for n in range(1000)]
+    parts = [cascade.predict(texts[at : at + size]).scores for at in range(0, 1000, size)]
+    np.testing.assert_array_equal(np.concatenate(parts), cascade.predict(texts).scores)
+
+
+def test_evidence_comes_from_the_model_that_settled() -> None:
+    cascade = Cascade([Ruler("fast"), Ruler("slow")], [_band(0.3, 0.7)])
+    assert cascade.attribute("abc", "spam", 1) == [(0, 3, 1.0)]
+
+
+def test_bands_and_models_must_fit() -> None:
+    with pytest.raises(ValueError, match="band between"):
+        Cascade([Ruler("fast"), Ruler("slow")], [])

@@ -1,0 +1,132 @@
+"""Sentences from `templates.yaml`: what the labelled sets have too little of.
+
+Hate in many forms against many groups, and what looks like it and is none: negation, counter-speech
+with quotes, reclaimed and homonymous words, profanity, neutral identity terms.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import yaml
+
+_SLOT: Final = re.compile(r"\{(\w+)\}")
+_SHARES: Final = {
+    "hateful": 8000,
+    "slurred": 2600,
+    "threatening": 1600,
+    "misogyny": 400,
+    "neutral": 5000,
+    "negated": 4200,
+    "counter": 4500,
+    "reclaimed": 700,
+    "profane": 1500,
+    "homonym": 500,
+    "others": 2000,
+    "personal": 1100,
+    "about_person": 900,
+    "personal_threat": 1400,
+    "no_threat": 500,
+    "sexual": 800,
+    "not_sexual": 300,
+    "spam": 700,
+    "not_spam": 350,
+}
+"""Sentences of each kind in one `generate`."""
+_WRAPPED: Final = frozenset(
+    ("hateful", "slurred", "threatening", "misogyny", "neutral", "negated", "counter", "profane")
+)
+"""Kinds whose sentences may get an opener and a closer."""
+
+
+class Templates:
+    """The sentences of `templates.yaml`, filled by chance."""
+
+    def __init__(self, random: Random, path: Path | None = None) -> None:
+        table = yaml.safe_load(
+            (path or Path(__file__).with_name("templates.yaml")).read_text("utf-8")
+        )
+        self._random = random
+        self._groups: list[dict[str, Any]] = table["groups"]
+        self._slots: dict[str, list[str]] = table["slots"] | table["more_slots"]
+        self._kinds: dict[str, dict[str, Any]] = table["sentences"]
+
+    def generate(self) -> Iterator[tuple[str, dict[str, int]]]:
+        """Texts and their labels by category, kind after kind; a category left out is unknown."""
+        for kind, number in _SHARES.items():
+            for _ in range(number):
+                yield self.sentence(kind), self._kinds[kind]["labels"]
+
+    def sentence(self, kind: str) -> str:
+        """One sentence of `kind` about a group drawn by chance."""
+        entry = self._kinds[kind]
+        group = self._random.choice(self._groups)
+        text = self._fill(self._random.choice(entry["texts"]), group)
+        if kind in _WRAPPED and self._random.random() < 0.4:
+            text = (
+                self._draw("opener")
+                + text
+                + self._draw("closer" if entry["labels"]["hate"] else "benign_closer")
+            )
+        return self._written(text)
+
+    def _fill(self, template: str, group: dict[str, Any]) -> str:
+        def slot(found: re.Match[str]) -> str:
+            name = found[1]
+            if name in ("groups", "group", "kind"):
+                return str(group[name])
+            if name == "a_group":
+                return _with_article(group["group"])
+            if name == "slurs":
+                return str(self._random.choice(group["slurs"]))
+            if name in ("slur", "a_slur"):
+                slur = _singular(self._random.choice(group["slurs"]))
+                return _with_article(slur) if name == "a_slur" else slur
+            if name == "a_reclaimed":
+                return _with_article(self._draw("reclaimed"))
+            if name == "reclaimeds":
+                return _plural(self._draw("reclaimed"))
+            if name == "hateful":
+                kind = self._random.choice(
+                    ("hateful", "hateful", "hateful", "slurred", "threatening")
+                )
+                return self._fill(self._random.choice(self._kinds[kind]["texts"]), group)
+            return self._draw(name)
+
+        return _SLOT.sub(slot, template)
+
+    def _draw(self, slot: str) -> str:
+        return self._random.choice(self._slots[slot])
+
+    def _written(self, text: str) -> str:
+        """With or without a capital, a full stop, and capitals of names."""
+        drawn = self._random.random()
+        if drawn < 0.35:
+            return text.lower()
+        text = text[:1].upper() + text[1:]
+        return text + self._random.choice([".", ".", "!", ""]) if text[-1:].isalnum() else text
+
+
+def _with_article(noun: str) -> str:
+    return ("an " if noun[0].lower() in "aeiou" and not noun.startswith("uni") else "a ") + noun
+
+
+def _singular(noun: str) -> str:
+    for ending, single in (("chinamen", "chinaman"), ("spazzes", "spaz"), ("bunnies", "bunny")):
+        if noun.endswith(ending):
+            return noun.removesuffix(ending) + single
+    if noun.endswith("ies"):
+        return noun[:-3] + "y"
+    if noun.endswith(("ches", "shes")):
+        return noun[:-2]
+    return noun.removesuffix("s")
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("y"):
+        return noun[:-1] + "ies"
+    return noun + ("es" if noun.endswith(("ch", "s")) else "s")
