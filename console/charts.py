@@ -6,6 +6,7 @@ community) is escaped before it becomes one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -168,6 +169,26 @@ def histogram_figure(
         )
     figure.update_xaxes(title_text=unit)
     figure.update_layout(height=300, bargap=0)
+    return _styled(figure)
+
+
+def latency_figure(
+    times: Sequence[datetime], p50_ms: Sequence[float], p99_ms: Sequence[float]
+) -> go.Figure:
+    """Median and 99th percentile of the latency in each step, milliseconds; NaN leaves a gap."""
+    figure = go.Figure()
+    for name, values, colour in (("P50", p50_ms, HISTOGRAM), ("P99", p99_ms, INK)):
+        figure.add_scatter(
+            x=list(times),
+            # JSON has no NaN: None leaves the same gap.
+            y=[None if math.isnan(value) else value for value in values],
+            name=name,
+            mode="lines",
+            line={"width": 1.5, "color": colour},
+            hovertemplate="%{y:.1f} ms",
+        )
+    figure.update_yaxes(title_text="ms", rangemode="tozero")
+    figure.update_layout(hovermode="x unified", height=300)
     return _styled(figure)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import blake2b
 
-from events.messages import AlertKey, Mode
+from events.messages import AlertKey, LabelSource, Mode
 
 
 def _digest(*parts: str) -> str:
@@ -22,3 +22,8 @@ def decision_id(content_id: str, revision: int, *, mode: Mode = "live", final: b
 def alert_id(kind: str, key: AlertKey, opened_at: datetime) -> str:
     """Id of an alert from its opening to its end: 32 hex digits."""
     return _digest("alert", kind, key.category, key.signature, key.community, opened_at.isoformat())
+
+
+def label_id(content_id: str, revision: int, reviewer_id: str, source: LabelSource) -> str:
+    """Id of a reviewer's label of a content: answering again replaces the first answer."""
+    return _digest("label", content_id, str(revision), reviewer_id, source)

@@ -1,0 +1,151 @@
+"""The console as a Dash application: two pages over one store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import dash
+from dash import Input, Output, State, ctx, dcc, html, no_update
+
+from console import live_page, queue_page, security
+from console.data import ConsoleStore
+from console.desk import AnswerError, Desk, SubmitError
+from policy.policy import Policy
+
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+{%metas%}
+<title>{%title%}</title>
+<link rel="icon" href="data:,">
+{%css%}
+</head>
+<body>
+{%app_entry%}
+<footer>{%config%}{%scripts%}{%renderer%}</footer>
+</body>
+</html>
+"""
+
+
+def build_app(
+    store: ConsoleStore,
+    desk: Desk,
+    policy: Policy,
+    *,
+    reviewer: str = "local",
+    password: str = "",
+    hosts: Collection[str] = LOCAL_HOSTS,
+) -> dash.Dash:
+    """The console over `store`, with the queue that `desk` hands out.
+
+    Args:
+        store: where items and the state of the stream are read.
+        desk: hands out items and sends labels on.
+        policy: gives the thresholds that are drawn into the scores.
+        reviewer: who answers when nobody signs in.
+        password: what everyone signs in with, under a name of their own; "": nobody has to.
+        hosts: host names that the console answers under.
+    """
+    app = dash.Dash(
+        "console",
+        title="Breakwater",
+        update_title="",
+        index_string=_PAGE,
+        assets_folder=str(Path(__file__).parent / "assets"),
+        suppress_callback_exceptions=True,
+        disable_version_check=True,
+        serve_locally=True,
+    )
+    app.layout = html.Div(
+        [
+            dcc.Location(id="where"),
+            html.Header(
+                [
+                    html.Strong("Breakwater"),
+                    html.Nav(
+                        [
+                            dcc.Link("Review", href="/", id="to-queue"),
+                            dcc.Link("Live", href="/live"),
+                        ]
+                    ),
+                    html.Span(id="status", className="muted push"),
+                ]
+            ),
+            html.Main(id="page"),
+        ]
+    )
+    _route(app)
+    _work(app, desk, policy, reviewer)
+    _watch(app, store, desk)
+    security.protect(app.server, script_hashes=app.csp_hashes(), hosts=hosts, password=password)
+    return app
+
+
+def _route(app: dash.Dash) -> None:
+    @app.callback(Output("page", "children"), Input("where", "pathname"))
+    def page(path: str) -> Any:
+        return live_page.layout() if path == "/live" else queue_page.layout()
+
+
+def _work(app: dash.Dash, desk: Desk, policy: Policy, default_reviewer: str) -> None:
+    @app.callback(
+        Output("item", "children"),
+        Output("current", "data"),
+        Output("category", "value"),
+        Output("history", "children"),
+        Output("status", "children"),
+        Output("problem", "children"),
+        Input("block", "n_clicks"),
+        Input("allow", "n_clicks"),
+        Input("skip", "n_clicks"),
+        Input("undo", "n_clicks"),
+        Input("refresh", "n_intervals"),
+        State("current", "data"),
+        State("category", "value"),
+    )
+    def work(*arguments: Any) -> tuple[Any, ...]:
+        kept, category = arguments[-2:]
+        reviewer = security.reviewer_name(default_reviewer)
+        problem = _act(desk, reviewer, str(ctx.triggered_id), queue_page.parse_key(kept), category)
+        item = desk.current(reviewer)
+        status = f"{reviewer}: {desk.answered(reviewer)} answered, {desk.waiting()} waiting"
+        key = queue_page.current_key(item)
+        answers = queue_page.history(desk.history(reviewer))
+        if key == kept and key is not None:
+            # The same item: what the moderator has uncovered and chosen stays as it is.
+            return no_update, no_update, no_update, answers, status, problem
+        category = (item.decision.category or None) if item else None
+        return queue_page.item_card(item, policy), key, category, answers, status, problem
+
+
+def _act(desk: Desk, reviewer: str, what: str, key: Any, category: object) -> str:
+    """Do what was clicked; what went wrong, in words."""
+    try:
+        if what == "undo":
+            return "" if desk.undo(reviewer) else "There is nothing to undo."
+        if key is not None and what == "skip":
+            desk.skip(reviewer, key)
+        elif key is not None and what in ("allow", "block"):
+            desk.answer(reviewer, key, what, str(category or ""))  # type: ignore[arg-type]
+    except (AnswerError, SubmitError) as error:
+        return str(error)
+    return ""
+
+
+def _watch(app: dash.Dash, store: ConsoleStore, desk: Desk) -> None:
+    @app.callback(
+        Output("live", "children"),
+        Output("period", "children"),
+        Input("tick", "n_intervals"),
+        Input("window", "value"),
+    )
+    def watch(_: int | None, window: object) -> tuple[Any, str]:
+        hours = float(window) if isinstance(window, str) and window in live_page.WINDOWS else 24.0
+        overview = store.overview(hours)
+        period = f"{overview.since:%Y-%m-%d %H:%M} to {overview.until:%Y-%m-%d %H:%M} UTC"
+        return live_page.parts(overview, desk.waiting()), period

@@ -1,0 +1,233 @@
+"""The page on which moderators work: one item at a time, and why it is here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dash import dcc, html
+
+from console.data import Key, key_of
+from console.desk import Answered
+from console.marked_text import Piece, pieces
+from events.messages import Decision, ReviewItem, Signal
+from policy.policy import Policy
+from policy.taxonomy import CATEGORIES
+
+VILE = frozenset(CATEGORIES) - {"spam"}
+"""Categories whose texts stay blurred until the moderator asks."""
+
+WHY = {
+    "uncertain": "the model is unsure",
+    "policy": "the policy asks for a person",
+    "appeal": "its author appealed",
+    "sample": "a sample of what was allowed",
+}
+
+
+def layout() -> html.Div:
+    """The page with nothing in it yet; `item_card` and `history` fill it."""
+    return html.Div(
+        className="desk",
+        children=[
+            dcc.Store(id="current"),
+            dcc.Interval(id="refresh", interval=5000),
+            html.Section(id="item", className="card"),
+            html.Aside(
+                children=[
+                    html.Section(
+                        className="card answer",
+                        children=[
+                            html.H2("It is"),
+                            dcc.RadioItems(
+                                id="category",
+                                className="categories",
+                                options=[
+                                    {
+                                        "label": [html.Kbd(str(number)), category],
+                                        "value": category,
+                                    }
+                                    for number, category in enumerate(CATEGORIES, 1)
+                                ],
+                            ),
+                            html.Div(
+                                className="buttons",
+                                children=[
+                                    _button("block", "Block", "b"),
+                                    _button("allow", "Allow", "a"),
+                                    _button("skip", "Skip", "s"),
+                                    _button("undo", "Undo", "u"),
+                                ],
+                            ),
+                            html.P(id="problem", className="problem", role="alert"),
+                        ],
+                    ),
+                    html.Section(
+                        className="card",
+                        children=[
+                            html.H2("Just answered"),
+                            html.Ul(id="history", className="history"),
+                        ],
+                    ),
+                ]
+            ),
+        ],
+    )
+
+
+def _button(name: str, label: str, key: str) -> html.Button:
+    return html.Button([label, html.Kbd(key)], id=name, className=f"button {name}", n_clicks=0)
+
+
+def item_card(item: ReviewItem | None, policy: Policy) -> list[Any]:
+    """What is known of `item`; every text in it is shown as text."""
+    if item is None:
+        return [
+            html.H2("Nothing waits"),
+            html.P("New items appear here as they come.", className="muted"),
+        ]
+    decision = item.decision
+    return [
+        html.Div(
+            className="line",
+            children=[
+                html.Span(decision.category or "sample", className="badge category"),
+                html.Span(WHY[item.reason]),
+                html.Span(f"priority {item.priority:.2f}", className="muted push"),
+            ],
+        ),
+        _text(item),
+        _facts(decision),
+        html.H3("Scores"),
+        html.Div(
+            [_score(category, score, item, policy) for category, score in _ranked(decision.scores)]
+        ),
+        html.H3("Signals"),
+        _signals(decision.signals),
+    ]
+
+
+def _text(item: ReviewItem) -> html.Div:
+    category = item.decision.category
+    text = html.Div(
+        [_mark(piece) for piece in pieces(item.text, item.decision.signals)],
+        className="text",
+        id="text",
+        dir="auto",
+    )
+    uncover = html.Button(
+        ["Show or cover the text", html.Kbd("v")], className="button uncover", id="uncover"
+    )
+    covered = category in VILE or not category
+    # A new key makes a new element: what was uncovered once does not uncover the next item.
+    return html.Div(
+        [text, uncover] if covered else [text],
+        key=item.decision.decision_id,
+        className="covered" if covered else "",
+    )
+
+
+def _facts(decision: Decision) -> html.Dl:
+    known = {
+        "author": decision.author_id,
+        "community": decision.community,
+        "kind": decision.kind,
+        "posted": f"{decision.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        "content": f"{decision.content_id} · revision {decision.revision}",
+        "decided without": ", ".join(decision.degraded),
+    }
+    return html.Dl(
+        [
+            part
+            for name, value in known.items()
+            if value
+            for part in (html.Dt(name), html.Dd(value))
+        ],
+        className="facts",
+    )
+
+
+def history(answers: Sequence[Answered]) -> list[html.Li]:
+    """The last answers, newest first."""
+    return [
+        html.Li(
+            [
+                html.Span(answer.label.action, className=f"badge {answer.label.action}"),
+                html.Span(answer.label.category, className="muted"),
+                html.Code(answer.label.content_id),
+            ]
+        )
+        for answer in answers[:8]
+    ]
+
+
+def current_key(item: ReviewItem | None) -> list[Any] | None:
+    """The key of `item` as the browser keeps it."""
+    return None if item is None else list(key_of(item))
+
+
+def parse_key(kept: object) -> Key | None:
+    """The key that the browser kept; None for anything else that was sent."""
+    match kept:
+        case [str(content_id), int(revision)]:
+            return content_id, revision
+        case _:
+            return None
+
+
+def _mark(piece: Piece) -> Any:
+    if piece.invisible:
+        return html.Span(piece.text, className="invisible", title="a character that cannot be seen")
+    if piece.rules:
+        return html.Mark(piece.text, title=", ".join(piece.rules))
+    return html.Span(piece.text)
+
+
+def _ranked(scores: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(scores.items(), key=lambda each: -each[1])
+
+
+def _score(category: str, score: float, item: ReviewItem, policy: Policy) -> html.Div:
+    treatment = policy.categories(item.decision.community).get(category)
+    marks = (
+        [
+            html.I(className="threshold review", style={"left": f"{treatment.review:.1%}"}),
+            html.I(className="threshold block", style={"left": f"{treatment.block:.1%}"}),
+        ]
+        if treatment
+        else []
+    )
+    return html.Div(
+        className="score",
+        children=[
+            html.Span(category),
+            html.Div(
+                [html.B(style={"width": f"{min(1.0, max(0.0, score)):.1%}"}), *marks],
+                className="bar",
+            ),
+            html.Span(f"{score:.2f}", className="number"),
+        ],
+    )
+
+
+def _signals(signals: Sequence[Signal]) -> Any:
+    if not signals:
+        return html.P("None.", className="muted")
+    return html.Table(
+        [
+            html.Thead(html.Tr([html.Th(name) for name in ("stage", "rule", "says", "score")])),
+            html.Tbody(
+                [
+                    html.Tr(
+                        [
+                            html.Td(signal.stage),
+                            html.Td(html.Code(signal.rule)),
+                            html.Td(signal.category),
+                            html.Td(f"{signal.score:.2f}", className="number"),
+                        ]
+                    )
+                    for signal in sorted(signals, key=lambda signal: -signal.score)[:50]
+                ]
+            ),
+        ]
+    )

@@ -1,0 +1,242 @@
+"""The console's view of ClickHouse, a server or the embedded engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import Any
+
+import msgspec
+from clickhouse_connect.driver.client import Client
+
+from console.data import Overview, RuleCount
+from events.messages import Alert, AlertKey, Decision, ReviewItem, ReviewReason, Signal
+from policy.policy import Policy
+
+QUEUE_DAYS = 14
+"""Older items have been settled by time: appeals are the way to reopen them."""
+STEPS_S = (60, 300, 900, 3600, 21600)
+MAX_STEPS = 400
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# A sample of what was allowed is chosen by zlib's CRC-32 of the id, as `operators.decide` does.
+_WAITING = """
+    FROM moderation.moderation_logs FINAL
+    WHERE created_at >= {since:DateTime64(3, 'UTC')} AND mode = 'live' AND final
+        AND (action = 'review' OR (action = 'allow' AND CRC32(content_id) < {sample:UInt64}))
+        AND (content_id, revision) NOT IN
+            (SELECT content_id, revision FROM moderation.human_labels FINAL)
+"""
+_QUEUE = (
+    "SELECT *"
+    + _WAITING
+    + """
+    ORDER BY scores[category]
+        + transform(toString(category), {categories:Array(String)}, {severities:Array(Float64)}, 0.)
+        DESC, created_at, content_id
+    LIMIT {limit:UInt32}
+"""
+)
+_TEXTS = """
+    SELECT content_id, revision, text FROM moderation.content FINAL
+    WHERE created_at >= {since:DateTime64(3, 'UTC')} AND content_id IN {ids:Array(String)}
+"""
+_VOLUME = """
+    SELECT toStartOfInterval(minute, toIntervalSecond({step:UInt32})) AS time, action, category,
+        uniqMerge(decisions) AS decisions
+    FROM moderation.decisions_by_minute
+    WHERE mode = 'live' AND minute >= {since:DateTime('UTC')} AND minute < {until:DateTime('UTC')}
+    GROUP BY time, action, category
+"""
+_LATENCY = """
+    SELECT toStartOfInterval(created_at, toIntervalSecond({step:UInt32})) AS time,
+        quantiles(0.5, 0.99)(latency_ms) AS latency
+    FROM moderation.moderation_logs
+    WHERE mode = 'live'
+        AND created_at >= {since:DateTime('UTC')} AND created_at < {until:DateTime('UTC')}
+    GROUP BY time
+"""
+_RULES = """
+    SELECT rule, any(stage) AS stage, category,
+        countIf(action = 'review') AS reviewed, countIf(action = 'block') AS blocked
+    FROM moderation.moderation_logs FINAL
+    WHERE mode = 'live' AND final AND rule != '' AND action != 'allow'
+        AND created_at >= {since:DateTime('UTC')} AND created_at < {until:DateTime('UTC')}
+    GROUP BY rule, category
+    ORDER BY reviewed + blocked DESC, rule
+    LIMIT 12
+"""
+_ALERTS = """
+    SELECT * EXCEPT inserted_at
+    FROM
+    (
+        SELECT * FROM moderation.surge_alerts FINAL
+        UNION ALL
+        SELECT * FROM moderation.drift_alerts FINAL
+    )
+    WHERE window_end >= {since:DateTime('UTC')} AND window_start < {until:DateTime('UTC')}
+    ORDER BY window_end DESC
+    LIMIT 500
+"""
+
+
+class ClickHouseStore:
+    """Reads what waits for a person and how the stream does.
+
+    `policy` gives the severities that order the queue and says which allowed contents are sampled.
+    One query runs at a time: the embedded engine wants it so, and a console has few readers.
+    """
+
+    def __init__(self, client: Client, policy: Policy) -> None:
+        self._client = client
+        self._policy = policy
+        self._sample = int(policy.file.sample_rate * 2**32)
+        self._lock = Lock()
+
+    def waiting(self, limit: int) -> list[ReviewItem]:
+        """Items that nobody has labelled, the highest priority first, the oldest among equals."""
+        categories = self._policy.file.categories
+        since = self._newest() - timedelta(days=QUEUE_DAYS)
+        rows = self._query(
+            _QUEUE,
+            since=since,
+            sample=self._sample,
+            limit=limit,
+            categories=list(categories),
+            severities=[float(treatment.severity) for treatment in categories.values()],
+        )
+        ids = [row["content_id"] for row in rows]
+        texts = {
+            (row["content_id"], row["revision"]): row["text"]
+            for row in (self._query(_TEXTS, since=since, ids=ids) if ids else [])
+        }
+        items = [
+            self._item(_decision(row), texts.get((row["content_id"], row["revision"]), ""))
+            for row in rows
+        ]
+        # The database orders by the policy's own severities; a community may have others.
+        return sorted(items, key=lambda item: -item.priority)
+
+    def count_waiting(self) -> int:
+        """How many items nobody has labelled."""
+        since = self._newest() - timedelta(days=QUEUE_DAYS)
+        rows = self._query("SELECT count() AS waiting" + _WAITING, since=since, sample=self._sample)
+        return int(rows[0]["waiting"])
+
+    def overview(self, hours: float) -> Overview:
+        """The last `hours` before the newest decision, in at most `MAX_STEPS` steps."""
+        step = next((s for s in STEPS_S if hours * 3600 / s <= MAX_STEPS), STEPS_S[-1])
+        until = _ceiling(self._newest(), step)
+        since = until - timedelta(seconds=math.ceil(hours * 3600 / step) * step)
+        bounds = {"since": since, "until": until}
+        times = [
+            since + timedelta(seconds=offset)
+            for offset in range(0, int((until - since).total_seconds()), step)
+        ]
+        place = {time: index for index, time in enumerate(times)}
+        volume = {action: [0] * len(times) for action in ("allow", "review", "block")}
+        decisions: dict[tuple[str, str], int] = {}
+        for row in self._query(_VOLUME, step=step, **bounds):
+            volume[row["action"]][place[_aware(row["time"])]] += row["decisions"]
+            outcome = row["action"], row["category"]
+            decisions[outcome] = decisions.get(outcome, 0) + row["decisions"]
+        latency = {
+            _aware(row["time"]): row["latency"]
+            for row in self._query(_LATENCY, step=step, **bounds)
+        }
+        nothing = (math.nan, math.nan)
+        return Overview(
+            **bounds,
+            times=times,
+            volume=volume,
+            decisions=decisions,
+            latency_p50_ms=[latency.get(time, nothing)[0] for time in times],
+            latency_p99_ms=[latency.get(time, nothing)[1] for time in times],
+            rules=[RuleCount(**row) for row in self._query(_RULES, **bounds)],
+            alerts=[_alert(row) for row in reversed(self._query(_ALERTS, **bounds))],
+        )
+
+    def _newest(self) -> datetime:
+        """The newest minute with a decision; the beginning of time in an empty store."""
+        rows = self._query("SELECT max(minute) AS newest FROM moderation.decisions_by_minute")
+        return max(_aware(rows[0]["newest"]), EPOCH + timedelta(days=365))
+
+    def _query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        with self._lock:
+            return list(self._client.query(sql, parameters).named_results())
+
+    def _item(self, decision: Decision, text: str) -> ReviewItem:
+        return ReviewItem(
+            decision=decision,
+            text=text,
+            priority=self._priority(decision),
+            reason=self._reason(decision),
+        )
+
+    def _priority(self, decision: Decision) -> float:
+        treatment = self._policy.categories(decision.community).get(decision.category)
+        if treatment is None:
+            return 0.0
+        return round(treatment.severity + decision.scores.get(decision.category, 0.0), 4)
+
+    def _reason(self, decision: Decision) -> ReviewReason:
+        if decision.action == "allow":
+            return "sample"
+        low, high = self._policy.file.uncertainty_band
+        uncertain = low <= decision.scores.get(decision.category, 0.0) <= high
+        return "uncertain" if uncertain else "policy"
+
+
+def _decision(row: Mapping[str, Any]) -> Decision:
+    return Decision(
+        decision_id=row["decision_id"],
+        content_id=row["content_id"],
+        revision=row["revision"],
+        author_id=row["user_id"],
+        community=row["community"],
+        kind=row["kind"],
+        action=row["action"],
+        category=row["category"],
+        scores=dict(row["scores"]),
+        signals=msgspec.json.decode(row["signals"] or "[]", type=tuple[Signal, ...]),
+        final=bool(row["final"]),
+        mode=row["mode"],
+        degraded=tuple(row["degraded"]),
+        policy_version=row["policy_version"],
+        ruleset_version=row["ruleset_version"],
+        model_versions=dict(row["model_versions"]),
+        created_at=_aware(row["created_at"]),
+        decided_at=_aware(row["timestamp"]),
+        latency_ms=row["latency_ms"],
+    )
+
+
+def _alert(row: Mapping[str, Any]) -> Alert:
+    return Alert(
+        alert_id=row["alert_id"],
+        kind=row["kind"],
+        state=row["state"],
+        severity=row["severity"],
+        key=AlertKey(row["category"], row["signature"], row["community"]),
+        window_start=_aware(row["window_start"]),
+        window_end=_aware(row["window_end"]),
+        observed=row["observed"],
+        expected=row["expected"],
+        z_score=row["z_score"],
+        distinct_authors=row["distinct_authors"],
+        examples=tuple(row["examples"]),
+        summary=row["summary"],
+    )
+
+
+def _aware(time: datetime) -> datetime:
+    # The driver gives times of the zone UTC without their zone.
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _ceiling(time: datetime, step: int) -> datetime:
+    """The first multiple of `step` seconds after the minute that begins at `time`."""
+    seconds = int(time.timestamp()) + 60
+    return datetime.fromtimestamp(-(-seconds // step) * step, UTC)
