@@ -19,14 +19,14 @@ _RHYTHM = (5, 3, 2, 2, 2, 3, 5, 8, 11, 12, 12, 13, 14, 13, 13, 13, 14, 15, 17, 1
 _AUTHORS = 6000
 
 _TOPICS = {
-    "cooking": ("the lentil soup", "sourdough", "my grandmother's curry", "this pan", "roast squash"),
-    "football": ("the second half", "our keeper", "that free kick", "the away match", "the new coach"),
-    "gaming": ("the new patch", "this boss fight", "ranked mode", "the soundtrack", "the map rework"),
+    "cooking": ("the lentil soup", "sourdough", "my mother's curry", "this pan", "the squash"),
+    "football": ("the first half", "our keeper", "the free kick", "away games", "our coach"),
+    "gaming": ("the new patch", "this boss", "ranked mode", "the soundtrack", "the map"),
     "music": ("the live album", "her voice", "that bass line", "the encore", "the b-side"),
     "travel": ("the night train", "Lisbon in May", "the ferry", "the old town", "that hostel"),
     "news": ("the council vote", "the bus strike", "the new library", "the budget", "the storm"),
     "pets": ("my cat", "our old dog", "the rescue puppy", "the vet", "this leash"),
-    "books": ("the second chapter", "that ending", "the translation", "her first novel", "the plot"),
+    "books": ("the second chapter", "that ending", "the translation", "her novel", "the plot"),
 }  # fmt: skip
 _TALK = (
     "Has anyone tried {topic}? Looking for tips.",
@@ -125,7 +125,7 @@ ATTACKS = (
 
 
 def yesterday() -> datetime:
-    """The last midnight but one, UTC: the store keeps allowed texts for 30 days, an old day fades."""
+    """The last midnight but one, UTC: the store forgets allowed texts after 30 days."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
 
 

@@ -1,4 +1,4 @@
-"""`breakwater score`: texts and images of a file scored in batches, without the stream around it."""
+"""`breakwater score`: texts and images of a file in batches, without the stream around."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _answer(judgement: Judgement) -> dict[str, Any]:
 
 
 def settling_stage(judgement: Judgement) -> str:
-    """Which stage settled the decision: the strongest signal of its category, else the last model."""
+    """The stage of the strongest signal of the decision's category, else the last model."""
     decision = judgement.decision
     found = [signal for signal in decision.signals if signal.category == decision.category]
     if decision.category and found:

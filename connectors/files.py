@@ -33,7 +33,7 @@ class _LinesPartition(StatefulSourcePartition[Raw, ReadPoint]):
         self._name = path
         self._stopping = stopping
         self._progress = progress
-        self._file: BinaryIO = sys.stdin.buffer if path == _STDIN else Path(path).open("rb")
+        self._file: BinaryIO = sys.stdin.buffer if path == _STDIN else Path(path).open("rb")  # noqa: SIM115 (closed with the input)
         self._offset, self._line = resume or (0, 0)
         if self._offset:
             self._file.seek(self._offset)
@@ -77,11 +77,11 @@ class _LinesPartition(StatefulSourcePartition[Raw, ReadPoint]):
 
 
 class LinesSource(FixedPartitionedSource[Raw, ReadPoint]):
-    """Lines of a JSON Lines file, or of standard input for `-`; blank lines are passed over.
+    """Lines of a file, or of standard input for `-`; blank lines are passed over.
 
     Standard input cannot be resumed: what was read before a crash is not read again.
-    `stopping` is asked before each batch; when it says yes, the input ends there. `progress` is told
-    the bytes read of each batch.
+    `stopping` is asked before each batch; when it says yes, the input ends there. `progress`
+    is told the bytes read of each batch.
     """
 
     def __init__(

@@ -165,10 +165,12 @@ def _failed(message: Message) -> bool:
 
 def _raw(message: Message) -> Raw:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None and partition is not None and offset is not None
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
     kind, millis = message.timestamp()
     received_at = millis / 1000 if kind != TIMESTAMP_NOT_AVAILABLE else time.time()
-    # A message without a value (a tombstone) is no content: it decodes as an empty one, to an error.
+    # A tombstone has no value: it is decoded as an empty message, to an error.
     value = message.value() or b""
     assert isinstance(value, bytes)
     return Raw(value, Position(topic=topic, partition=partition, offset=offset), received_at)

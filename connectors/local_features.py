@@ -1,4 +1,4 @@
-"""Identities and author counters without a server: the in-memory twin of `connectors.redis_features`."""
+"""Identities and author counters without a server, the twin of `connectors.redis_features`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TABLES = """
 
 
 class LocalFeatureStore:
-    """Lives as long as the process and knows this process alone; the Redis one is shared and expires.
+    """Lives and dies with its process and serves it alone; the Redis one is shared and expires.
 
     SQLite's private temporary database keeps it exact in bounded memory: pages beyond the cache go
     to an unnamed file (https://www.sqlite.org/inmemorydb.html#temp_db).

@@ -19,7 +19,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 X = TypeVar("X")
 
 PARTITIONS = 32
-"""Fixed for good: the recovery store remembers partitions by name, so rescaling must not add any."""
+"""Fixed for good: the recovery store knows partitions by name, rescaling must not add any."""
 
 
 class Writer(Protocol[X]):

@@ -53,7 +53,7 @@ end
 """
 
 
-class FeatureStoreDown(ConnectionError):
+class FeatureStoreDownError(ConnectionError):
     """Redis does not answer; what was asked of it was not done."""
 
 
@@ -61,7 +61,7 @@ class RedisFeatureStore:
     """`operators.enrich.FeatureStore` on a Redis or Valkey server.
 
     Raises, in every method:
-        FeatureStoreDown: the server does not answer.
+        FeatureStoreDownError: the server does not answer.
     """
 
     def __init__(self, url: str, now: Callable[[], float] = time.time) -> None:
@@ -78,7 +78,7 @@ class RedisFeatureStore:
         self._call(self._client.ping)
 
     def claim(self, claims: Sequence[tuple[tuple[str, int], Position]]) -> list[bool]:
-        """See `operators.enrich.FeatureStore.claim`; an identity is forgotten after `CLAIM_TTL_S`."""
+        """See `operators.enrich.FeatureStore.claim`; forgotten after `CLAIM_TTL_S`."""
         keys = [_claim_key(*identity) for identity, _ in claims]
         places = [f"{p.topic}/{p.partition}/{p.offset}/{p.file}/{p.line}" for _, p in claims]
         owned = self._call(self._claim, keys=keys, args=[CLAIM_TTL_S, *places])
@@ -116,7 +116,7 @@ class RedisFeatureStore:
         try:
             return function(**arguments)
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise FeatureStoreDown(str(error)) from None
+            raise FeatureStoreDownError(str(error)) from None
 
 
 def _claim_key(content_id: str, revision: int) -> str:

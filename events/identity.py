@@ -15,7 +15,7 @@ def _digest(*parts: str) -> str:
 
 
 def decision_id(content_id: str, revision: int, *, mode: Mode = "live", final: bool = True) -> str:
-    """Id of the decision on a content: 32 hex digits, equal for every repeat of the same message."""
+    """Id of the decision on a content: 32 hex digits, equal for every repeat of the message."""
     return _digest("decision", content_id, str(revision), mode, "final" if final else "quick")
 
 

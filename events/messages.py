@@ -1,4 +1,4 @@
-"""The messages that cross a boundary: topics, files and tables are made of these and of nothing else.
+"""The messages that cross a boundary: topics, files and tables are made of these alone.
 
 Field names, types and bounds are a contract with other people's programs: add, never rename.
 Times are timezone-aware datetimes, written as RFC 3339 in UTC; scores are probabilities, 0 to 1.
@@ -34,7 +34,7 @@ Score = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
 def _check_text(text: str) -> None:
-    # A code point is at most four bytes of UTF-8: most texts are settled without being encoded.
+    # A code point is at most four bytes of UTF-8: most texts need not be encoded.
     if len(text) * 4 > MAX_TEXT_BYTES:
         size = len(text.encode("utf-8", "surrogatepass"))
         if size > MAX_TEXT_BYTES:
@@ -42,7 +42,7 @@ def _check_text(text: str) -> None:
 
 
 class Image(Struct, frozen=True, omit_defaults=True):
-    """A picture of a content: its bytes (base64 in JSON) or where they are, exactly one of the two."""
+    """A picture of a content: its bytes (base64 in JSON) or where they are, one of the two."""
 
     image_id: Id
     data: Annotated[bytes, Meta(min_length=1, max_length=MAX_IMAGE_BYTES)] | None = None
@@ -54,7 +54,7 @@ class Image(Struct, frozen=True, omit_defaults=True):
 
 
 class Content(Struct, frozen=True):
-    """One item posted by a user. (content_id, revision) is its identity; an edit is a higher revision."""
+    """One item posted by a user; (content_id, revision) is its identity, an edit a higher one."""
 
     content_id: Id
     created_at: Instant

@@ -1,4 +1,4 @@
-"""JSON Schemas of the message types, generated into `events/schemas/`: `python -m events.schema`."""
+"""JSON Schemas of the messages: `python -m events.schema` writes them to `events/schemas/`."""
 
 from __future__ import annotations
 

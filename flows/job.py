@@ -21,7 +21,7 @@ from connectors.clickhouse import ClickHouseWriter, StoreError
 from connectors.files import LinesSource
 from connectors.kafka import CONTENT_TOPIC, BrokerError, KafkaSource, check_topics
 from connectors.local_sink import Place
-from connectors.redis_features import FeatureStoreDown
+from connectors.redis_features import FeatureStoreDownError
 from flows.health import Heartbeat, serve_health
 from flows.moderation import build
 from flows.settings import BadSettingError, Settings
@@ -30,8 +30,9 @@ from policy.errors import PolicyError
 
 log = logging.getLogger(__name__)
 
-START_ERRORS = (BadSettingError, BrokerError, FeatureStoreDown, PolicyError, StoreError)
+START_ERRORS = (BadSettingError, BrokerError, FeatureStoreDownError, PolicyError, StoreError)
 """What keeps a job from starting; each says in one line what to do."""
+
 
 class JobFailedError(RuntimeError):
     """The job had to stop; what was not delivered is read again by the next run."""
@@ -59,7 +60,7 @@ def file_job(
     """JSON Lines from the file `source` (`-`: standard input) to files in `output`; `progress` is told the bytes read.
 
     Raises:
-        BadSettingError, PolicyError, StoreError, FeatureStoreDown: it cannot start.
+        BadSettingError, PolicyError, StoreError, FeatureStoreDownError: it cannot start.
     """
     if source != "-" and not Path(source).is_file():
         raise BadSettingError(f"--input: {source} is not a file")
@@ -76,7 +77,7 @@ def kafka_job(settings: Settings, place: Place = Place()) -> Job:
     SIGTERM and SIGINT end the input; what is on its way is delivered before the process exits.
 
     Raises:
-        BadSettingError, BrokerError, PolicyError, StoreError, FeatureStoreDown: it cannot start.
+        BadSettingError, BrokerError, PolicyError, StoreError, FeatureStoreDownError: it cannot start.
     """
     if not settings.kafka_brokers:
         raise BadSettingError(
@@ -159,7 +160,7 @@ def stop_on_signal(heartbeat: Heartbeat) -> Callable[[], bool]:
 
 
 def place_from_command_line() -> Place:
-    """This process's place in the cluster, from the flags or variables of `python -m bytewax.run`."""
+    """This process's place in its cluster, by the flags or variables of `bytewax.run`."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("-i", "--process-id", type=int)
     parser.add_argument("-a", "--addresses")

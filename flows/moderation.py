@@ -4,8 +4,8 @@
                  |                                                                             |
             dead letters                            decisions, reviews, store, surges -> alerts
 
-`build` is pure; `build_from_env` connects it to Kafka, ClickHouse and Redis as the settings say, for
-`python -m bytewax.run flows.moderation:build_from_env`.
+`build` is pure; `build_from_env` connects it to Kafka, ClickHouse and Redis as the settings say,
+for `python -m bytewax.run flows.moderation:build_from_env`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def build(
 
     Raises:
         PolicyError: a policy, rule or hash file cannot be used.
-        FeatureStoreDown: Redis does not answer.
+        FeatureStoreDownError: Redis does not answer.
     """
     stages = load_stages(settings)
     flow = Dataflow("moderation")

@@ -34,7 +34,7 @@ class Sinks:
 
 
 def kafka_config(settings: Settings) -> dict[str, Any]:
-    """librdkafka's settings: brokers, group, and what `BREAKWATER_KAFKA_CONFIG` adds.
+    """Settings of librdkafka: brokers, group, and what `BREAKWATER_KAFKA_CONFIG` adds.
 
     Raises:
         BadSettingError: the file cannot be read.
@@ -94,9 +94,7 @@ def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sin
     return Sinks(
         decisions=lambda: decisions,
         reviews=lambda: reviews,
-        alerts=lambda: TeeWriter(
-            alerts, GatheringWriter(store.insert_alerts, executor), *outbox
-        ),
+        alerts=lambda: TeeWriter(alerts, GatheringWriter(store.insert_alerts, executor), *outbox),
         dead_letters=lambda: TeeWriter(
             letters, GatheringWriter(store.insert_dead_letters, executor)
         ),

@@ -1,19 +1,20 @@
-"""The stages of the moderation flow, loaded from settings: models, rules, lists, policy, features."""
+"""The stages of the moderation flow: models, rules, lists, policy, features."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.fusion.fusion import FusionModel
+from operators.fusion import Fuser
+
 from connectors.local_features import LocalFeatureStore
 from connectors.redis_features import RedisFeatureStore
 from events.messages import Judgement
 from flows.settings import Settings
-from models.fusion.fusion import FusionModel
 from models.text.fast import FastTextModel
 from operators.decide import Decider, ReviewPicker
 from operators.decode import ContentDecoder
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
-from operators.fusion import Fuser
 from operators.hash_match import HashMatcher
 from operators.item import Item, Stage
 from operators.normalize import Normalizer

@@ -20,6 +20,7 @@ Verdict = tuple[Action, str]
 
 def verdict(
     scores: dict[str, float],
+    *,
     degraded: bool,
     categories: dict[str, CategoryPolicy],
     band: tuple[float, float],
@@ -83,7 +84,10 @@ class Decider:
         content = item.content
         categories = self._policy.categories(content.community)
         action, category = verdict(
-            item.scores, bool(item.degraded), categories, self._policy.file.uncertainty_band
+            item.scores,
+            degraded=bool(item.degraded),
+            categories=categories,
+            band=self._policy.file.uncertainty_band,
         )
         if action == "allow" and self._review_rules:
             for signal in item.signals:

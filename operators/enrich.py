@@ -16,7 +16,7 @@ class FeatureStore(Protocol):
     """Where identities are claimed and authors' counters are kept."""
 
     def claim(self, claims: Sequence[tuple[Identity, Position]]) -> list[bool]:
-        """Whether each identity belongs to its position: the first position that claims one owns it.
+        """Whether each identity belongs to its position: the first that claims one owns it.
 
         A replay of the same message comes from the same position and is no repeat.
         """

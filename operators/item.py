@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Item:
-    """A content and what the stages have found so far. Stages only add; `decide` alone concludes."""
+    """A content and what the stages have found so far; `decide` alone concludes."""
 
     content: Content
     position: Position

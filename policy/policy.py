@@ -1,4 +1,4 @@
-"""The policy file: thresholds, bands, severities, fail modes, quotas, and overrides by community."""
+"""The policy file: thresholds, bands, severities, fail modes, quotas, communities."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PolicyFile(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Policy(Struct, frozen=True, dict=True):
-    """A checked policy. `version` is a digest of the file, so that equal files have equal versions."""
+    """A checked policy; `version` is a digest of the file: equal files have equal versions."""
 
     file: PolicyFile
     version: str
@@ -100,7 +100,7 @@ def load_policy(directory: Path = BUILT_IN) -> Policy:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(
-            f"{path}: cannot be read ({error}); BREAKWATER_POLICY names a directory with policy.yaml"
+            f"{path}: cannot be read ({error}); BREAKWATER_POLICY names the directory of policy.yaml"
         ) from None
     return parse_policy(text, str(path))
 

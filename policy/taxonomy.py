@@ -17,4 +17,4 @@ CATEGORIES: Final = (
 """Every category a signal may name, in the order of every score vector that holds them all."""
 
 TEXT_CATEGORIES: Final = ("hate", "harassment", "threat", "sexual", "spam")
-"""What the text models score, in the order of their output columns; the others have no labelled text."""
+"""What the text models score, in the order of their columns; the others have no labelled text."""

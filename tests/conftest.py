@@ -1,4 +1,4 @@
-"""Real parts for the tests, each from a wheel: a Kafka-compatible broker, Valkey, ClickHouse's engine."""
+"""Real parts for the tests, each from a wheel."""
 
 import os
 from collections.abc import Iterator

@@ -8,6 +8,7 @@ from operators.decide import Decider, ReviewPicker, verdict
 from policy.policy import load_policy, parse_policy
 from policy.taxonomy import CATEGORIES
 
+BAND = (0.45, 0.55)
 TREATMENTS = {
     "hate": "{severity: 4, review: 0.6, block: 0.9}",
     "spam": "{severity: 1, review: 0.6, block: 0.9}",
@@ -45,7 +46,7 @@ POLICY = parse_policy(
 )
 def test_verdict(what: str, scores: dict[str, float], expected: tuple[str, str]) -> None:
     categories = POLICY.categories("")
-    assert verdict(scores, False, categories, POLICY.file.uncertainty_band) == expected
+    assert verdict(scores, degraded=False, categories=categories, band=BAND) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_verdict(what: str, scores: dict[str, float], expected: tuple[str, str])
     ],
 )
 def test_a_missing_stage_sends_what_fails_closed_to_a_human(what, scores, expected) -> None:
-    assert verdict(scores, True, POLICY.categories(""), (0.45, 0.55)) == expected
+    assert verdict(scores, degraded=True, categories=POLICY.categories(""), band=BAND) == expected
 
 
 @pytest.mark.parametrize(("community", "action"), [("", "review"), ("medical", "allow")])

@@ -1,4 +1,4 @@
-"""The docs name every command, setting, metric and query there is, and no command that there is not."""
+"""The docs name every command, setting, metric and query, and none that there is not."""
 
 import re
 from pathlib import Path

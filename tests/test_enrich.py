@@ -7,7 +7,7 @@ from builders import item, items, judgement
 from servers import free_port
 
 from connectors.local_features import LocalFeatureStore
-from connectors.redis_features import FeatureStoreDown, RedisFeatureStore
+from connectors.redis_features import FeatureStoreDownError, RedisFeatureStore
 from events.messages import AuthorFeatures
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
 
@@ -100,5 +100,5 @@ def test_two_workers_share_the_claims_of_one_server(valkey_url: str) -> None:
 
 def test_a_server_that_does_not_answer_raises_an_error_of_its_own() -> None:
     store = RedisFeatureStore(f"redis://127.0.0.1:{free_port()}")
-    with pytest.raises(FeatureStoreDown):
+    with pytest.raises(FeatureStoreDownError):
         store.read_authors(["a"])

@@ -50,7 +50,7 @@ def test_everything_is_written_and_flushed_before_it_is_closed(batch_size: int) 
 
 
 def test_what_was_not_flushed_is_read_again(tmp_path) -> None:
-    """A writer that fails at the end of an epoch keeps the epoch's position from being committed."""
+    """A writer that fails at the end of an epoch keeps its position from being committed."""
 
     class Failing(Recorder):
         def flush(self) -> None:
@@ -78,9 +78,7 @@ def test_a_cluster_can_come_back_with_another_number_of_processes(tmp_path) -> N
     init_db_dir(tmp_path, 1)
     config = RecoveryConfig(str(tmp_path))
     stopped = TestingSource([1, 2, TestingSource.ABORT(), 3])
-    run_main(
-        flow(stopped, Recorder()), epoch_interval=timedelta(0), recovery_config=config
-    )
+    run_main(flow(stopped, Recorder()), epoch_interval=timedelta(0), recovery_config=config)
     recorder = Recorder()
     cluster_main(
         flow(stopped, recorder), ["127.0.0.1:21998"], 0, worker_count_per_proc=2,

@@ -43,7 +43,7 @@ def with_category(name: str, **change: object) -> str:
     ],
 )
 def test_a_bad_policy_is_refused_with_one_line_that_says_where(what, text, reason) -> None:
-    with pytest.raises(PolicyError, match="^[^\n]+$") as error:
+    with pytest.raises(PolicyError, match=r"^[^\n]+$") as error:
         parse_policy(text, "policy.yaml")
     assert reason in str(error.value)
     assert "policy.yaml" in str(error.value)

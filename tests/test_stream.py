@@ -58,7 +58,8 @@ def check_store(dsn: str, mixed: MixedInput) -> None:
                 "dead_letters": len(mixed.broken)}  # fmt: skip
     counted = {t: stored(dsn, f"SELECT count() FROM moderation.{t} FINAL")[0][0] for t in TABLES}
     assert counted == expected
-    raw = {bytes.fromhex(r[0]) for r in stored(dsn, "SELECT hex(raw) FROM moderation.dead_letters")}
+    kept = stored(dsn, "SELECT hex(raw) FROM moderation.dead_letters")
+    raw = {bytes.fromhex(row[0]) for row in kept}
     assert raw == set(mixed.broken)
 
 
@@ -244,5 +245,3 @@ def test_a_cluster_killed_on_its_way_loses_nothing_and_doubles_nothing(
     # A decision may come twice on the topic after a crash, under the same id.
     assert len({decision.decision_id for decision in decisions}) == len(mixed.identities)
     check_store(servers["clickhouse_dsn"], mixed)
-    counted = stored(servers["clickhouse_dsn"], "SELECT count() FROM moderation.model_outputs FINAL")
-    assert counted[0][0] >= len(mixed.identities)
