@@ -96,9 +96,11 @@ def run(client: Client, name: str, params: Mapping[str, str] | None = None) -> A
     values = bind(client, query, params or {})
     try:
         result = client.query(query.sql, parameters=values)
+        # Native, which the driver speaks, names no columns when there are no rows.
+        columns = result.column_names or _columns(client, query, values)
     except ClickHouseError as error:
         raise _refused(query, error) from None
-    return Answer(tuple(result.column_names), result.result_rows)
+    return Answer(tuple(columns), result.result_rows)
 
 
 def export(client: Client, name: str, params: Mapping[str, str], output_format: str) -> bytes:
@@ -144,6 +146,10 @@ def bind(client: Client, query: Query, params: Mapping[str, str]) -> dict[str, s
             value = moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
         values[parameter.name] = value
     return values
+
+
+def _columns(client: Client, query: Query, values: dict[str, str]) -> list[str]:
+    return client.raw_query(query.sql, values, fmt="TSVWithNames").decode().strip().split("\t")
 
 
 def _newest(client: Client) -> datetime:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import os
 import re
 import signal
 import socket
@@ -38,14 +39,15 @@ TRANSPORT = frozenset({
     "http_headers_progress_interval_ms", "enable_http_compression", "stacktrace",
 })  # fmt: skip
 INSERT = re.compile(
-    rb"\s*INSERT\s+INTO\s+(?P<target>.+?)\s+FORMAT\s+(?P<format>\w+)\s*?\n?", re.I | re.S
+    rb"\s*INSERT\s+INTO\s+(?P<target>.+?)\s+FORMAT\s+(?P<format>\w+)\s*?\n?",
+    re.IGNORECASE | re.DOTALL,
 )
 FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 IDENTIFIER = re.compile(r"\w+")
 
 
 class Engine:
-    """The engine at a path; every request has a handle, and so settings and a database, of its own."""
+    """The engine at a path; every request has a handle, so settings and a database, of its own."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -170,8 +172,9 @@ def serve(port: int, path: str) -> None:
     """Answer on 127.0.0.1:`port` until SIGTERM or Ctrl-C."""
     Handler.engine = Engine(path)
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    print(f"ready http://127.0.0.1:{server.server_port}", flush=True)
+    # What was answered is on disk; the engine's own shutdown would wait for merges.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    print(f"ready http://127.0.0.1:{server.server_port}", flush=True)  # noqa: T201 (who started it waits for this line)
     server.serve_forever()
 
 

@@ -9,10 +9,11 @@ import pytest
 import stamina
 from clickhouse_samples import AT, blocked, judgement
 from clickhouse_server import clickhouse_server, free_port
+from msgspec.structs import replace
+
 from connectors.clickhouse import ClickHouseWriter, MemoryStore, StoreError, connect, public_dsn
 from connectors.clickhouse_rows import TABLES, reason
 from events.messages import Alert, AlertKey, DeadLetter, Image, Label, Position, Signal
-from msgspec.structs import replace
 
 
 @pytest.fixture(scope="module")
@@ -262,9 +263,7 @@ def test_a_server_that_went_away_and_came_back(tmp_path):
         writer = ClickHouseWriter(dsn)
         writer.apply_schema()
         writer.insert_judgements([judgement()])
-    with pytest.raises(
-        StoreError, match="did not take 1 rows of moderation_logs"
-    ):
+    with pytest.raises(StoreError, match="did not take 1 rows of moderation_logs"):
         writer.insert_judgements([judgement("c2")])
     with clickhouse_server(tmp_path / "store", port):
         writer.insert_judgements([judgement("c2")])

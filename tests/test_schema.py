@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from clickhouse_samples import AT, blocked, judgement
+
 from connectors.clickhouse import ClickHouseWriter, StoreError
 from events.identity import alert_id
 from events.messages import Alert, AlertKey, DeadLetter, Label, Position
@@ -40,8 +41,11 @@ def count(store, table):
 
 
 def test_has_every_table_of_the_design(store):
-    views = "SELECT name FROM system.tables WHERE database = 'moderation' AND engine != 'MaterializedView'"
-    assert {name for (name,) in rows(store, views)} == TABLES
+    sql = """
+        SELECT name FROM system.tables
+        WHERE database = 'moderation' AND engine != 'MaterializedView'
+    """
+    assert {name for (name,) in rows(store, sql)} == TABLES
 
 
 def test_every_column_and_table_says_what_it_is(store):
@@ -139,8 +143,11 @@ def test_users_keep_their_first_and_last_appearance(store):
     later = AT + timedelta(hours=5)
     store.insert_judgements([judgement("c2", created_at=later, decided_at=later)])
     store.insert_judgements([judgement("c1")])
-    seen = "SELECT user_id, toUnixTimestamp(first_seen), toUnixTimestamp(last_seen) FROM moderation.users FINAL"
-    assert rows(store, seen) == [("u1", AT.timestamp(), later.timestamp())]
+    sql = """
+        SELECT user_id, toUnixTimestamp(first_seen), toUnixTimestamp(last_seen)
+        FROM moderation.users FINAL
+    """
+    assert rows(store, sql) == [("u1", AT.timestamp(), later.timestamp())]
 
 
 LONG_AGO = AT - timedelta(days=400)

@@ -5,6 +5,12 @@
 -- Parameters:
 --   user_id  String         whose
 --   rows     UInt32  = 100  how many
+--
+-- Sample:
+--   created_at           content_id  revision  community  kind     action  category  reason                                   top_score
+--   2026-11-16 18:14:45  c02941      0         music      comment  allow   ''        nothing above the policy's thresholds    0.3966
+--   2026-11-15 23:23:15  c02781      0         pets       post     allow   ''        nothing above the policy's thresholds    0.1441
+--   2026-11-15 14:13:51  c02692      0         news       comment  review  spam      spam 0.55: text-fast of text_score 0.55  0.5518
 
 SELECT
     created_at,

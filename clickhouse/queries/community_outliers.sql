@@ -7,6 +7,12 @@
 --   since            DateTime64(3, 'UTC')  = newest - 7 days  first moment, UTC
 --   until            DateTime64(3, 'UTC')  = newest           end, not included
 --   least_decisions  UInt32                = 100              communities with at least this many decisions
+--
+-- Sample:
+--   community  decided  moderated  moderated_share  overall_share  z_score
+--   news       1121     285        0.2542           0.1853         5.94
+--   pets       923      129        0.1398           0.1853         -3.56
+--   music      956      142        0.1485           0.1853         -2.93
 
 WITH by_community AS
     (

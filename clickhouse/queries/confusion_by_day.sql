@@ -6,6 +6,12 @@
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
 --   until  DateTime64(3, 'UTC')  = newest            end, not included
+--
+-- Sample:
+--   day         decided  truth  contents
+--   2026-11-03  ''       ''     40
+--   2026-11-03  ''       hate   5
+--   2026-11-03  ''       spam   1
 
 WITH labels AS
     (

@@ -5,6 +5,12 @@
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
 --   until  DateTime64(3, 'UTC')  = newest            end, not included
+--
+-- Sample:
+--   source                  stage   kind_of_error        letters  first_failed         last_failed          example
+--   posts.jsonl             decode  `text` is too long   11       2026-11-03 08:00:00  2026-11-16 00:00:00  `text` is too long
+--   content.submitted.v1/1  decode  not JSON: at byte N  7        2026-11-04 00:00:00  2026-11-11 16:00:00  not JSON: at byte 3
+--   posts.jsonl             decode  not JSON: at byte N  7        2026-11-03 16:00:00  2026-11-15 16:00:00  not JSON: at byte 2
 
 SELECT
     if(source_topic != '', concat(source_topic, '/', toString(source_partition)), source_file) AS source,

@@ -6,6 +6,12 @@
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
 --   until  DateTime64(3, 'UTC')  = newest            end, not included
+--
+-- Sample:
+--   day         tactic      contents  authors  moderated_share
+--   2026-11-03  leet        7         7        0
+--   2026-11-03  zero_width  2         2        0
+--   2026-11-04  zero_width  8         8        0.125
 
 SELECT
     toDate(created_at)                       AS day,

@@ -8,6 +8,12 @@
 --   until  DateTime64(3, 'UTC')  = newest            end, not included
 --   model  String                = ''                one model, empty for all
 --   rows   UInt32                = 50                how many
+--
+-- Sample:
+--   content_id  revision  model        model_version  model_prediction  confidence  text
+--   c00400      0         text-fast    3              hate              0.9741      hate words number 26
+--   c01361      0         transformer  1              spam              0.8         buy 365133 at https://www.deal-0.example/x
+--   c02092      0         transformer  1              harassment        0.8         harassment words number 20
 
 WITH
     labels AS

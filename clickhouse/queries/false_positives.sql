@@ -9,6 +9,12 @@
 --   until  DateTime64(3, 'UTC')  = newest            end, not included
 --   model  String                = ''                one model, empty for all
 --   steps  UInt8                 = 10                steps of confidence between 0 and 1
+--
+-- Sample:
+--   model      model_version  model_prediction  confidence_from  labelled  false_positives  another_category  false_share
+--   text-fast  3              harassment        0.5              5         2                0                 0.4
+--   text-fast  3              harassment        0.6              7         0                2                 0
+--   text-fast  3              harassment        0.7              9         0                2                 0
 
 WITH labels AS
     (

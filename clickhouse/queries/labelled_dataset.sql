@@ -6,6 +6,12 @@
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 3650 days  labels from here on, UTC
 --   until  DateTime64(3, 'UTC')  = newest              end, not included
+--
+-- Sample:
+--   content_id  revision  text                  language  community  kind  truth  wanted_action  label_source  labeled_at           votes  agreeing
+--   c00000      0         fine words number 89  ''        music      post  ''     allow          review        2026-11-03 04:06:08  2      2
+--   c00003      0         fine words number 45  de        news       post  ''     allow          review        2026-11-03 01:20:28  1      1
+--   c00007      0         fine words number 54  de        music      post  ''     allow          review        2026-11-03 05:29:11  2      2
 
 WITH answers AS
     (

@@ -5,6 +5,12 @@
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 7 days  first moment, UTC
 --   until  DateTime64(3, 'UTC')  = newest           end, not included
+--
+-- Sample:
+--   language  decisions  share   moderated  moderated_share
+--   en        1528       0.5093  280        0.1832
+--   de        773        0.2577  153        0.1979
+--   ''        699        0.233   123        0.176
 
 SELECT
     language,

@@ -6,6 +6,12 @@
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 7 days  first moment, UTC
 --   until  DateTime64(3, 'UTC')  = newest           end, not included
+--
+-- Sample:
+--   stage        decisions  p50_ms  p95_ms  p99_ms  max_ms
+--   ''           2444       7.03    36.78   84.22   332.06
+--   text_score   338        7.61    38.21   86.2    169.08
+--   regex_match  218        7.48    50.92   72.51   152.33
 
 SELECT
     stage,

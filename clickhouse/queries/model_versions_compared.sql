@@ -7,6 +7,12 @@
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
 --   until  DateTime64(3, 'UTC')  = newest            end, not included
 --   model  String                = ''                one model, empty for all
+--
+-- Sample:
+--   model        model_version  contents  flagged_share  mean_confidence  labelled  precision  recall
+--   text-fast    3              1852      0.1668         0.8099           531       0.9167     0.5677
+--   text-fast    4              1148      0.2753         0.8007           362       0.9238     0.7239
+--   transformer  1              598       0.2107         0.8              170       0.925      0.6271
 
 WITH
     labels AS

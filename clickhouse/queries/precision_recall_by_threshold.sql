@@ -8,6 +8,12 @@
 --   until     DateTime64(3, 'UTC')  = newest            end, not included
 --   category  String                = spam              which category
 --   steps     UInt8                 = 20                thresholds between 0 and 1
+--
+-- Sample:
+--   threshold  flagged  true_positives  false_positives  false_negatives  positives  precision  recall
+--   0.05       588      105             483              18               123        0.1786     0.8537
+--   0.1        403      90              313              33               123        0.2233     0.7317
+--   0.15       267      84              183              39               123        0.3146     0.6829
 
 WITH
     labels AS
@@ -31,8 +37,9 @@ SELECT
     countIf(score >= threshold AND positive)   AS true_positives,
     flagged - true_positives                   AS false_positives,
     countIf(score < threshold AND positive)    AS false_negatives,
-    if(flagged = 0, NULL, round(true_positives / flagged, 4))                                           AS precision,
-    if(true_positives + false_negatives = 0, NULL, round(true_positives / (true_positives + false_negatives), 4)) AS recall
+    true_positives + false_negatives           AS positives,
+    if(flagged = 0, NULL, round(true_positives / flagged, 4))      AS precision,
+    if(positives = 0, NULL, round(true_positives / positives, 4))  AS recall
 FROM scored
 ARRAY JOIN arrayMap(i -> round(i / {steps:UInt8}, 4), range(1, {steps:UInt8})) AS threshold
 GROUP BY threshold

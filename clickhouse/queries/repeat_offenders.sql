@@ -7,6 +7,12 @@
 --   until   DateTime64(3, 'UTC')  = newest            end, not included
 --   blocks  UInt32                = 3                 at least this many blocked posts
 --   rows    UInt32                = 50                how many
+--
+-- Sample:
+--   user_id  blocked  decisions  blocked_share  categories                communities  first_blocked        last_blocked         account_created
+--   u4       9        37         0.2432         [harassment, hate, spam]  2            2026-11-04 13:10:17  2026-11-15 14:35:11  2026-10-25 20:05:31
+--   u33      7        30         0.2333         [harassment, hate, spam]  3            2026-11-06 10:11:07  2026-11-15 14:11:07  2026-11-01 11:38:52
+--   u8       7        21         0.3333         [harassment, hate, spam]  3            2026-11-07 00:06:35  2026-11-15 20:57:58  2026-10-31 02:02:20
 
 WITH offenders AS
     (

@@ -5,6 +5,12 @@
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
 --   until  DateTime64(3, 'UTC')  = newest            end, not included
+--
+-- Sample:
+--   day         decided  reviewed  blocked  review_share
+--   2026-11-03  194      13        13       0.067
+--   2026-11-04  185      16        11       0.0865
+--   2026-11-05  202      11        29       0.0545
 
 SELECT
     toDate(hour)                          AS day,

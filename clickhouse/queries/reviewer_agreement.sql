@@ -7,6 +7,12 @@
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
 --   until  DateTime64(3, 'UTC')  = newest            end, not included
 --   both   UInt32                = 5                 at least this many contents in common
+--
+-- Sample:
+--   reviewer  other_reviewer  contents  agreed  agreed_share  by_chance  kappa
+--   m1        m2              86        62      0.7209        0.53272    0.4028
+--   m2        m3              105       73      0.6952        0.488889   0.4037
+--   m1        m3              97        69      0.7113        0.509193   0.4119
 
 WITH answers AS
     (

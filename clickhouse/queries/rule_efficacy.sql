@@ -7,6 +7,12 @@
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 7 days  first moment, UTC
 --   until  DateTime64(3, 'UTC')  = newest           end, not included
+--
+-- Sample:
+--   rule       hits  decided  blocked  reviews  labelled_hits  precision  wrong_blocks  last_hit
+--   text-fast  615   338      300      103      197            0.9289     1             2026-11-16 23:02:42
+--   scam-link  220   111      112      76       72             0.9167     0             2026-11-16 21:36:17
+--   slur-1     108   51       48       38       32             0.9688     1             2026-11-16 22:27:20
 
 WITH labels AS
     (

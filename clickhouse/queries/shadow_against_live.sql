@@ -5,6 +5,12 @@
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 7 days  first moment, UTC
 --   until  DateTime64(3, 'UTC')  = newest           end, not included
+--
+-- Sample:
+--   live_action  live_category  shadow_action  shadow_category  contents  share
+--   allow        ''             allow          ''               189       0.6279
+--   allow        ''             review         spam             52        0.1728
+--   review       spam           review         spam             14        0.0465
 
 WITH shadow AS
     (

@@ -2,14 +2,19 @@
 --
 -- One row an hour, category and community, those with the greatest excess of moderated posts over the
 -- segment's median hour first. changed_before: versions of policy, rules or models that first decided
--- within six hours before the end of that hour (those of the first hour with
--- decisions are no change).
+-- within six hours before the end of that hour; those of the first hour with decisions are no change.
 --
 -- Parameters:
 --   since     DateTime64(3, 'UTC')  = newest - 7 days  first moment, UTC
 --   until     DateTime64(3, 'UTC')  = newest           end, not included
 --   category  String                = ''               one category, empty for all
 --   rows      UInt32                = 20               how many
+--
+-- Sample:
+--   hour                 category    community  moderated  authors  usual  excess  changed_before
+--   2026-11-15 14:00:00  spam        news       139        81       0      139     [policy p2]
+--   2026-11-06 13:00:00  harassment  music      2          2        0      2       []
+--   2026-11-07 04:00:00  spam        news       2          2        0      2       []
 
 WITH
     versions AS
@@ -26,7 +31,10 @@ WITH
             FROM moderation.moderation_logs
             WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
                 AND final AND mode = 'live'
-            GROUP BY policy_version, ruleset_version, CAST(model_versions, 'Array(Tuple(String, String))') AS models
+            GROUP BY
+                policy_version,
+                ruleset_version,
+                CAST(model_versions, 'Array(Tuple(String, String))') AS models
         )
         ARRAY JOIN in_force AS version
         GROUP BY version
@@ -47,7 +55,10 @@ WITH
             AND ({category:String} = '' OR category = {category:String})
         GROUP BY hour, category, community
     ),
-    hours AS (SELECT greatest(1, dateDiff('hour', {since:DateTime64(3, 'UTC')}, {until:DateTime64(3, 'UTC')})) AS count),
+    hours AS
+    (
+        SELECT greatest(1, dateDiff('hour', {since:DateTime64(3, 'UTC')}, {until:DateTime64(3, 'UTC')})) AS count
+    ),
     usual AS
     (
         -- Hours without any are zeros of the median, though no row stands for them.

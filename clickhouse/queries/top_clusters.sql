@@ -9,6 +9,12 @@
 --   until     DateTime64(3, 'UTC')  = newest           end, not included
 --   category  String                = ''               one category, empty for all
 --   rows      UInt32                = 20               how many
+--
+-- Sample:
+--   cluster                 contents  authors  commonest_category  communities          first_posted         last_posted          example
+--   link deal-0.example     145       81       spam                [music, news, pets]  2026-11-03 11:47:13  2026-11-16 18:51:50  c00091
+--   link deal-1.example     142       84       spam                [music, news, pets]  2026-11-03 03:31:05  2026-11-16 21:36:17  c00010
+--   text hate words number  140       79       hate                [music, news, pets]  2026-11-03 02:22:41  2026-11-16 22:27:20  c00006
 
 WITH
     moderated AS
@@ -21,7 +27,11 @@ WITH
             AND ({category:String} = '' OR category = {category:String})
     )
 SELECT
-    if(domain != '', concat('link ', domain), concat('text ', left(trim(replaceRegexpAll(lowerUTF8(left(text, 400)), '\\PL+', ' ')), 40))) AS cluster,
+    if(
+        domain != '',
+        concat('link ', domain),
+        concat('text ', left(trim(replaceRegexpAll(lowerUTF8(left(text, 400)), '\\PL+', ' ')), 40))
+    )                                 AS cluster,
     count()                           AS contents,
     uniqExact(author_id)              AS authors,
     topK(1)(category)[1]              AS commonest_category,

@@ -5,6 +5,12 @@
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
 --   until  DateTime64(3, 'UTC')  = newest            end, not included
+--
+-- Sample:
+--   kind    version  first_decision       last_decision        decisions  moderated_share
+--   policy  p2       2026-11-15 13:13:48  2026-11-16 23:57:43  460        0.4043
+--   fusion  1        2026-11-03 00:11:37  2026-11-16 23:57:43  3000       0.1853
+--   policy  p1       2026-11-03 00:11:37  2026-11-15 12:59:40  2540       0.1457
 
 SELECT
     kind,

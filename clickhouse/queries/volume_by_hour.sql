@@ -6,6 +6,12 @@
 --   since      DateTime64(3, 'UTC')  = newest - 7 days  first moment, UTC
 --   until      DateTime64(3, 'UTC')  = newest           end, not included
 --   community  String                = ''               one community, empty for all
+--
+-- Sample:
+--   hour                 allowed  reviewed  blocked  distinct_authors
+--   2026-11-03 00:00:00  5        0         0        5
+--   2026-11-03 01:00:00  1        0         0        1
+--   2026-11-03 02:00:00  0        1         0        1
 
 SELECT
     hour,

@@ -1,0 +1,203 @@
+"""Every query against a second computation in pandas, on the embedded engine and over HTTP."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import date, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import query_expectations
+from clickhouse_server import clickhouse_server
+from store_samples import END, history, store_history
+
+from connectors.clickhouse import ClickHouseWriter
+from connectors.query_library import QueryError, export, list_queries, load, run
+
+WINDOW = {"since": "2026-10-20", "until": END.isoformat()}
+EXTRA = {
+    "cohort_audit": {"accounts": "1000"},
+    "surge_z_scores": {"least_z": "3"},
+    "author_history": {"user_id": "u3"},
+    "content_history": {},
+    "community_outliers": {"least_decisions": "1"},
+    "labelled_dataset": {"until": "2027-01-01"},
+    "reviewer_agreement": {"until": "2027-01-01"},
+    "reviewer_speed": {"until": "2027-01-01"},
+    "appeals_by_policy": {"until": "2027-01-01"},
+}
+# Columns that the second computation leaves out: free text, and any one of several examples.
+LEFT_OUT = {
+    "author_history": {"reason"},
+    "content_history": {"revision", "who", "category", "detail"},
+    "dead_letters_by_producer": {"example"},
+}
+# t-digests estimate.
+TOLERANCE = {"latency_by_stage": 0.15}
+QUERIES = list_queries()
+
+
+@pytest.fixture(scope="module")
+def made():
+    return history()
+
+
+@pytest.fixture(scope="module")
+def data(made):
+    return query_expectations.frames(made)
+
+
+@pytest.fixture(scope="module", params=["embedded", "http"])
+def store(request, made, tmp_path_factory):
+    path = tmp_path_factory.mktemp("queries") / "store"
+    if request.param == "http":
+        with clickhouse_server(path) as dsn:
+            yield from filled(ClickHouseWriter(dsn), made)
+    else:
+        yield from filled(ClickHouseWriter(f"chdb://{path}"), made)
+
+
+def filled(writer, made):
+    writer.apply_schema()
+    store_history(writer, made)
+    yield writer.client
+    writer.close()
+
+
+def busiest_content(made):
+    """The content with an appeal, a report and labels, so that its history has every event."""
+    appealed = {row[1] for row in made.appeals}
+    reported = {row[1] for row in made.reports}
+    labelled = {label.content_id for label in made.labels}
+    return min(appealed & reported & labelled or appealed & labelled)
+
+
+def parameters(query, made):
+    known = {parameter.name: parameter.default for parameter in query.parameters}
+    chosen = {name: value for name, value in WINDOW.items() if name in known}
+    chosen |= EXTRA.get(query.name, {})
+    if "content_id" in known:
+        chosen["content_id"] = busiest_content(made)
+    return {**{k: v for k, v in known.items() if v is not None}, **chosen}
+
+
+@pytest.mark.parametrize("query", [q for q in QUERIES if q.name != "storage"], ids=lambda q: q.name)
+def test_answers_as_pandas_does(store, data, made, query):
+    params = parameters(query, made)
+    answer = run(store, query.name, params)
+    kept = [i for i, c in enumerate(answer.columns) if c not in LEFT_OUT.get(query.name, ())]
+    rows = [tuple(row[i] for i in kept) for row in answer.rows]
+    expected = getattr(query_expectations, query.name)(data, params)
+    assert expected, "a second computation without rows shows nothing"
+    assert len(rows) == len(expected)
+    for row, wanted in zip(rows, expected, strict=True):
+        assert len(row) == len(wanted)
+        for column, (cell, value) in enumerate(zip(row, wanted, strict=True)):
+            name = answer.columns[kept[column]]
+            assert same(cell, value, TOLERANCE.get(query.name, 1.1e-4)), (name, row, wanted)
+
+
+def same(cell, value, tolerance):
+    if isinstance(value, pd.Timestamp | datetime):
+        return pd.Timestamp(cell).tz_localize("UTC") == pd.Timestamp(value)
+    if isinstance(value, date) or value is None:
+        return cell == value
+    if isinstance(value, float):
+        return math.isclose(cell, value, rel_tol=tolerance, abs_tol=tolerance)
+    return cell == value
+
+
+def test_storage_counts_every_table_with_rows(store):
+    answer = run(store, "storage")
+    tables = {row[0] for row in answer.rows}
+    assert {"content", "moderation_logs", "model_outputs", "decisions_by_hour", "users"} <= tables
+    assert all(row[2] > 0 for row in answer.rows if row[1] > 1000)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda q: q.name)
+def test_runs_on_defaults_and_its_sample_has_its_columns(store, query, made):
+    needed = {p.name: "x" for p in query.parameters if p.default is None}
+    answer = run(store, query.name, needed)
+    assert query.sample, "a sample result belongs in the head"
+    assert tuple(re.split(r"  +", query.sample[0].strip())) == answer.columns
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda q: q.name)
+def test_every_file_says_what_it_answers(query):
+    text = Path("clickhouse/queries", f"{query.name}.sql").read_text("utf-8")
+    assert query.question.endswith("?")
+    assert query.description
+    used = set(re.findall(r"\{(\w+):([^}]+)\}", query.sql))
+    assert used == {(p.name, p.type) for p in query.parameters}
+    assert all(len(line) <= 120 for line in text.replace(*sample_of(text)).splitlines())
+
+
+def sample_of(text):
+    """The sample rows, which are as wide as they are, and what to put in their place."""
+    return text[text.index("-- Sample:") : text.index("\n\n")], ""
+
+
+def test_default_window_ends_with_the_newest_decision(store):
+    assert run(store, "review_share_by_day").rows[-1][0] == date(2026, 11, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "told"),
+    [
+        ("cohort", {}, "no query 'cohort'; there is cohort_audit"),
+        ("cohort_audit", {"size": "3"}, "has no parameter 'size'; it takes accounts, since, until"),
+        ("storage", {"since": "x"}, "storage has no parameter 'since'; it takes none"),
+        ("author_history", {}, "author_history needs --param user_id=…"),
+        ("cohort_audit", {"since": "yesterday"}, "since: 'yesterday' is no moment"),
+        (
+            "cohort_audit",
+            {"accounts": "many"},
+            "cohort_audit: Value many cannot be parsed as UInt32",
+        ),
+        ("cohort_audit", {"accounts": "1) OR (1"}, "cannot be parsed as UInt32"),
+    ],
+)
+def test_wrong_questions_are_told_in_one_line(store, name, params, told):
+    with pytest.raises(QueryError, match=re.escape(told)) as raised:
+        run(store, name, params)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_store_without_tables_says_so(tmp_path):
+    with clickhouse_server(tmp_path / "empty") as dsn:
+        writer = ClickHouseWriter(dsn)
+        with pytest.raises(QueryError, match="`breakwater schema apply` makes them"):
+            run(writer.client, "cohort_audit")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "value", ["it's", "a\\b", "x' OR '1'='1", "{x}", "tab\tnew\nline", "ü \U0001f600"]
+)
+def test_parameters_are_values_and_never_sql(store, value):
+    assert run(store, "author_history", {"user_id": value}).rows == []
+
+
+def test_exports(store, tmp_path):
+    params = {"until": END.isoformat()}
+    rows = run(store, "review_share_by_day", params).rows
+    csv = export(store, "review_share_by_day", params, "CSVWithNames").decode()
+    assert csv.splitlines()[0] == '"day","decided","reviewed","blocked","review_share"'
+    assert len(csv.splitlines()) == len(rows) + 1
+    decoded = json.loads(export(store, "review_share_by_day", params, "JSONEachRow"))
+    assert [each["decided"] for each in decoded] == [row[1] for row in rows]
+    parquet = tmp_path / "days.parquet"
+    parquet.write_bytes(export(store, "review_share_by_day", params, "Parquet"))
+    assert list(pd.read_parquet(parquet).decided) == [row[1] for row in rows]
+
+
+def test_load_gives_parameters_with_types_and_defaults():
+    audit = load("cohort_audit")
+    assert [(p.name, p.type, p.default) for p in audit.parameters] == [
+        ("since", "DateTime64(3, 'UTC')", "newest - 7 days"),
+        ("until", "DateTime64(3, 'UTC')", "newest"),
+        ("accounts", "UInt32", "100"),
+    ]
