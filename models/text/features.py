@@ -1,0 +1,232 @@
+"""Hashed word and character n-grams of a whole batch, in vectorised numpy.
+
+The hashing trick (Weinberger et al., Feature Hashing for Large Scale Multitask Learning, 2009) over
+one buffer of code points: no loop runs over words or characters. A word's hash is a polynomial in
+the mixed codes of its characters; n-grams of characters run over a word and a space at either end.
+A word that a text repeats counts once, and so do its n-grams.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BITS: Final = 20
+BUCKETS: Final = 2**_BITS
+"""Size of the hashed space. Bucket 0 stands for no feature: its weights are 0."""
+
+KINDS: Final = ("word", "word pair", "3 characters", "4 characters", "5 characters")
+"""The kinds of feature, in the order of `Features.bounds`."""
+
+MAX_CHARACTERS: Final = 1024
+"""Longer texts are cut before they come here; what lies beyond is not read."""
+
+_GRAMS: Final = (3, 4, 5)
+
+_DROP, _SEPARATOR, _SYMBOL, _LETTER = range(4)
+_DROPPED: Final = frozenset("'\u2019\u00ad") | {chr(code) for code in range(0xFE00, 0xFE10)}
+_SYMBOLS: Final = frozenset("!?$%€£@#*+")
+_BASIC: Final = 0x10000
+_LAST: Final = np.uint32(_BASIC - 1)
+"""Code points beyond the basic plane (emoji, mostly) are classed like this one: as symbols."""
+
+_PRIME: Final = np.uint64(0x9E3779B97F4A7C15)
+_PAIR: Final = np.uint64(0xC2B2AE3D27D4EB4F)
+_FOLD: Final = np.uint64(29)
+_SHIFT: Final = np.uint64(64 - _BITS)
+_WITHIN: Final = np.uint64(20)
+_OWNER: Final = np.uint64(44)
+_POSITIONS: Final = np.cumprod(np.full(MAX_CHARACTERS + 2, 0x100000001B3, dtype=np.uint64))
+_GRAM_POSITIONS: Final = np.cumprod(np.full(max(_GRAMS), 0xD6E8FEB86659FD93, dtype=np.uint64))
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of n texts: by kind, within a kind by text, within a text by place."""
+
+    buckets: NDArray[np.int32]
+    """(1 + m,): a 0, then the hashed features, each below BUCKETS."""
+    bounds: NDArray[np.int64]
+    """(5 * n + 1,): kind k of text t has buckets[1:][bounds[s]:bounds[s + 1]], s = k * n + t."""
+
+
+def featurise(texts: Sequence[str]) -> Features:
+    """Hashed features of `texts`; a text's own do not hang on the others of its batch."""
+    buffer = _buffer(texts)
+    return _assemble(buffer, _kinds(buffer, _words(buffer)))
+
+
+def locate(text: str) -> tuple[Features, NDArray[np.int64], NDArray[np.int64]]:
+    """The features of one text, the number of the word each begins in, and the words' spans.
+
+    The numbers are (m,), aligned with buckets[1:]; the spans are (w, 2), [start, end) in code
+    points of `text`. A text without words has no features.
+    """
+    buffer = _buffer([text])
+    words = _words(buffer)
+    kinds = _kinds(buffer, words)
+    places = np.concatenate([places for _, places in kinds])
+    # An n-gram that begins with the space before a word belongs to that word.
+    places += buffer.classes.take(places) == _SEPARATOR
+    inner = buffer.classes >= _SYMBOL
+    followed = np.append(inner[1:] & (np.diff(words.numbers) == 0), False)
+    lasts = buffer.origins[np.flatnonzero(inner & ~followed)]
+    spans = np.stack([buffer.origins[words.starts], lasts + 1], axis=1)
+    return _assemble(buffer, kinds), words.numbers.take(places), spans
+
+
+def _tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
+    """Class of every code point of the basic plane, and what to add for its lower case."""
+    classes = np.full(_BASIC, _SEPARATOR, dtype=np.uint8)
+    folding = np.zeros(_BASIC, dtype=np.uint32)
+    for code in range(_BASIC):
+        character = chr(code)
+        category = unicodedata.category(character)
+        if character in _DROPPED or category == "Cf":
+            classes[code] = _DROP
+        elif character in _SYMBOLS or category in {"So", "Cs"}:
+            classes[code] = _SYMBOL
+        elif category[0] in "LNM":
+            classes[code] = _LETTER
+        lower = " " if classes[code] == _SEPARATOR else character.lower()
+        if len(lower) == 1:
+            folding[code] = (ord(lower) - code) % 2**32
+    classes[_LAST], folding[_LAST] = _SYMBOL, 0
+    return classes, folding
+
+
+_CLASSES, _FOLDING = _tables()
+
+
+@dataclass(frozen=True)
+class _Buffer:
+    """Folded code points of all texts, one space around and between the words of each."""
+
+    codes: NDArray[np.uint64]
+    """Mixed: every bit hangs on every bit of the code point."""
+    classes: NDArray[np.uint8]
+    origins: NDArray[np.int64]
+    """Where each stood in the first text; those of the next count on, two code points between."""
+    bounds: NDArray[np.int64]
+    """(n + 1,): text t is codes[bounds[t]:bounds[t + 1]]."""
+
+
+@dataclass(frozen=True)
+class _Words:
+    """The words of a buffer: runs of letters, and every symbol by itself."""
+
+    starts: NDArray[np.int64]
+    """(w,): place of each word's first character."""
+    numbers: NDArray[np.int64]
+    """For every place of the buffer, the number of the word that stands or has last stood there."""
+    hashes: NDArray[np.uint64]
+    """(w,)"""
+    fresh: NDArray[np.bool_]
+    """(w,): the word has not stood in its text before."""
+
+
+def _buffer(texts: Sequence[str]) -> _Buffer:
+    shortened = [text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] for text in texts]
+    joined = "\n" + "\n\n".join(shortened) + "\n"
+    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    bounds = np.zeros(len(shortened) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(map(len, shortened), np.int64, len(shortened)) + 2, out=bounds[1:])
+
+    basic = np.minimum(codes, _LAST)
+    classes = _CLASSES.take(basic)
+    origins = np.flatnonzero(classes != _DROP)
+    bounds = np.searchsorted(origins, bounds)
+    spaces = classes.take(origins) == _SEPARATOR
+    kept = np.ones(len(origins), dtype=np.bool_)
+    np.logical_not(spaces[1:] & spaces[:-1], out=kept[1:])
+    kept[bounds[:-1]] = True
+    origins = origins[kept]
+    left = np.zeros(len(kept) + 1, dtype=np.int64)
+    np.cumsum(kept, out=left[1:])
+
+    mixed = ((codes + _FOLDING.take(basic)).take(origins) + np.uint64(1)) * _PRIME
+    mixed ^= mixed >> _FOLD
+    return _Buffer(mixed, classes.take(origins), origins - 1, left[bounds])
+
+
+def _words(buffer: _Buffer) -> _Words:
+    letters = buffer.classes == _LETTER
+    begins = buffer.classes == _SYMBOL
+    begins[1:] |= letters[1:] & ~letters[:-1]
+    starts = np.flatnonzero(begins)
+    numbers = np.cumsum(begins) - 1
+    if not len(starts):
+        none = np.zeros(0, dtype=np.uint64)
+        return _Words(starts, numbers, none, none.astype(np.bool_))
+    first = starts[0]
+    offsets = np.arange(first, len(letters)) - starts.take(numbers[first:])
+    terms = buffer.codes[first:] * _POSITIONS.take(offsets)
+    terms[buffer.classes[first:] == _SEPARATOR] = 0
+    hashes = np.add.reduceat(terms, starts - first)
+    return _Words(starts, numbers, hashes, _fresh(hashes, np.searchsorted(starts, buffer.bounds)))
+
+
+def _fresh(hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which words are the first of their hash in their text."""
+    owners = np.repeat(np.arange(len(bounds) - 1, dtype=np.uint64), np.diff(bounds))
+    keys = (owners << _OWNER) | (hashes * _PRIME >> _WITHIN)
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    fresh = np.ones(len(keys), dtype=np.bool_)
+    fresh[order[1:]] = ordered[1:] != ordered[:-1]
+    return fresh
+
+
+_Kind = tuple[NDArray[np.uint64], NDArray[np.int64]]
+"""Hashes and places in the buffer of one kind of feature; places ascend."""
+
+
+def _kinds(buffer: _Buffer, words: _Words) -> list[_Kind]:
+    return [*_word_features(buffer, words), *_character_features(buffer, words)]
+
+
+def _assemble(buffer: _Buffer, kinds: list[_Kind]) -> Features:
+    counts = [np.diff(np.searchsorted(places, buffer.bounds)) for _, places in kinds]
+    bounds = np.zeros(len(KINDS) * len(counts[0]) + 1, dtype=np.int64)
+    np.cumsum(np.concatenate(counts), out=bounds[1:])
+    buckets = np.zeros(bounds[-1] + 1, dtype=np.int32)
+    # The upper bits of a last mixing: the lower bits of a polynomial hash are weak.
+    buckets[1:] = (np.concatenate([hashes for hashes, _ in kinds]) * _PRIME) >> _SHIFT
+    return Features(buckets, bounds)
+
+
+def _word_features(buffer: _Buffer, words: _Words) -> list[_Kind]:
+    if not len(words.starts):
+        return [(words.hashes, words.starts)] * 2
+    # The last word of a text has no pair; that of a text without words is one before it.
+    paired = np.ones(len(words.starts), dtype=np.bool_)
+    paired[np.searchsorted(words.starts, buffer.bounds[1:]) - 1] = False
+    firsts = np.flatnonzero(paired)
+    pairs = words.hashes[firsts] * _PAIR + (words.hashes[firsts + 1] ^ _PRIME)
+    return [
+        (words.hashes[words.fresh], words.starts[words.fresh]),
+        (pairs, words.starts[firsts]),
+    ]
+
+
+def _character_features(buffer: _Buffer, words: _Words) -> list[_Kind]:
+    """N-grams whose inner characters all stand in words, the first of them in a fresh one."""
+    inner = buffer.classes >= _SYMBOL
+    alive = inner.copy()
+    alive[inner] = words.fresh.take(words.numbers[inner])
+    alive = alive[1:]
+    hashes = buffer.codes * _GRAM_POSITIONS[0]
+    kinds: list[_Kind] = []
+    for size in range(2, max(_GRAMS) + 1):
+        hashes = hashes[:-1] + buffer.codes[size - 1 :] * _GRAM_POSITIONS[size - 1]
+        if size > _GRAMS[0]:
+            alive = alive[:-1] & inner[size - 2 :]
+        if size in _GRAMS:
+            places = np.flatnonzero(alive[: len(hashes)])
+            kinds.append((hashes.take(places), places))
+    return kinds

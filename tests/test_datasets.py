@@ -1,0 +1,162 @@
+"""The corpus: what a set labels, what it does not, and rows that must stay together.
+
+The sets themselves lie outside the project; small files of the same shape stand for them.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from policy.taxonomy import TEXT_CATEGORIES
+from training.datasets import DatasetError, load
+from training.grouping import canonical, near_duplicates
+
+HEADERS = {
+    "convabuse/ConvAbuseEMNLPtrain.csv": (
+        "conv_id,user,Annotator1_is_abuse.1,Annotator1_is_abuse.0,Annotator1_is_abuse.-1,"
+        "Annotator1_is_abuse.-2,Annotator1_is_abuse.-3,Annotator1_sexist,Annotator1_racist,"
+        "Annotator1_homophobic,Annotator1_transphobic,Annotator1_sex_harassment"
+    ),
+    "davidson/labeled_data.csv": "count,hate_speech,offensive_language,neither,class,tweet",
+    "discord_chat/non_toxic.csv": "content,rating",
+    "edos/edos_labelled_aggregated.csv": "text,label_sexist,label_category",
+    "hatemoji_build/train.csv": "entry_id,text,type,label_gold,matched_id",
+    "jigsaw/jigsaw_multilabel.csv": (
+        "src,toxic,severe_toxic,obscene,threat,insult,identity_hate,comment_text"
+    ),
+    "stormfront/all_sentences.csv": "id,label,text",
+    "youtube_spam/Youtube01-Psy.csv": "CONTENT,label",
+    "sms_spam/SMSSpamCollection.tsv": "label\ttext",
+}
+ROWS = {
+    "convabuse/ConvAbuseEMNLPtrain.csv": [
+        "1,what a nice day for a walk,1,0,0,0,0,0,0,0,0,0",
+        "1,come to my room tonight baby,0,0,0,1,0,0,0,0,0,1",
+    ],
+    "davidson/labeled_data.csv": ["3,0,0,3,2,the train is late again today"],
+    "discord_chat/non_toxic.csv": ["looks like rain,0", "marked by a tool,1"],
+    "edos/edos_labelled_aggregated.csv": [
+        "[USER] they should all be beaten,sexist,1. threats",
+        "I went to the [URL] market,not sexist,none",
+    ],
+    "hatemoji_build/train.csv": [
+        "0,I love these people,none,0,1",
+        "1,get rid of these people,threateninglanguage,1,0",
+    ],
+    "jigsaw/jigsaw_multilabel.csv": [
+        "jigsaw_furkan,1,0,1,0,1,0,you are a damned fool go away",
+        'jigsaw_predibase,1,0,1,0,1,0,"You are a damned fool, go away!"',
+        "jigsaw_predibase,0,0,0,0,0,0,please add a source to the article",
+    ],
+    "stormfront/all_sentences.csv": ["9_1,noHate,we met in the park", "9_2,relation,and then"],
+    "youtube_spam/Youtube01-Psy.csv": ["subscribe to my channel,1"],
+    "sms_spam/SMSSpamCollection.tsv": ["ham\tSee you at six", "spam\tWIN a prize call 0800"],
+}
+EMPTY = {
+    "convabuse/ConvAbuseEMNLPvalid.csv": "convabuse/ConvAbuseEMNLPtrain.csv",
+    "hatemoji_build/validation.csv": "hatemoji_build/train.csv",
+    "hatemoji_build/test.csv": "hatemoji_build/train.csv",
+    "youtube_spam/Youtube02-KatyPerry.csv": "youtube_spam/Youtube01-Psy.csv",
+    "youtube_spam/Youtube03-LMFAO.csv": "youtube_spam/Youtube01-Psy.csv",
+    "youtube_spam/Youtube04-Eminem.csv": "youtube_spam/Youtube01-Psy.csv",
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    sums = []
+    for name in [*ROWS, *EMPTY]:
+        lines = [HEADERS[EMPTY.get(name, name)], *ROWS.get(name, [])]
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")
+        sums.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}")
+    (tmp_path / "SHA256SUMS").write_text("\n".join(sums) + "\n")
+    return tmp_path
+
+
+# A mark a category in the order of TEXT_CATEGORIES: 1 and 0 labels, ? unknown, - presumed not.
+LABELS = {
+    "You are a damned fool, go away!": "010--",
+    "please add a source to the article": "0000-",
+    "the train is late again today": "00---",
+    "@user they should all be beaten": "1?1--",
+    "I went to the  market": "0?---",
+    "I love these people": "0?---",
+    "get rid of these people": "1?1--",
+    "we met in the park": "0?---",
+    "what a nice day for a walk": "00-0-",
+    "come to my room tonight baby": "01-1-",
+    "looks like rain": "00000",
+    "See you at six": "----0",
+    "WIN a prize call 0800": "----1",
+    "subscribe to my channel": "----1",
+}
+
+
+def test_what_each_set_labels(data: Path) -> None:
+    corpus = load(data)
+    found = {}
+    for row, text in enumerate(corpus.texts):
+        marks = zip(corpus.targets[row], corpus.presumed[row], strict=True)
+        found[text] = "".join(
+            ("-" if presumed else "?") if np.isnan(target) else str(int(target))
+            for target, presumed in marks
+        )
+    assert found == LABELS
+    assert corpus.targets.shape == (len(corpus.texts), len(TEXT_CATEGORIES))
+
+
+def test_two_copies_of_a_comment_are_one_row_in_its_own_spelling(data: Path) -> None:
+    assert [text for text in load(data).texts if "damned fool" in text] == [
+        "You are a damned fool, go away!"
+    ]
+
+
+def test_the_same_rows_and_splits_every_time(data: Path) -> None:
+    one, two = load(data), load(data)
+    assert one.texts == two.texts
+    assert one.splits.tolist() == two.splits.tolist()
+    assert set(one.splits) <= {"train", "validation", "test"}
+
+
+def test_no_group_straddles_splits(data: Path) -> None:
+    corpus = load(data)
+    for group in set(corpus.groups.tolist()):
+        assert len(set(corpus.splits[corpus.groups == group])) == 1
+    pair = [corpus.texts.index(text) for text in ("I love these people", "get rid of these people")]
+    assert len(set(corpus.groups[pair].tolist())) == 1, "a matched pair"
+
+
+def test_a_changed_file_is_refused_by_name(data: Path) -> None:
+    (data / "discord_chat/non_toxic.csv").write_text("content,rating\nhi,0\n")
+    with pytest.raises(DatasetError, match="discord_chat"):
+        load(data)
+
+
+def test_a_missing_directory_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="not a data directory"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "together"),
+    [
+        ("Hello there!", "hello  THERE", True),  # only case, space and punctuation differ
+        ("call 0800 123", "call 0900 456", True),  # digits are all alike
+        ("the quick brown fox jumps over the dog", "the quick brown fox jumps over the cat", True),
+        ("the quick brown fox jumps over the dog", "we had a long talk about the weather", False),
+        ("yes", "no", False),  # short texts are near only when canonically equal
+    ],
+)
+def test_near_duplicates(one: str, two: str, together: bool) -> None:
+    texts = [one, two]
+    groups = near_duplicates([canonical(text) for text in texts], texts, ["", ""])
+    assert (groups[0] == groups[1]) is np.bool_(together)
+
+
+def test_links_group_rows() -> None:
+    texts = ["alpha", "beta", "gamma"]
+    assert near_duplicates(texts, texts, ["x", "", "x"]).tolist() == [0, 1, 0]

@@ -1,0 +1,114 @@
+"""Model cards: what a model is, what it was made of, how good it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from training.datasets import SourceFile
+from training.metrics import Figures
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def machine() -> str:
+    """The processor, its cores and the Python that runs, in one line."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        model = names[0] if names else model
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def write_card(
+    out: Path,
+    *,
+    name: str,
+    artefact: str,
+    categories: tuple[str, ...],
+    command: str,
+    about: str,
+    files: tuple[SourceFile, ...],
+    figures: dict[str, Figures],
+    facts: dict[str, Any],
+) -> str:
+    """Writes card.json and card.md into `out` and returns the version, named after the artefact.
+
+    `about` is Markdown for people; `figures` are of the test split; `facts` are further numbers.
+    """
+    sha256 = digest(out / artefact)
+    card = {
+        "name": name,
+        "version": sha256[:12],
+        "artefact": artefact,
+        "sha256": sha256,
+        "bytes": (out / artefact).stat().st_size,
+        "categories": list(categories),
+        "created": datetime.now(UTC).date().isoformat(),
+        "command": command,
+        "machine": machine(),
+        "figures": {category: asdict(one) for category, one in figures.items()},
+        "facts": facts,
+        "sources": [asdict(file) for file in files],
+    }
+    (out / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    (out / "card.md").write_text(_markdown(card, about, figures, files))
+    return sha256[:12]
+
+
+def _markdown(
+    card: dict[str, Any], about: str, figures: dict[str, Figures], files: tuple[SourceFile, ...]
+) -> str:
+    facts = "\n".join(
+        f"- {name.replace('_', ' ')}: {value}" for name, value in card["facts"].items()
+    )
+    sources = "\n".join(
+        f"| {file.path} | {file.licence} | {file.rows:,} | `{file.sha256}` |" for file in files
+    )
+    return f"""# {card["name"]} {card["version"]}
+
+{about.strip()}
+
+Made on {card["created"]} by `{card["command"]}` on {card["machine"]}.
+`{card["artefact"]}`: {card["bytes"] / 1e6:.1f} MB, SHA-256 `{card["sha256"]}`.
+
+## Figures on the test split
+
+Rows that no training, calibration or threshold saw, grouped so that near duplicates, matched pairs
+and conversations never straddle splits. Precision, recall, F1 and false discovery rate (FDR) are
+those at 0.5; ECE is the expected calibration error over 15 bins. Only rows that label a category
+count for it.
+
+{_table(figures)}
+
+{facts}
+
+## Sources
+
+| file | set and licence | rows | SHA-256 |
+|---|---|---|---|
+{sources}
+"""
+
+
+def _table(figures: dict[str, Figures]) -> str:
+    lines = [
+        "| category | rows | positives | precision | recall | F1 | FDR | PR-AUC | ROC-AUC | ECE |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for category, one in figures.items():
+        row = asdict(one)
+        cells = " | ".join(f"{value:.3f}" for value in row.values() if isinstance(value, float))
+        lines.append(f"| {category} | {one.rows} | {one.positives} | {cells} |")
+    return "\n".join(lines)
