@@ -54,7 +54,7 @@ class Image(Struct, frozen=True, omit_defaults=True):
 
 
 class Content(Struct, frozen=True):
-    """One item posted by a user; (content_id, revision) is its identity, an edit a higher one."""
+    """One item posted by a user; its identity is (content_id, revision), an edit is a higher one."""
 
     content_id: Id
     created_at: Instant
@@ -87,7 +87,7 @@ class Evidence(Struct, frozen=True):
 
 
 class Signal(Struct, frozen=True):
-    """What one stage found: `category` at `score`, by `rule` (a rule, hash entry or model output)."""
+    """What one stage found: `category` at `score`, by `rule` (a rule, hash or model)."""
 
     stage: str
     rule: str

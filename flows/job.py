@@ -57,7 +57,9 @@ def file_job(
     settings: Settings,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Job:
-    """JSON Lines from the file `source` (`-`: standard input) to files in `output`; `progress` is told the bytes read.
+    """JSON Lines from the file `source` (`-`: standard input) to files in `output`.
+
+    `progress` is told the bytes read.
 
     Raises:
         BadSettingError, PolicyError, StoreError, FeatureStoreDownError: it cannot start.

@@ -100,7 +100,7 @@ def load_policy(directory: Path = BUILT_IN) -> Policy:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(
-            f"{path}: cannot be read ({error}); BREAKWATER_POLICY names the directory of policy.yaml"
+            f"{path}: cannot be read ({error}); BREAKWATER_POLICY names its directory"
         ) from None
     return parse_policy(text, str(path))
 

@@ -130,7 +130,8 @@ class Cluster:
         output = str(self.recovery.parent / f"out-{index}")
         return subprocess.Popen(
             [sys.executable, "-m", "bytewax.run", "flows.moderation:build_from_env",
-             "-i", str(index), "-a", self.addresses, "-r", str(self.recovery), "-s", "1", "-b", "0"],
+             "-i", str(index), "-a", self.addresses, "-r", str(self.recovery), "-s", "1",
+             "-b", "0"],
             cwd=ROOT, env=environment(**self.settings, output=output),
         )  # fmt: skip
 

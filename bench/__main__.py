@@ -1,0 +1,99 @@
+"""`make bench`: what the chain costs, stage by stage and as a whole; writes bench/RESULTS.md.
+
+python -m bench [--posts N] [--large N] [--data DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.chain import Run, measure_run, repeated
+from bench.stages import StageCost, measure_stages
+from cli.demo_traffic import day_of_traffic, yesterday
+from events.messages import Content
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--posts", type=int, default=100_000, help="posts of the chain's run")
+    parser.add_argument("--large", type=int, default=1_000_000, help="posts of the memory run")
+    parser.add_argument("--stage-posts", type=int, default=20_000, help="posts of the stages")
+    arguments = parser.parse_args()
+    console = Console()
+    with console.status("generating a day of traffic"):
+        day = [planted.content for planted in day_of_traffic(yesterday(), arguments.stage_posts)]
+    with console.status("stage by stage"):
+        costs = measure_stages(day)
+    runs = []
+    for posts in (arguments.posts, arguments.large):
+        with console.status(f"breakwater run on {posts:,} posts"):
+            runs.append(measure_run(repeated(day, posts)))
+    report = "\n".join([_head(), _stage_table(costs, day), _run_table(runs)])
+    console.print(report, markup=False, highlight=False)
+    RESULTS.write_text(report)
+
+
+def _head() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), "?")
+    return (
+        "# What it costs\n\n"
+        f"`make bench`, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({model}),"
+        f" Python {platform.python_version()}.\n"
+        "Texts: the demo's day of traffic.\n"
+    )
+
+
+def _stage_table(costs: Sequence[StageCost], day: Sequence[Content]) -> str:
+    total = sum(cost.seconds for cost in costs)
+    bare = sum(cost.bare or 0.0 for cost in costs)
+    length = sum(len(content.text) for content in day) / len(day)
+    rows = [
+        f"## Stages\n\n{len(day):,} posts of {length:.0f} characters, batches of 1,000, one thread.\n",
+        "| stage | texts/s | µs a text | share | bare loop, µs | bare / stage |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *(_stage_row(cost, len(day), total) for cost in costs),
+        f"| **all** | {len(day) / total:,.0f} | {total / len(day) * 1e6:.1f} | 100 % |"
+        f" {bare / len(day) * 1e6:.1f} | {bare / total:.0%} |\n",
+    ]
+    return "\n".join(rows)
+
+
+def _stage_row(cost: StageCost, posts: int, total: float) -> str:
+    each = cost.seconds / posts * 1e6
+    beside = ("", "") if cost.bare is None else (
+        f"{cost.bare / posts * 1e6:.1f}", f"{cost.bare / cost.seconds:.0%}"
+    )  # fmt: skip
+    return (
+        f"| {cost.stage} | {posts / cost.seconds:,.0f} | {each:.1f} |"
+        f" {cost.seconds / total:.0%} | {beside[0]} | {beside[1]} |"
+    )
+
+
+def _run_table(runs: Sequence[Run]) -> str:
+    return "\n".join([
+        "## The whole job, one process\n",
+        "`breakwater run --input` with its embedded store, start-up included.\n",
+        "| posts | seconds | posts/s | peak memory |",
+        "| ---: | ---: | ---: | ---: |",
+        *(
+            f"| {run.posts:,} | {run.seconds:.1f} | {run.posts / run.seconds:,.0f} |"
+            f" {run.peak_memory / 1e6:,.0f} MB |"
+            for run in runs
+        ),
+        "",
+    ])  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

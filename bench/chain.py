@@ -1,0 +1,56 @@
+"""The whole job on a file: posts a second and peak memory, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from events.encode import encode
+from events.messages import Content
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of `breakwater run --input`: start-up included in the seconds, memory in bytes."""
+
+    posts: int
+    seconds: float
+    peak_memory: int
+
+
+def repeated(contents: Sequence[Content], count: int) -> Iterator[Content]:
+    """`count` contents with ids of their own, over and over from `contents`."""
+    for number in range(count):
+        content = contents[number % len(contents)]
+        yield msgspec.structs.replace(content, content_id=f"bench-{number}")
+
+
+def measure_run(contents: Iterable[Content]) -> Run:
+    """Run the job on `contents` and wait for its end; raises when it fails."""
+    with TemporaryDirectory() as directory:
+        source = Path(directory) / "posts.jsonl"
+        posts = 0
+        with source.open("wb") as file:
+            for content in contents:
+                file.write(encode(content) + b"\n")
+                posts += 1
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "run", "--input", source,
+             "--output", Path(directory) / "out"],
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        if os.waitstatus_to_exitcode(status):
+            raise RuntimeError("breakwater run failed")
+        # Linux reports kilobytes.
+        return Run(posts, seconds, usage.ru_maxrss * 1024)

@@ -1,0 +1,182 @@
+"""What each stage of the chain costs, beside the bare loop over the same library and inputs.
+
+The bare loop calls the library that does the stage's work, with its inputs already in the form that
+the library takes, and throws the results away: no items, no signals, no positions. A stage that is
+only our own Python has none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import msgspec
+from operators.fusion import Fuser
+
+from connectors.clickhouse import ClickHouseWriter
+from connectors.clickhouse_rows import CONTENT, MODEL_OUTPUTS, MODERATION_LOGS
+from connectors.writers import ROWS
+from events.encode import encode
+from events.messages import Content, Judgement, Position, Raw
+from flows.settings import load_settings
+from flows.stages import load_stages
+from models.text.features import featurise
+from operators.item import Item
+from operators.regex_match import RuleMatcher
+from operators.text_score import TextScorer
+
+X = TypeVar("X")
+Y = TypeVar("Y")
+
+BATCH = 1000
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """Seconds of a stage for all texts, and of the bare loop (None: the stage calls no library)."""
+
+    stage: str
+    seconds: float
+    bare: float | None
+
+
+def measure_stages(contents: Sequence[Content]) -> list[StageCost]:
+    """The cost of each stage for `contents`, in batches of `BATCH`, on one thread, in its order."""
+    stages = load_stages(load_settings(redis_url=None))
+    raw = [Raw(encode(c), Position(file="bench", line=n), 0.0) for n, c in enumerate(contents)]
+    costs = []
+
+    def measure(name: str, stage: Callable[[list[Any]], list[Any]], batch: list[Any]) -> list[Any]:
+        bare = _bare_seconds(name, stage, batch)
+        start = time.perf_counter()
+        results = [result for part in _parts(batch) for result in stage(part)]
+        costs.append(StageCost(name, time.perf_counter() - start, bare))
+        return results
+
+    items = measure("decode", stages.decoder, raw)
+    items = measure("enrich", stages.enricher, items)
+    for name, stage in stages.scoring:
+        items = measure(name, stage, items)
+    judgements = measure("decide", stages.decider, items)
+    measure("count_authors", stages.author_counter, judgements)
+    measure("encode", lambda part: [encode(judgement.decision) for judgement in part], judgements)
+    costs.append(_store_cost(judgements))
+    return costs
+
+
+def _parts(batch: Sequence[X]) -> Iterator[list[X]]:
+    for start in range(0, len(batch), BATCH):
+        yield list(batch[start : start + BATCH])
+
+
+def _bare_seconds(name: str, stage: Any, batch: list[Any]) -> float | None:
+    """Seconds of the bare loop of the stage called `name` over the inputs that it is about to get."""
+    prepare = _BARE.get(name)
+    if prepare is None:
+        return None
+    loop = prepare(stage, batch)
+    start = time.perf_counter()
+    loop()
+    return time.perf_counter() - start
+
+
+def _decode(_: object, batch: list[Raw]) -> Callable[[], None]:
+    decode, values = msgspec.json.Decoder(Content).decode, [raw.value for raw in batch]
+    return lambda: [decode(value) for value in values] and None
+
+
+def _md5(_: object, batch: list[Item]) -> Callable[[], None]:
+    texts = [item.content.text.encode() for item in batch]
+    return lambda: [hashlib.md5(text, usedforsecurity=False).digest() for text in texts] and None
+
+
+def _nfkc(_: object, batch: list[Item]) -> Callable[[], None]:
+    texts = [item.content.text for item in batch]
+    return lambda: [unicodedata.normalize("NFKC", text) for text in texts] and None
+
+
+def _hyperscan(matcher: RuleMatcher, batch: list[Item]) -> Callable[[], None]:
+    texts = [_normalized(item).encode("utf-8", "replace") for item in batch]
+    databases = [
+        layer._database  # noqa: SLF001 (the library beneath the stage)
+        for form in matcher._compiled.forms()  # noqa: SLF001
+        for layer in matcher._compiled._databases[form]  # noqa: SLF001
+    ]
+    return lambda: (
+        [
+            database.scan(text, match_event_handler=_ignore)
+            for database in databases
+            for text in texts
+        ]
+        and None
+    )
+
+
+def _ignore(*_: object) -> None:
+    """A match that nobody asks about."""
+
+
+def _onnxruntime(scorer: TextScorer, batch: list[Item]) -> Callable[[], None]:
+    session = scorer._model._session  # noqa: SLF001 (the library beneath the stage)
+    features = [featurise([_normalized(item) for item in part]) for part in _parts(batch)]
+    inputs = [{"buckets": each.buckets, "bounds": each.bounds} for each in features]
+    return lambda: [session.run(["probabilities"], each) for each in inputs] and None
+
+
+def _lightgbm(fuser: Fuser, batch: list[Item]) -> Callable[[], None]:
+    matrices = [feature_matrix(part) for part in _parts(batch)]
+    boosters = fuser._model.boosters  # noqa: SLF001 (the library beneath the stage)
+    return lambda: (
+        [booster.predict(matrix, num_threads=1) for matrix in matrices for booster in boosters]
+        and None
+    )
+
+
+def _encode(_: object, batch: list[Judgement]) -> Callable[[], None]:
+    encoder, decisions = msgspec.json.Encoder(), [judgement.decision for judgement in batch]
+    return lambda: [encoder.encode(decision) for decision in decisions] and None
+
+
+def _normalized(item: Item) -> str:
+    return item.content.text if item.normalized is None else item.normalized.text
+
+
+_BARE: dict[str, Callable[[Any, list[Any]], Callable[[], None]]] = {
+    "decode": _decode,
+    "hash_match": _md5,
+    "normalize": _nfkc,
+    "regex_match": _hyperscan,
+    "text_score": _onnxruntime,
+    "fusion": _lightgbm,
+    "encode": _encode,
+}
+
+
+def _store_cost(judgements: list[Judgement]) -> StageCost:
+    """Inserting into the embedded engine beside the bare client with the columns ready made."""
+    tables = (MODERATION_LOGS, MODEL_OUTPUTS, CONTENT)
+    with TemporaryDirectory() as directory:
+        store = ClickHouseWriter(f"chdb://{Path(directory) / 'store'}")
+        store.apply_schema()
+        start = time.perf_counter()
+        for begin in range(0, len(judgements), ROWS):
+            store.insert_judgements(judgements[begin : begin + ROWS])
+        seconds = time.perf_counter() - start
+        made = [
+            (table, [list(c) for c in zip(*(r for j in judgements for r in table.rows(j)))])
+            for table in tables
+        ]
+        start = time.perf_counter()
+        for table, columns in made:
+            store.client.insert(
+                table.name, columns, table.columns, database="moderation", column_oriented=True
+            )
+        bare = time.perf_counter() - start
+        store.close()
+    return StageCost("store", seconds, bare)
