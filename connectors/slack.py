@@ -1,0 +1,120 @@
+"""Alerts as Slack messages, through an incoming webhook.
+
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks/ : about one message a
+second; 50 blocks, 150 characters in a header, 3,000 in a section, 10 fields of 2,000.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from slack_sdk.webhook import WebhookClient
+
+from connectors.outbox import PermanentError, RetryLater, seconds
+from events.messages import Alert
+
+TIMEOUT: Final = 10
+"""Seconds for one request."""
+_MARKS: Final = {"open": ":rotating_light:", "update": ":chart_with_upwards_trend:"}
+_DONE: Final = ":white_check_mark:"
+_QUERIES: Final = {"surge": "spike_investigation", "drift": "model_versions_compared"}
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+
+
+class SlackSender:
+    """Posts alerts to the webhook at `url`."""
+
+    name = "slack"
+
+    def __init__(self, url: str) -> None:
+        # No retry handlers: the outbox retries, and remembers over a crash.
+        self._client = WebhookClient(url, timeout=TIMEOUT, retry_handlers=[])
+
+    def send(self, alert: Alert) -> None:
+        """Post one alert.
+
+        Raises:
+            RetryLater: Slack is unreachable, throttles or has an error of its own.
+            PermanentError: Slack refuses the message or the webhook.
+        """
+        try:
+            answer = self._client.send(text=fallback(alert), blocks=blocks(alert))
+        except OSError as error:
+            raise RetryLater(f"Slack is unreachable: {type(error).__name__}") from error
+        if answer.status_code == 200 and answer.body == "ok":
+            return
+        reason = f"Slack answered {answer.status_code}: {answer.body[:100]}"
+        if answer.status_code == 429 or answer.status_code >= 500:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            raise RetryLater(reason, seconds(headers.get("retry-after")))
+        raise PermanentError(reason)
+
+
+def escape(text: str) -> str:
+    """`text` so that Slack shows it and acts on none of it: no mention, no link, no channel."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def fallback(alert: Alert) -> str:
+    """The line shown in notifications, where blocks are not; links in it can't be clicked."""
+    return escape(f"[{alert.state}] {_defanged(alert.summary[:500])}")[:3_000]
+
+
+def blocks(alert: Alert) -> list[dict[str, Any]]:
+    """The message in Block Kit: what, how much against what was expected, who, and what to do."""
+    key = alert.key
+    mark = _MARKS.get(alert.state, _DONE)
+    title = f"{alert.state.capitalize()}: {alert.kind} of {key.category or 'decisions'}"
+    fields = {
+        "Severity": alert.severity,
+        "Category": key.category,
+        "Link or cluster": _defanged(key.signature),
+        "Community": key.community,
+        "Observed / expected": f"{alert.observed:,.0f} / {alert.expected:,.1f}  {_bar(alert)}",
+        "z-score": f"{alert.z_score:.1f}",
+        "Authors": f"about {alert.distinct_authors:,}",
+        "Since": f"{alert.window_start:%Y-%m-%d %H:%M} UTC",
+    }
+    found: list[dict[str, Any]] = [
+        {"type": "header", "text": _plain(f"{mark} {title}"[:150])},
+        {"type": "section", "text": _markdown(_defanged(alert.summary))},
+        {
+            "type": "section",
+            "fields": [_markdown(f"*{name}*\n", value) for name, value in fields.items() if value],
+        },
+    ]
+    if alert.examples:
+        ids = ", ".join(alert.examples[:5])
+        found.append({"type": "section", "text": _markdown("*Examples* ", ids)})
+    query = _QUERIES.get(alert.kind, "spike_investigation")
+    since = f"{alert.window_start:%Y-%m-%d %H:%M:%S}"
+    first = f"breakwater query {query} --param since='{since}'"
+    if key.category:
+        first += f" --param category={key.category}"
+    found.append({"type": "context", "elements": [_markdown(f"First query: `{first}`")]})
+    page = f"Playbook: docs/playbook/{alert.kind}.md · alert {alert.alert_id}"
+    found.append({"type": "context", "elements": [_markdown(page)]})
+    return found
+
+
+def _markdown(text: str, value: str = "") -> dict[str, Any]:
+    # Escaping may lengthen a text fivefold: cut before it, and cut again below Slack's limit.
+    return {"type": "mrkdwn", "text": (escape(text[:900]) + escape(value[:300]) or "-")[:2_000]}
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text, "emoji": True}
+
+
+def _defanged(text: str) -> str:
+    """Dots between letters as [.]: Slack makes links of anything that looks like a domain."""
+    return text.replace(".", "[.]") if "://" in text or "." in text else text
+
+
+def _bar(alert: Alert) -> str:
+    """Expected beside observed, as a sparkline of two bars."""
+    most = max(alert.observed, alert.expected, 1e-9)
+    return "".join(
+        _BLOCKS[min(7, int(7.99 * max(0.0, value) / most))]
+        for value in (alert.expected, alert.observed)
+    )

@@ -1,0 +1,89 @@
+"""What PagerDuty is sent, and what its answers mean."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from alert_samples import OPEN
+from pytest_httpserver import HTTPServer
+
+from connectors.outbox import PermanentError, RetryLater
+from connectors.pagerduty import PagerDutySender, event
+from events.messages import AlertKey, AlertSeverity
+
+KEY = "k" * 32
+
+
+def accept(httpserver: HTTPServer) -> PagerDutySender:
+    httpserver.expect_request("/v2/enqueue", method="POST").respond_with_json(
+        {"status": "success", "dedup_key": OPEN.alert_id}, status=202
+    )
+    return PagerDutySender(KEY, httpserver.url_for("/"))
+
+
+def test_an_alert_triggers_and_resolves_under_its_own_id(httpserver: HTTPServer) -> None:
+    sender = accept(httpserver)
+    sender.send(OPEN)
+    sender.send(msgspec.structs.replace(OPEN, state="update"))
+    sender.acknowledge(OPEN.alert_id)
+    sender.send(msgspec.structs.replace(OPEN, state="resolved"))
+    bodies = [request.get_json() for request, _ in httpserver.log]
+    assert [body["event_action"] for body in bodies] == [
+        "trigger",
+        "trigger",
+        "acknowledge",
+        "resolve",
+    ]
+    assert {body["dedup_key"] for body in bodies} == {OPEN.alert_id}
+    assert {body["routing_key"] for body in bodies} == {KEY}
+
+
+@pytest.mark.parametrize("severity", ["critical", "error", "warning", "info"])
+def test_the_severity_is_the_alerts_own(severity: AlertSeverity) -> None:
+    alert = msgspec.structs.replace(OPEN, severity=severity)
+    assert event(alert)["payload"]["severity"] == severity
+
+
+def test_bounds_of_the_api() -> None:
+    alert = msgspec.structs.replace(
+        OPEN,
+        summary="x" * 5_000,
+        key=AlertKey("spam", "s" * 128, "c" * 256),
+        examples=tuple("e" * 128 for _ in range(5)),
+    )
+    assert len(event(alert)["payload"]["summary"]) == 1_024
+    assert len(json.dumps(event(alert))) < 512_000
+
+
+def test_an_answer_without_a_dedup_key_is_an_answer(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/v2/enqueue").respond_with_data("accepted", status=202)
+    PagerDutySender(KEY, httpserver.url_for("/")).send(OPEN)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [(429, {"Retry-After": "7"}, 7.0), (429, {}, None), (500, {}, None), (503, {}, None)],
+)
+def test_what_is_tried_again(
+    httpserver: HTTPServer, status: int, headers: dict[str, str], seconds: float | None
+) -> None:
+    httpserver.expect_request("/v2/enqueue").respond_with_data("", status=status, headers=headers)
+    with pytest.raises(RetryLater) as error:
+        PagerDutySender(KEY, httpserver.url_for("/")).send(OPEN)
+    assert error.value.seconds == seconds
+    assert len(httpserver.log) == 1  # the library itself does not retry
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_what_is_refused_for_good(httpserver: HTTPServer, status: int) -> None:
+    httpserver.expect_request("/v2/enqueue").respond_with_data("invalid event", status=status)
+    with pytest.raises(PermanentError, match="invalid event") as error:
+        PagerDutySender(KEY, httpserver.url_for("/")).send(OPEN)
+    assert KEY[-4:] not in str(error.value)
+
+
+def test_an_unreachable_pagerduty_is_tried_again() -> None:
+    with pytest.raises(RetryLater):
+        PagerDutySender(KEY, "http://127.0.0.1:1").send(OPEN)

@@ -1,0 +1,105 @@
+"""What Slack is sent, and what its answers mean."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from alert_samples import OPEN
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_httpserver import HTTPServer
+
+from connectors.outbox import PermanentError, RetryLater
+from connectors.slack import SlackSender, blocks, escape, fallback
+from events.messages import AlertKey
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("<!channel>", "&lt;!channel&gt;"),
+        (
+            "<@U123> <https://evil.example|click>",
+            "&lt;@U123&gt; &lt;https://evil.example|click&gt;",
+        ),
+        ("a & b", "a &amp; b"),
+        ("&lt;", "&amp;lt;"),
+    ],
+)
+def test_escape(raw: str, shown: str) -> None:
+    assert escape(raw) == shown
+
+
+def test_the_message_says_what_how_much_since_when_and_what_to_do() -> None:
+    text = json.dumps(blocks(OPEN))
+    for part in (
+        "spam", "evil[.]example", "music", "40", "2.5", "9.1", "about 31", "2026-03-02 12:00",
+        "c1, c2", "breakwater query", "docs/playbook/surge.md", OPEN.alert_id,
+    ):  # fmt: skip
+        assert part in text
+    assert "evil.example" not in text  # nothing that can be clicked
+
+
+def texts(part: Any) -> list[str]:
+    if isinstance(part, dict):
+        found = [part["text"]] if isinstance(part.get("text"), str) else []
+        return found + [text for value in part.values() for text in texts(value)]
+    return [text for value in part for text in texts(value)] if isinstance(part, list) else []
+
+
+@given(st.text(max_size=2_000), st.lists(st.text(max_size=128), max_size=5))
+def test_no_user_text_can_mention_anybody_or_break_slacks_bounds(text: str, ids: list[str]) -> None:
+    hostile = msgspec.structs.replace(
+        OPEN, summary=text, key=AlertKey("spam", text[:128], text[:256]), examples=tuple(ids)
+    )
+    made = blocks(hostile)
+    assert len(made) <= 50
+    assert all(0 < len(shown) <= 2_000 for shown in texts(made))
+    assert not any("<" in shown or ">" in shown for shown in texts(made))
+    assert len(fallback(hostile)) <= 3_000
+
+
+def test_success_is_200_with_ok(httpserver: HTTPServer) -> None:
+    httpserver.expect_oneshot_request("/hook", method="POST").respond_with_data("ok")
+    SlackSender(httpserver.url_for("/hook")).send(OPEN)
+    body = httpserver.log[0][0].get_json()
+    assert body["text"] == fallback(OPEN)
+    assert body["blocks"] == blocks(OPEN)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (429, {"Retry-After": "30"}, 30.0),
+        (429, {"Retry-After": "soon"}, None),
+        (429, {"Retry-After": "1e9"}, 3_600.0),
+        (429, {}, None),
+        (500, {}, None),
+        (503, {"Retry-After": "5"}, 5.0),
+    ],
+)
+def test_what_is_tried_again(
+    httpserver: HTTPServer, status: int, headers: dict[str, str], seconds: float | None
+) -> None:
+    httpserver.expect_request("/hook").respond_with_data("busy", status=status, headers=headers)
+    with pytest.raises(RetryLater) as error:
+        SlackSender(httpserver.url_for("/hook")).send(OPEN)
+    assert error.value.seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(400, "invalid_blocks"), (403, "invalid_token"), (404, "no_service"), (200, "no")],
+)
+def test_what_is_refused_for_good(httpserver: HTTPServer, status: int, body: str) -> None:
+    httpserver.expect_request("/hook").respond_with_data(body, status=status)
+    with pytest.raises(PermanentError, match=body):
+        SlackSender(httpserver.url_for("/hook")).send(OPEN)
+
+
+def test_an_unreachable_slack_is_tried_again() -> None:
+    with pytest.raises(RetryLater):
+        SlackSender("http://127.0.0.1:1/hook").send(OPEN)
