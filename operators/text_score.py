@@ -112,7 +112,7 @@ def _text(item: Item) -> str:
 
 @operator
 def text_score(
-    step_id: str,  # noqa: ARG001  taken by the @operator decorator
+    step_id: str,
     up: Stream[Item],
     scorer: Stage,
 ) -> Stream[Item]:

@@ -15,9 +15,18 @@ from training.datasets import SourceFile
 from training.metrics import Figures
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def version_of(out: Path, artefacts: tuple[str, ...]) -> str:
+    """Twelve hexadecimal digits that change with any byte of the artefacts in `out`."""
+    whole = hashlib.sha256()
+    for name in artefacts:
+        whole.update((out / name).read_bytes())
+    return whole.hexdigest()[:12]
+
+
+def write_draft(out: Path, artefacts: tuple[str, ...], categories: tuple[str, ...]) -> None:
+    """The least card with which the runtime loads a model, for measuring it before it is published."""
+    draft = {"version": version_of(out, artefacts), "categories": list(categories)}
+    (out / "card.json").write_text(json.dumps(draft) + "\n")
 
 
 def machine() -> str:
@@ -35,25 +44,26 @@ def write_card(
     out: Path,
     *,
     name: str,
-    artefact: str,
+    artefacts: tuple[str, ...],
     categories: tuple[str, ...],
     command: str,
     about: str,
     files: tuple[SourceFile, ...],
     figures: dict[str, Figures],
     facts: dict[str, Any],
-) -> str:
-    """Writes card.json and card.md into `out` and returns the version, named after the artefact.
+) -> None:
+    """Writes card.json and card.md into `out`, beside the artefacts.
 
     `about` is Markdown for people; `figures` are of the test split; `facts` are further numbers.
     """
-    sha256 = digest(out / artefact)
     card = {
         "name": name,
-        "version": sha256[:12],
-        "artefact": artefact,
-        "sha256": sha256,
-        "bytes": (out / artefact).stat().st_size,
+        "version": version_of(out, artefacts),
+        "artefacts": {
+            artefact: hashlib.sha256((out / artefact).read_bytes()).hexdigest()
+            for artefact in artefacts
+        },
+        "bytes": sum((out / artefact).stat().st_size for artefact in artefacts),
         "categories": list(categories),
         "created": datetime.now(UTC).date().isoformat(),
         "command": command,
@@ -64,7 +74,6 @@ def write_card(
     }
     (out / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     (out / "card.md").write_text(_markdown(card, about, figures, files))
-    return sha256[:12]
 
 
 def _markdown(
@@ -72,6 +81,9 @@ def _markdown(
 ) -> str:
     facts = "\n".join(
         f"- {name.replace('_', ' ')}: {value}" for name, value in card["facts"].items()
+    )
+    artefacts = "\n".join(
+        f"- `{name}`, SHA-256 `{sha256}`" for name, sha256 in card["artefacts"].items()
     )
     sources = "\n".join(
         f"| {file.path} | {file.licence} | {file.rows:,} | `{file.sha256}` |" for file in files
@@ -81,7 +93,9 @@ def _markdown(
 {about.strip()}
 
 Made on {card["created"]} by `{card["command"]}` on {card["machine"]}.
-`{card["artefact"]}`: {card["bytes"] / 1e6:.1f} MB, SHA-256 `{card["sha256"]}`.
+{card["bytes"] / 1e6:.1f} MB in all:
+
+{artefacts}
 
 ## Figures on the test split
 

@@ -8,7 +8,6 @@ taken from the validation split, the figures of the card from the test split.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from models.text.features import BUCKETS
 from operators.normalize import normalize
 from policy.taxonomy import TEXT_CATEGORIES
 from training.augment import Templates
-from training.cards import write_card
+from training.cards import write_card, write_draft
 from training.datasets import Corpus, load
 from training.hashed_regression import count_features, design, fit, inverse_frequencies
 from training.metrics import figures
@@ -39,6 +38,7 @@ _TEMPLATE_WEIGHT: Final = 0.3
 _STRENGTHS: Final = (0.3, 1.0, 3.0)
 """L2 strengths that are tried; the one of the highest average precision on validation is kept."""
 
+_ARTEFACTS: Final = ("model.onnx",)
 _COMMAND: Final = "breakwater models train text-fast --data DIR"
 _ABOUT: Final = """
 Logistic regression over hashed words, word pairs and character 3- to 5-grams of normalized English
@@ -158,9 +158,7 @@ def _calibrate(
 
 def _write(model: Linear, out: Path) -> FastTextModel:
     (out / "model.onnx").write_bytes(export(model))
-    (out / "card.json").write_text(
-        json.dumps({"version": "unpublished", "categories": TEXT_CATEGORIES})
-    )
+    write_draft(out, _ARTEFACTS, TEXT_CATEGORIES)
     return FastTextModel(out)
 
 
@@ -188,7 +186,7 @@ def _publish(
     write_card(
         out,
         name=FastTextModel.name,
-        artefact="model.onnx",
+        artefacts=_ARTEFACTS,
         categories=TEXT_CATEGORIES,
         command=_COMMAND,
         about=_ABOUT,

@@ -1,0 +1,105 @@
+"""The text scorer: scores, outputs and evidence of a batch, and a model that fails."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.operators import input as take
+from bytewax.operators import output as give
+from bytewax.testing import TestingSink, TestingSource, run_main
+from numpy.typing import NDArray
+
+from models.text.fast import FastTextModel
+from operators.item import Item
+from operators.normalize import Normalizer
+from operators.text_score import SIGNAL_LEVEL, TextScorer, text_score
+from policy.taxonomy import TEXT_CATEGORIES
+from tests.builders import item
+
+MODEL = FastTextModel()
+INSULT = "you are a stupid worthless idiot"
+
+
+class Broken:
+    """A model that fails at one of its two tasks."""
+
+    name, version, categories = "broken", "1", TEXT_CATEGORIES
+
+    def __init__(self, *, predicts: bool) -> None:
+        self._predicts = predicts
+
+    def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if not self._predicts:
+            raise RuntimeError("out of order")
+        return np.full((len(texts), len(self.categories)), 0.9, dtype=np.float32)
+
+    def attribute(self, text: str, category: str) -> list[tuple[int, int, float]]:
+        raise RuntimeError("out of order")
+
+
+def scored(*texts: str) -> list[Item]:
+    return TextScorer(MODEL)(Normalizer()([item(text=text) for text in texts]))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+def test_every_item_with_text_is_scored(count: int) -> None:
+    items = scored(*[f"{INSULT} {number}" for number in range(count)])
+    assert len(items) == count
+    for one in items:
+        assert set(one.text_scores) == set(TEXT_CATEGORIES)
+        assert one.outputs[0].scores == one.text_scores
+        assert not one.degraded
+
+
+def test_a_flagged_text_has_a_prediction_and_evidence_in_its_own_characters() -> None:
+    (one,) = scored("well, you are a stupid worthless \uff29diot")
+    (output,) = one.outputs
+    assert (output.model, output.version) == (MODEL.name, MODEL.version)
+    assert output.prediction == "harassment"
+    assert output.confidence == one.text_scores["harassment"] > 0.5
+    signal = next(signal for signal in one.signals if signal.category == "harassment")
+    assert (signal.stage, signal.rule) == (MODEL.name, MODEL.name)
+    assert signal.score == one.text_scores["harassment"]
+    words = {one.content.text[span.start : span.end] for span in signal.evidence}
+    assert words & {"stupid", "worthless", "\uff29diot"}
+    assert 1 <= len(signal.evidence) <= 3
+    assert {span.field for span in signal.evidence} == {"text"}
+
+
+def test_a_quiet_text_has_an_output_and_no_signal() -> None:
+    (one,) = scored("see you at the station tomorrow")
+    assert max(one.text_scores.values()) < SIGNAL_LEVEL
+    assert one.outputs[0].prediction == ""
+    assert one.signals == []
+
+
+def test_an_item_without_text_is_left_alone() -> None:
+    from events.messages import Image
+
+    picture = item(images=[Image("i1", data=b"x")])
+    assert TextScorer(MODEL)([picture])[0].outputs == []
+    assert picture.text_scores == {}
+
+
+@pytest.mark.parametrize("predicts", [False, True], ids=["predict fails", "attribute fails"])
+def test_a_failing_model_degrades_the_batch_and_no_more(predicts: bool) -> None:
+    items = TextScorer(Broken(predicts=predicts))([item("c1"), item("c2")])
+    for one in items:
+        assert one.degraded == ["text_score"]
+        assert one.text_scores == {}
+        assert one.outputs == []
+        assert one.signals == []
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+def test_batch_edges_change_nothing(batch: int) -> None:
+    texts = [INSULT, "see you at the station", "", INSULT.upper()]
+    out: list[Item] = []
+    flow = Dataflow("scores")
+    source = TestingSource([item(text=text or " ") for text in texts], batch_size=batch)
+    give("out", text_score("score", take("in", flow, source), TextScorer(MODEL)), TestingSink(out))
+    run_main(flow)  # type: ignore[no-untyped-call]  # bytewax.testing is not typed
+    assert [one.text_scores for one in out] == [
+        one.text_scores for one in scored(*texts[:2], " ", texts[3])
+    ]
