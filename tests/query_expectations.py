@@ -46,7 +46,7 @@ def frames(made: History) -> SimpleNamespace:
                     "truth": truth.get(content.content_id),
                     "models": decision.model_versions,
                     "top": max(decision.scores.values()),
-                }  # fmt: skip
+                }
             )
         return pd.DataFrame(rows)
 

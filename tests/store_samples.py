@@ -169,7 +169,7 @@ def _labels(rng: random.Random, judgement: Judgement) -> list[Label]:
                 category=truth,
                 source="review",
                 labeled_at=at.replace(microsecond=at.microsecond // 1000 * 1000),
-            )  # fmt: skip
+            )
         )
     return labels
 

@@ -1,0 +1,189 @@
+"""How long each query of the library takes on generated rows, and what the rows take on disk.
+
+    nice python -m bench.queries --rows 50000000 --path /var/tmp/breakwater-50m
+
+generates the store inside the engine (90 days, 2 million authors, 200 communities, 5 % moderated,
+1 % labelled; content ids are random, the worst case for compression and for indexes) unless it is
+there, runs each query once cold and three times warm, and prints a table in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from clickhouse_connect.driver.client import Client
+
+from connectors.clickhouse import ClickHouseWriter
+from connectors.query_library import bind, list_queries
+
+DAYS = 90
+START = "2026-08-19 00:00:00"
+
+# Every table is drawn from the row number alone, so that the tables fit together.
+COLUMNS = """
+    cityHash64(number, 'id')                                      AS id,
+    hex(id)                                                       AS content_id,
+    toDateTime64('{start}', 3, 'UTC') + toIntervalMillisecond(intDiv(number * {days} * 86400000, {rows})) AS created_at,
+    cityHash64(number, 'author')                                  AS a,
+    -- Few authors write much, many write little.
+    concat('user-', toString(toUInt32(2000000 * pow(a % 1000003 / 1000003, 2)))) AS author,
+    toDateTime64('2026-11-16 00:00:00', 3, 'UTC') - toIntervalSecond(cityHash64(author) % (700 * 86400)) AS author_created_at,
+    concat('community-', toString(toUInt8(200 * pow(cityHash64(number, 'community') % 10007 / 10007, 2)))) AS community,
+    ['post', 'comment', 'comment', 'message'][id % 4 + 1]         AS kind,
+    ['en', 'en', 'en', 'de', 'es', 'fr', 'pt', ''][id % 8 + 1]    AS language,
+    cityHash64(number, 'violation')                               AS v,
+    v % 100 < 5                                                   AS moderated,
+    ['spam', 'spam', 'spam', 'harassment', 'hate', 'threat', 'sexual'][intDiv(v, 100) % 7 + 1] AS bad_category,
+    if(moderated, bad_category, '')                               AS category,
+    multiIf(NOT moderated, 'allow', v % 1000 < 600, 'block', 'review') AS action,
+    if(moderated, 0.6 + (v % 3989) / 9973, 0) AS bad_score,
+    mapFromArrays(
+        ['hate', 'harassment', 'threat', 'sexual', 'self_harm', 'spam', 'violent_extremism', 'csam'],
+        arrayMap(c -> toFloat32(if(c = category, bad_score, pow((cityHash64(number, c) % 1000) / 1000, 4) / 2)),
+            ['hate', 'harassment', 'threat', 'sexual', 'self_harm', 'spam', 'violent_extremism', 'csam'])
+    )                                                             AS scores,
+    arrayConcat(
+        if(moderated AND v % 3 > 0, [concat('rule-', category, '-', toString(v % 40))], []),
+        if(id % 50 = 0, [['obfuscation.leet', 'obfuscation.zero_width', 'obfuscation.spacing'][v % 3 + 1]], [])
+    )                                                             AS rules,
+    created_at + toIntervalMillisecond(20 + id % 150)             AS decided_at
+"""
+LOGS = """
+INSERT INTO moderation.moderation_logs (
+    decision_id, content_id, revision, user_id, community, kind, action, category, reason, stage,
+    rule, top_category, top_score, scores, rules, signals, final, mode, degraded, policy_version,
+    ruleset_version, model_versions, created_at, author_created_at, language, timestamp, latency_ms
+)
+SELECT
+    concat(hex(id), hex(a)), content_id, 0, author, community, kind, action, category,
+    if(moderated, concat(category, ' ', toString(round(bad_score, 2)), ': ', if(empty(rules), 'text-fast of text_score', concat(rules[1], ' of regex_match'))), 'nothing above the policy''s thresholds'),
+    multiIf(NOT moderated, '', empty(rules), 'text_score', 'regex_match'),
+    multiIf(NOT moderated, '', empty(rules), 'text-fast', rules[1]),
+    if(moderated, category, 'spam'), if(moderated, bad_score, scores['spam']), scores, rules,
+    if(moderated, concat('[{{"stage":"text_score","rule":"text-fast","category":"', category, '","score":', toString(round(bad_score, 4)), ',"evidence":[]}}]'), '[]'),
+    true, {mode}, [], concat('policy-', toString(intDiv(toDayOfYear(created_at), 14))), 'rules-7',
+    map('text-fast', concat('v', toString(intDiv(toDayOfYear(created_at), 30))), 'fusion', 'v2'),
+    created_at, author_created_at, language, decided_at, exp(1 + (id % 1000) / 400)
+FROM (SELECT {columns} FROM numbers({first}, {count})) WHERE {where}
+"""
+OUTPUTS = """
+INSERT INTO moderation.model_outputs (
+    content_id, revision, model, model_version, model_prediction, confidence, scores, created_at
+)
+SELECT content_id, 0, 'text-fast', concat('v', toString(intDiv(toDayOfYear(created_at), 30))),
+    category, if(moderated, bad_score, 1 - scores['spam']), scores, created_at
+FROM (SELECT {columns} FROM numbers({first}, {count}))
+"""
+CONTENT = """
+INSERT INTO moderation.content (
+    content_id, revision, created_at, author_id, author_created_at, kind, community, language,
+    parent_id, text, image_ids, image_uris, action, decided_at
+)
+SELECT content_id, 0, created_at, author, author_created_at, kind, community, language, '',
+    concat(
+        arrayStringConcat(arrayMap(i -> dictionary[cityHash64(id, i) % length(dictionary) + 1], range(6 + id % 14)), ' '),
+        if(category = 'spam', concat(' https://deal-', toString(v % 500), '.example/', lower(hex(id % 65536))), '')
+    ), [], [], action, decided_at
+FROM (
+    SELECT {columns}, splitByChar(' ', '{words}') AS dictionary FROM numbers({first}, {count})
+)
+WHERE moderated OR created_at >= toDateTime64('{start}', 3, 'UTC') + INTERVAL {days} - 30 DAY
+"""
+LABELS = """
+INSERT INTO moderation.human_labels (
+    label_id, content_id, revision, true_label, action, reviewer_id, source, labeled_at
+)
+SELECT concat(reviewer, '-', content_id), content_id, 0,
+    if(cityHash64(reviewer, id) % 8 = 0, if(moderated, '', 'spam'), category) AS truth,
+    if(truth = '', 'allow', 'block'), reviewer, 'review', decided_at + toIntervalSecond(60 + id % 40000)
+FROM (
+    SELECT {columns}, concat('moderator-', toString(id % 50)) AS one, concat('moderator-', toString(id % 50 + 1)) AS other
+    FROM numbers({first}, {count}) WHERE number % 100 = 0
+)
+ARRAY JOIN if(id % 5 = 0, [one, other], [one]) AS reviewer
+"""
+APPEALS = """
+INSERT INTO moderation.appeals (
+    appeal_id, content_id, revision, decision_id, user_id, category, policy_version, statement,
+    state, reviewer_id, appealed_at, resolved_at
+)
+SELECT concat('a-', content_id), content_id, 0, '', author, category,
+    concat('policy-', toString(intDiv(toDayOfYear(created_at), 14))), '',
+    ['open', 'granted', 'denied', 'denied'][id % 4 + 1] AS state, '', decided_at + toIntervalSecond(id % 9000),
+    if(state = 'open', toDateTime64(0, 3, 'UTC'), decided_at + toIntervalSecond(9000 + id % 90000))
+FROM (SELECT {columns} FROM numbers({first}, {count})) WHERE action = 'block' AND id % 10 = 0
+"""
+LETTERS = """
+INSERT INTO moderation.dead_letters
+SELECT concat('{{', content_id), concat('not JSON: at byte ', toString(id % 99)), 'decode',
+    'content.submitted.v1', id % 8, number, '', 0, created_at
+FROM (SELECT number, {columns} FROM numbers({first}, {count})) WHERE number % 500 = 0
+"""
+WORDS = (
+    "the of and to in is you that it he was for on are as with his they at be this have from or"
+    " had by hot but some what there we can out other were all your when up use word how said an"
+    " each she which do their time if will way about many then them would write like so these her"
+    " long make thing see him two has look more day could go come did my sound no most number who"
+)
+
+
+def generate(client: Client, rows: int) -> None:
+    """Fill the tables with `rows` decisions and what belongs to them, a day at a time."""
+    for day in range(DAYS):
+        first = rows * day // DAYS
+        count = rows * (day + 1) // DAYS - first
+        values = {"start": START, "days": DAYS, "rows": rows, "first": first, "count": count}
+        columns = COLUMNS.format(**values)
+        for sql, extra in (
+            (LOGS, {"mode": "'live'", "where": "true"}),
+            (LOGS, {"mode": "'shadow'", "where": "id % 50 = 1"}),
+            (OUTPUTS, {}), (CONTENT, {"words": WORDS}), (LABELS, {}), (APPEALS, {}), (LETTERS, {}),
+        ):  # fmt: skip
+            client.command(sql.format(columns=columns, **values, **extra))
+        print(f"day {day + 1} of {DAYS}", file=sys.stderr)
+
+
+def measure(client: Client, name: str, sql: str, values: dict[str, str]) -> tuple[str, float, float, int]:
+    """Name, seconds cold, median seconds of three warm runs, rows of the result."""
+    seconds = []
+    rows = 0
+    for _ in range(4):
+        started = time.perf_counter()
+        rows = len(client.query(sql, values).result_rows)
+        seconds.append(time.perf_counter() - started)
+    return name, seconds[0], statistics.median(seconds[1:]), rows
+
+
+def main() -> None:
+    """Generate unless it is there, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=50_000_000)
+    parser.add_argument("--path", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", help="names of queries")
+    options = parser.parse_args()
+    store = ClickHouseWriter(f"chdb://{options.path}")
+    client = store.client
+    store.apply_schema()
+    if client.command("SELECT count() FROM moderation.moderation_logs") == 0:
+        started = time.perf_counter()
+        generate(client, options.rows)
+        print(f"generated in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+    example = client.query("SELECT content_id, user_id FROM moderation.moderation_logs WHERE action = 'block' LIMIT 1").result_rows[0]
+    given = {"content_id": example[0], "user_id": example[1]}
+    print("| query | cold s | warm s | rows |\n|---|---|---|---|")
+    for query in list_queries():
+        if options.only and query.name not in options.only:
+            continue
+        params = {p.name: given[p.name] for p in query.parameters if p.name in given}
+        values = bind(client, query, params)
+        name, cold, warm, rows = measure(client, query.name, query.sql, values)
+        print(f"| {name} | {cold:.2f} | {warm:.2f} | {rows} |", flush=True)
+    store.close()
+
+
+if __name__ == "__main__":
+    main()
