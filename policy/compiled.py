@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import hyperscan
 
 from policy.errors import PolicyError
-from policy.pattern import compile_re2, required_pieces
+from policy.pattern import compile_re2, telling_pieces
 from policy.rules import Rule, RuleFile, RuleSet
 
 FORMS: Final = ("normalized", "original")
@@ -22,14 +22,14 @@ MAX_SPANS: Final = 3
 """Places shown of one rule in one text."""
 MAX_RULES_A_TEXT: Final = 64
 """Rules reported of one text, those of the highest scores."""
+MAX_CANDIDATES: Final = 1_000
+"""Rules that RE2 is asked about for one text before it is given up."""
 MAX_KEYWORD_HITS: Final = 10_000
 """Keyword occurrences looked at in one text before the scan is given up."""
 
 _TEXT: Final = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_UTF8
 _KEYWORD: Final = _TEXT | hyperscan.HS_FLAG_SOM_LEFTMOST
-_PIECE: Final = _TEXT | hyperscan.HS_FLAG_SINGLEMATCH
-_QUIET: Final = _TEXT | hyperscan.HS_FLAG_QUIET
-_ALL_OF: Final = hyperscan.HS_FLAG_COMBINATION | hyperscan.HS_FLAG_SINGLEMATCH
+_PATTERN: Final = _TEXT | hyperscan.HS_FLAG_SINGLEMATCH
 
 
 class Match(NamedTuple):
@@ -42,8 +42,9 @@ class Match(NamedTuple):
 class _Program:
     """Rules as Hyperscan expressions.
 
-    Gaps such as `.{0,80}` are what makes a database explode: a pattern with gaps is compiled as
-    "all of its pieces are there", and RE2 sees to their order and distance.
+    Gaps such as `.{0,80}` are what makes a database explode, so of a pattern with gaps only a
+    piece that must be there is compiled; RE2 reads the few texts that have it. (Hyperscan's own
+    "all of these pieces" costs every scan a fixed time for each rule.)
     """
 
     def __init__(self) -> None:
@@ -52,23 +53,14 @@ class _Program:
         self.pattern_of: dict[int, int] = {}
         self._expressions: list[bytes] = []
         self._flags: list[int] = []
-        self._pieces: dict[str, int] = {}
 
     def add(self, index: int, rule: Rule) -> None:
         """Add the rule that the matches of its expressions will be booked on as `index`."""
         for keyword in dict.fromkeys(rule.keywords or ()):
             self.keyword_of[self._add(_escape(keyword), _KEYWORD)] = index
-        if rule.pattern is None:
-            return
-        alternatives = required_pieces(rule.pattern)
-        if len(alternatives) == len(alternatives[0]) == 1:
-            self.pattern_of[self._add(alternatives[0][0], _PIECE)] = index
-            return
-        logic = "|".join(
-            "(" + "&".join(str(self._piece(piece)) for piece in pieces) + ")"
-            for pieces in alternatives
-        )
-        self.pattern_of[self._add(logic, _ALL_OF)] = index
+        if rule.pattern is not None:
+            for piece in telling_pieces(rule.pattern):
+                self.pattern_of[self._add(piece, _PATTERN)] = index
 
     def compile(self) -> hyperscan.Database:
         database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
@@ -78,12 +70,6 @@ class _Program:
             flags=self._flags,
         )
         return database
-
-    def _piece(self, piece: str) -> int:
-        known = self._pieces.get(piece)
-        if known is None:
-            known = self._pieces[piece] = self._add(piece, _QUIET)
-        return known
 
     def _add(self, expression: str, flags: int) -> int:
         self._expressions.append(expression.encode())
@@ -188,7 +174,7 @@ class CompiledRules:
         """The rules of `form` that match `text`, highest scores first; expired ones too.
 
         Raises:
-            OverflowError: more keyword occurrences than any honest text has.
+            OverflowError: more keyword occurrences or matches than any honest text has.
         """
         # A lone surrogate has no UTF-8; as one `?` it keeps every other position.
         data = text.encode("utf-8", "replace")
@@ -207,6 +193,8 @@ class CompiledRules:
     def _confirmed(
         self, database: Database, found: dict[int, list[tuple[int, int]]], data: bytes
     ) -> Iterator[Match]:
+        if len(found) > MAX_CANDIDATES:
+            raise OverflowError(f"more than {MAX_CANDIDATES} rules may match")
         for index, spans in found.items():
             if database.digests[index] in self._live:
                 places = spans or database.locate(index, data)

@@ -108,19 +108,19 @@ def _bound(repeat: str) -> int | None:
     return int(bounds[-1]) if bounds[-1] else None
 
 
-def required_pieces(pattern: str) -> list[list[str]]:
-    r"""Alternatives of `pattern`, each as pieces that a text must all have for it to match.
+def telling_pieces(pattern: str) -> list[str]:
+    r"""Pieces of `pattern`, one of which is in every text that it matches.
 
-    A pattern is cut at its gaps and at whatever may be absent: `a.{0,9}b(?:c )?d|e` is
-    [[a, b, d], [e]]. [[pattern]] when it cannot be cut. Borders (`\b`, `$`) are left out of
-    pieces but at their start, since Hyperscan takes none at the end of an operand.
+    Each alternative is cut at its gaps and at whatever may be absent, and its most telling
+    piece is kept: `a.{0,9}bc(?: d)?e|f` gives [bc, f]. [pattern] when it cannot be cut. Borders
+    (`\b`, `$`) are left out of pieces but at their start.
     """
     alternatives: list[list[str]] = [[""]]
     depth, element = 0, ""  # the last element at depth 0, not yet in a piece
     tokens = [(match.group(), match.lastgroup) for match in _TOKEN.finditer(pattern)]
     for text, kind in tokens:
         if kind == "open" and text.startswith("(?") and text[2:3] not in {":", "P", "<"}:
-            return [[pattern]]  # flags, which reach beyond their piece
+            return [pattern]  # flags, which reach beyond their piece
         if depth == 0 and kind == "repeat":
             if element == "." or (_may_be_absent(text) and element.startswith("(")):
                 alternatives[-1].append("")
@@ -138,20 +138,13 @@ def required_pieces(pattern: str) -> list[list[str]]:
             element += text
     alternatives[-1][-1] += element
     if all(len(pieces) == 1 for pieces in alternatives):
-        return [[pattern]]
-    cut = [_telling(pieces) for pieces in alternatives]
-    return cut if all(cut) else [[pattern]]
+        return [pattern]
+    kept = [max(pieces, key=_rareness) for pieces in alternatives]
+    return kept if all(map(_rareness, kept)) else [pattern]
 
 
-def _telling(pieces: list[str]) -> list[str]:
-    """The pieces long enough to be rare, or the longest one; none when that may be empty."""
-    lengths = [_least_length(piece) for piece in pieces]
-    enough = max(1, min(3, max(lengths)))
-    return [piece for piece, length in zip(pieces, lengths, strict=True) if length >= enough]
-
-
-def _least_length(piece: str) -> int:
-    """How many characters `piece` matches at least."""
+def _rareness(piece: str) -> int:
+    """How much `piece` tells: at least so many letters, and quarters of other characters."""
     groups: list[list[int]] = [[]]  # for each open group: the lengths of its alternatives
     lengths, last = [0], 0
     for match in _TOKEN.finditer(piece):
@@ -168,7 +161,7 @@ def _least_length(piece: str) -> int:
         elif text == "|":
             lengths.append(0)
         else:
-            last = 0 if text in _BORDERS else 1
+            last = 0 if text in _BORDERS else 4 if text.isalpha() else 1
             lengths[-1] += last
     return min(lengths)
 
