@@ -116,7 +116,9 @@ class RedisFeatureStore:
         try:
             return function(**arguments)
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise FeatureStoreDownError(str(error)) from None
+            raise FeatureStoreDownError(
+                f"Redis does not answer ({error}): is BREAKWATER_REDIS_URL right?"
+            ) from None
 
 
 def _claim_key(content_id: str, revision: int) -> str:

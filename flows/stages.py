@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.fusion.fusion import FusionModel
-from operators.fusion import Fuser
-
 from connectors.local_features import LocalFeatureStore
 from connectors.redis_features import RedisFeatureStore
 from events.messages import Judgement
 from flows.settings import Settings
+from models.fusion.fusion import FusionModel
 from models.text.fast import FastTextModel
 from operators.decide import Decider, ReviewPicker
 from operators.decode import ContentDecoder
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
+from operators.fusion import Fuser
 from operators.hash_match import HashMatcher
 from operators.item import Item, Stage
 from operators.normalize import Normalizer
@@ -44,10 +43,16 @@ class Stages:
 
 
 def feature_store(settings: Settings) -> FeatureStore:
-    """Redis where it is set, else memory."""
+    """Redis where it is set, else memory.
+
+    Raises:
+        FeatureStoreDownError: Redis does not answer.
+    """
     if settings.redis_url is None:
         return LocalFeatureStore()
-    return RedisFeatureStore(settings.redis_url.get_secret_value())
+    store = RedisFeatureStore(settings.redis_url.get_secret_value())
+    store.ping()
+    return store
 
 
 def load_stages(settings: Settings, *, use_rules: bool = True) -> Stages:
@@ -55,6 +60,7 @@ def load_stages(settings: Settings, *, use_rules: bool = True) -> Stages:
 
     Raises:
         PolicyError: a policy, rule or hash file cannot be used.
+        FeatureStoreDownError: Redis does not answer.
     """
     policy = load_policy(settings.policy)
     rules = load_rules(settings.policy)

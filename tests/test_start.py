@@ -1,0 +1,137 @@
+"""What keeps the job from starting is said in one line with what to do, and exits with 2."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from servers import free_port, start_broker
+
+from policy.policy import BUILT_IN
+
+ROOT = Path(__file__).parent.parent
+RUN = [sys.executable, "-m", "cli.main", "run"]
+ENGINE = [sys.executable, "-m", "bytewax.run", "flows.moderation:build_from_env"]
+
+
+def start(command: list[str], directory: Path, **settings: str) -> str:
+    """The one line that `command` says on its way out."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("BREAKWATER_")}
+    named = {f"BREAKWATER_{name.upper()}": value for name, value in settings.items()}
+    done = subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, timeout=120, check=False,
+        env=kept | named | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.strip().splitlines()
+    assert line.startswith("breakwater: ")
+    return line
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    copied = tmp_path / "policy"
+    shutil.copytree(BUILT_IN, copied, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    return copied
+
+
+def file_run(tmp_path: Path) -> list[str]:
+    (tmp_path / "in.jsonl").write_text("")
+    return [*RUN, "--input", "in.jsonl", "--output", "out"]
+
+
+def test_no_input_and_no_brokers(tmp_path: Path) -> None:
+    assert "BREAKWATER_KAFKA_BROKERS is not set" in start(RUN, tmp_path)
+
+
+def test_an_input_that_is_not_there(tmp_path: Path) -> None:
+    line = start([*RUN, "--input", "nowhere.jsonl"], tmp_path)
+    assert "nowhere.jsonl is not a file" in line
+
+
+@pytest.mark.parametrize("command", [RUN, ENGINE], ids=["breakwater run", "bytewax.run"])
+def test_brokers_that_do_not_answer(tmp_path: Path, command: list[str]) -> None:
+    where = f"127.0.0.1:{free_port()}"
+    line = start(command, tmp_path, kafka_brokers=where)
+    assert f"no Kafka broker answers at {where}" in line
+
+
+def test_a_missing_topic_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    port = free_port()
+    broker = start_broker(port)
+    try:
+        line = start(RUN, tmp_path, kafka_brokers=f"127.0.0.1:{port}")
+    finally:
+        broker.kill()
+        broker.wait()
+    assert "run `breakwater topics create`" in line
+
+
+@pytest.mark.parametrize(
+    ("what", "dsn", "expected"),
+    [
+        ("no URL", "localhost:8123", "BREAKWATER_CLICKHOUSE_DSN: expected a URL"),
+        ("nobody there", "http://user:hunter2@127.0.0.1:1", "no ClickHouse at http://127.0.0.1:1"),
+    ],
+)
+def test_a_wrong_dsn(tmp_path: Path, what: str, dsn: str, expected: str) -> None:
+    line = start(file_run(tmp_path), tmp_path, clickhouse_dsn=dsn)
+    assert expected in line
+    assert "hunter2" not in line
+
+
+def test_a_redis_that_does_not_answer(tmp_path: Path) -> None:
+    where = f"redis://127.0.0.1:{free_port()}"
+    line = start(file_run(tmp_path), tmp_path, redis_url=where)
+    assert "BREAKWATER_REDIS_URL" in line
+
+
+def test_a_policy_that_is_not_there(tmp_path: Path) -> None:
+    line = start(file_run(tmp_path), tmp_path, policy=str(tmp_path / "nowhere"))
+    assert "BREAKWATER_POLICY" in line
+
+
+def test_a_policy_with_a_typo(tmp_path: Path, policy: Path) -> None:
+    text = (policy / "policy.yaml").read_text()
+    (policy / "policy.yaml").write_text(text.replace("review: 0.55", "reveiw: 0.55"))
+    assert "reveiw" in start(file_run(tmp_path), tmp_path, policy=str(policy))
+
+
+@pytest.mark.parametrize(
+    ("what", "pattern"),
+    [("no regular expression", "(unclosed"), ("a back reference: not linear", r"(a)\\1")],
+)
+def test_a_rule_that_does_not_compile_is_named(tmp_path, policy, what, pattern) -> None:
+    (policy / "rules" / "broken.yaml").write_text(
+        "rules:\n  - id: spam.broken\n    category: spam\n    score: 0.5\n"
+        f'    pattern: "{pattern}"\n    description: it is broken\n'
+        "    examples: {match: [a, b], no_match: [c, d]}\n"
+    )
+    line = start(file_run(tmp_path), tmp_path, policy=str(policy))
+    assert "spam.broken" in line
+
+
+def test_a_hash_list_with_a_bad_line_is_named_with_its_line(tmp_path: Path, policy: Path) -> None:
+    (policy / "hashes" / "broken.csv").write_text(
+        "algorithm,hash,category,source\nmd5,xyz,spam,test\n"
+    )
+    assert "broken.csv: line 2" in start(file_run(tmp_path), tmp_path, policy=str(policy))
+
+
+def test_a_bad_setting(tmp_path: Path) -> None:
+    line = start(file_run(tmp_path), tmp_path, metrics_port="no")
+    assert "BREAKWATER_METRICS_PORT" in line
+
+
+def test_a_file_of_settings_with_a_typo(tmp_path: Path) -> None:
+    (tmp_path / "breakwater.toml").write_text('kafka_broker = "x"\n')
+    assert "unknown setting `kafka_broker`" in start(file_run(tmp_path), tmp_path)
+
+
+def test_an_output_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    (tmp_path / "in.jsonl").write_text("")
+    line = start([*RUN, "--input", "in.jsonl", "--output", "taken"], tmp_path)
+    assert "taken cannot be made" in line
