@@ -58,7 +58,6 @@ def build_app(
         index_string=_PAGE,
         assets_folder=str(Path(__file__).parent / "assets"),
         suppress_callback_exceptions=True,
-        disable_version_check=True,
         serve_locally=True,
     )
     app.layout = html.Div(
@@ -139,13 +138,23 @@ def _act(desk: Desk, reviewer: str, what: str, key: Any, category: object) -> st
 
 def _watch(app: dash.Dash, store: ConsoleStore, desk: Desk) -> None:
     @app.callback(
-        Output("live", "children"),
+        Output("tiles", "children"),
+        Output("volume", "figure"),
+        Output("categories", "figure"),
+        Output("latency", "figure"),
+        Output("rules", "children"),
+        Output("alerts", "children"),
         Output("period", "children"),
         Input("tick", "n_intervals"),
         Input("window", "value"),
     )
-    def watch(_: int | None, window: object) -> tuple[Any, str]:
-        hours = float(window) if isinstance(window, str) and window in live_page.WINDOWS else 24.0
-        overview = store.overview(hours)
-        period = f"{overview.since:%Y-%m-%d %H:%M} to {overview.until:%Y-%m-%d %H:%M} UTC"
-        return live_page.parts(overview, desk.waiting()), period
+    def watch(_: int | None, window: object) -> tuple[Any, ...]:
+        chosen = window if isinstance(window, str) and window in live_page.WINDOWS else "24"
+        overview = store.overview(float(chosen))
+        return (
+            live_page.tiles(overview, desk.waiting()),
+            *live_page.figures(overview, chosen),
+            live_page.rule_table(overview.rules),
+            live_page.alert_table(overview.alerts),
+            f"{overview.since:%Y-%m-%d %H:%M} to {overview.until:%Y-%m-%d %H:%M} UTC",
+        )

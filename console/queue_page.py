@@ -44,7 +44,7 @@ def layout() -> html.Div:
                                 className="categories",
                                 options=[
                                     {
-                                        "label": [html.Kbd(str(number)), category],
+                                        "label": html.Span([html.Kbd(str(number)), category]),
                                         "value": category,
                                     }
                                     for number, category in enumerate(CATEGORIES, 1)

@@ -60,7 +60,7 @@ class Seen:
 
 
 def keep_screenshot(png: bytes, name: str) -> None:
-    """Write a screenshot to $BREAKWATER_SCREENSHOTS when that is set, to be looked at."""
-    if folder := os.environ.get("BREAKWATER_SCREENSHOTS"):
+    """Write a screenshot to $SCREENSHOTS when that is set, to be looked at."""
+    if folder := os.environ.get("SCREENSHOTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         (Path(folder) / f"{name}.png").write_bytes(png)

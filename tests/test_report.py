@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import Seen, browser, keep_screenshot, requires_chromium
 
 from console.charts import alert_spans
 from console.report import MAX_TEXT_SHOWN, DemoSummary, render_report
 from events.messages import Alert, AlertKey, Decision, Signal
-from tests.browser import Seen, browser, keep_screenshot, requires_chromium
 
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"

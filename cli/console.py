@@ -1,0 +1,125 @@
+"""`breakwater console`: the review queue and the live page in a browser."""
+
+from __future__ import annotations
+
+import getpass
+import ipaddress
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from werkzeug.serving import make_server
+
+from cli.errors import UsageError
+from connectors import kafka
+from connectors.clickhouse import ClickHouseWriter
+from connectors.kafka import KafkaWriter
+from console.app import LOCAL_HOSTS, build_app
+from console.desk import Desk
+from console.store import ClickHouseStore
+from events.encode import encode
+from events.messages import Label
+from flows.settings import Settings, load_settings
+from flows.sinks import kafka_config
+from policy.policy import load_policy
+
+PASSWORD_VARIABLE = "BREAKWATER_CONSOLE_PASSWORD"  # noqa: S105 (a name, not a password)
+
+
+def console_command(
+    output: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8050,
+    allowed_hosts: Sequence[str] = (),
+    reviewer: str = "",
+) -> None:
+    """Serve the console until Ctrl-C.
+
+    Items and the state of the stream come from ClickHouse: the server that the settings name, else
+    the embedded one of an earlier run under `output`. Labels go to the topic
+    `moderation.labels.v1` when Kafka is set; else into that ClickHouse and `output`/labels.jsonl.
+
+    Raises:
+        UsageError: it would be open to others without a password, or the port is taken.
+        BadSettingError, BrokerError, PolicyError, StoreError: it cannot start.
+    """
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    if not password and not _is_loopback(host):
+        raise UsageError(
+            f"--host {host} opens the console to others: set {PASSWORD_VARIABLE} first"
+        )
+    settings = load_settings(**({"output": output} if output else {}))
+    policy = load_policy(settings.policy)
+    dsn = _dsn(settings)
+    submit = _submit_to_kafka(settings) if settings.kafka_brokers else None
+    writer = ClickHouseWriter(dsn)
+    writer.check_schema()
+    store = ClickHouseStore(writer.client, policy)
+    desk = Desk(store, submit or _submit_to_store(writer, settings.output))
+    app = build_app(
+        store,
+        desk,
+        policy,
+        reviewer=reviewer or getpass.getuser(),
+        password=password,
+        hosts=LOCAL_HOSTS | {name.lower() for name in allowed_hosts},
+    )
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    try:
+        server = make_server(host, port, app.server, threaded=True)
+    except (OSError, SystemExit):
+        raise UsageError(f"port {port} of {host} cannot be opened: try another --port") from None
+    shown = f"[{host}]" if ":" in host else host
+    print(f"the console answers on http://{shown}:{server.port} (Ctrl-C ends it)", file=sys.stderr)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.server_close()
+        desk.close()
+        writer.close()
+
+
+def _dsn(settings: Settings) -> str:
+    if settings.clickhouse_dsn is not None:
+        return settings.clickhouse_dsn.get_secret_value()
+    path = settings.output.resolve() / "clickhouse"
+    if not path.is_dir():
+        raise UsageError(
+            f"{path} does not exist: name the --output of an earlier run"
+            " (`breakwater demo` makes out/demo), or set BREAKWATER_CLICKHOUSE_DSN"
+        )
+    return f"chdb://{path}"
+
+
+def _submit_to_kafka(settings: Settings) -> Callable[[Label], None]:
+    config = kafka_config(settings)
+    kafka.check_topics(config)
+    writer: KafkaWriter[Label] = KafkaWriter(
+        config, kafka.LABELS_TOPIC, lambda label: label.content_id
+    )
+
+    def submit(label: Label) -> None:
+        writer.write([label])
+        writer.flush()
+
+    return submit
+
+
+def _submit_to_store(writer: ClickHouseWriter, output: Path) -> Callable[[Label], None]:
+    def submit(label: Label) -> None:
+        writer.insert_labels([label])
+        with (output / "labels.jsonl").open("ab") as lines:
+            lines.write(encode(label) + b"\n")
+
+    return submit
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
