@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import md5
 
 import bytewax.operators as op
@@ -10,7 +10,7 @@ from bytewax.dataflow import Stream, operator
 
 from events.messages import Evidence, Signal
 from operators.item import Item
-from policy.hashlist import HashList
+from policy.hashlist import HashList, Known
 
 
 class HashMatcher:
@@ -25,24 +25,28 @@ class HashMatcher:
 
     def __init__(self, hashes: HashList) -> None:
         self._known = hashes.md5
-        self.version = hashes.version
+
+    def swap(self, hashes: HashList) -> None:
+        """Look up in `hashes` from the next batch on; another thread than the stream's may call."""
+        self._known = hashes.md5
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The same items, with the signals of what is known."""
-        if self._known:
+        known = self._known
+        if known:
             for item in items:
-                item.signals += self._signals(item)
+                item.signals += self._signals(item, known)
         return items
 
-    def _signals(self, item: Item) -> Iterator[Signal]:
+    def _signals(self, item: Item, listed: Mapping[bytes, Known]) -> Iterator[Signal]:
         text = item.content.text
         if text:
-            known = self._known.get(_digest(text)) or self._known.get(_digest(canonical(text)))
+            known = listed.get(_digest(text)) or listed.get(_digest(canonical(text)))
             if known is not None:
                 evidence = Evidence("text", 0, len(text))
                 yield Signal(self.STAGE, f"md5:{known.source}", known.category, 1.0, (evidence,))
         for image in item.content.images:
-            known = self._known.get(_md5(image.data)) if image.data else None
+            known = listed.get(_md5(image.data)) if image.data else None
             if known is not None:
                 evidence = Evidence(f"images.{image.image_id}", 0, 0)
                 yield Signal(self.STAGE, f"md5:{known.source}", known.category, 1.0, (evidence,))
@@ -64,7 +68,7 @@ def _md5(data: bytes) -> bytes:
 
 @operator
 def hash_match(
-    step_id: str,  # noqa: ARG001  taken by the @operator decorator
+    step_id: str,
     up: Stream[Item],
     matcher: HashMatcher,
 ) -> Stream[Item]:

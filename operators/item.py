@@ -31,6 +31,10 @@ class Item:
     outputs: list[ModelOutput] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
     """Stages that could not do their part."""
+    ruleset_version: str = ""
+    """The rules and hash lists that read it, where they may change while the job runs."""
+    asked_review: str = ""
+    """Category of a matching rule that wants a human, whatever the scores are."""
 
 
 Stage = Callable[[list[Item]], list[Item]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 
@@ -53,12 +55,12 @@ class RuleMatcher:
                 except OverflowError:
                     item.degraded.append(self.STAGE)
                     continue
-                if matches:
-                    item.signals += [
-                        self._signal(item, found, form)
-                        for found in matches
-                        if not found.rule.expired(item.received_at)
-                    ]
+                for found in matches:
+                    rule = found.rule
+                    if not rule.expired(item.received_at):
+                        item.signals.append(self._signal(item, found, form))
+                        if rule.action == "review" and not item.asked_review:
+                            item.asked_review = rule.category
         return items
 
     def _signal(self, item: Item, found: Match, form: str) -> Signal:
@@ -70,11 +72,64 @@ class RuleMatcher:
         return Signal(self.STAGE, rule.id, rule.category, rule.score, evidence)
 
 
+class LiveRuleMatcher:
+    """A `RuleMatcher` that can be exchanged while the stream runs.
+
+    `swap` builds the new one beside the running one and then takes its place in one assignment: no
+    batch waits and none is read by two sets. Every item is told the version that read it. `age_s`
+    says for how long the source of the rules has been silent; past `stale_s` the items say that
+    their rules may be old, by `STALE` in `degraded`.
+    """
+
+    STALE = "live_rules"
+
+    def __init__(
+        self,
+        rules: RuleSet,
+        version: str,
+        *,
+        age_s: Callable[[], float] = lambda: 0.0,
+        stale_s: float = 30.0,
+    ) -> None:
+        self._current = (RuleMatcher(rules), version)
+        self._age_s = age_s
+        self._stale_s = stale_s
+
+    @property
+    def current(self) -> RuleMatcher:
+        """The matcher that reads the next batch."""
+        return self._current[0]
+
+    @property
+    def version(self) -> str:
+        """What `ruleset_version` of the next batch's items will be."""
+        return self._current[1]
+
+    def swap(self, rules: RuleSet, version: str) -> None:
+        """Read from the next batch on with `rules`; call it from another thread than the stream's.
+
+        Raises:
+            PolicyError: a rule does not compile; the old rules run on.
+        """
+        self._current = (RuleMatcher(rules, self._current[0]), version)
+
+    def __call__(self, items: list[Item]) -> list[Item]:
+        """The same items, with the signals of the rules that match."""
+        matcher, version = self._current
+        matcher(items)
+        stale = self._age_s() > self._stale_s
+        for item in items:
+            item.ruleset_version = version
+            if stale:
+                item.degraded.append(self.STALE)
+        return items
+
+
 @operator
 def regex_match(
-    step_id: str,  # noqa: ARG001  taken by the @operator decorator
+    step_id: str,
     up: Stream[Item],
-    matcher: RuleMatcher,
+    matcher: RuleMatcher | LiveRuleMatcher,
 ) -> Stream[Item]:
     """Bytewax shell of `RuleMatcher`."""
     return op.flat_map_batch("match", up, matcher)

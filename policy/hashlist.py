@@ -45,21 +45,36 @@ def load_hashes(directory: Path = BUILT_IN) -> HashList:
     Raises:
         PolicyError: a file cannot be read or breaks the format; file and line are named.
     """
+    return parse_hashes(read_hash_files(directory))
+
+
+def read_hash_files(directory: Path = BUILT_IN) -> dict[str, str]:
+    """The texts of `directory`/hashes/*.csv by file name.
+
+    Raises:
+        PolicyError: there is no such directory, or a file in it cannot be read.
+    """
     folder = directory / "hashes"
     if not folder.is_dir():
         raise PolicyError(
             f"{folder}: no such directory; BREAKWATER_POLICY names a directory with hashes/, "
             "which may be empty"
         )
-    files: dict[str, str] = {}
-    for path in sorted(folder.glob("*.csv")):
-        try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise PolicyError(f"{path}: larger than {MAX_FILE_BYTES} bytes; split the file")
-            files[path.name] = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PolicyError(f"{path}: cannot be read ({error})") from None
-    return parse_hashes(files)
+    return {path.name: read_hash_file(path) for path in sorted(folder.glob("*.csv"))}
+
+
+def read_hash_file(path: Path) -> str:
+    """The text of one hash list.
+
+    Raises:
+        PolicyError: it cannot be read, is too large or is no UTF-8.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise PolicyError(f"{path}: larger than {MAX_FILE_BYTES} bytes; split the file")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path}: cannot be read ({error})") from None
 
 
 def parse_hashes(texts: Mapping[str, str]) -> HashList:

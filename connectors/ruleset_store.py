@@ -1,0 +1,206 @@
+"""Live rule sets: every version that was pushed, which one is active, and who runs it.
+
+A version is the whole overlay of files (rules and hash lists) that lies over those of the policy
+directory. A push stores the next version, makes it active and tells everybody, in one step; a
+rollback is a push of an older version's files.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+import msgspec
+import redis
+from msgspec import Struct
+
+from events.messages import Instant
+
+KEPT_VERSIONS: Final = 100
+WORKER_TTL_S: Final = 15.0
+"""A worker that has not reported for so long is gone."""
+
+_PREFIX: Final = "breakwater:rules:"
+CHANNEL: Final = _PREFIX + "pushed"
+
+
+class StoredRuleset(Struct, frozen=True, kw_only=True):
+    """One pushed version. `number` counts from 1; `files` are texts by name."""
+
+    number: int = 0
+    files: dict[str, str]
+    author: str
+    reason: str
+    pushed_at: Instant
+
+
+class WorkerReport(Struct, frozen=True):
+    """What a worker runs: version `number` (0: only its directory's files), or why it cannot.
+
+    `ruleset_version` is what its decisions carry.
+    """
+
+    number: int
+    ruleset_version: str
+    error: str = ""
+
+
+class RulesetStoreDownError(ConnectionError):
+    """The store does not answer; what was asked of it may not have been done."""
+
+
+class RulesetStore(Protocol):
+    """Where versions are kept. Every method may raise `RulesetStoreDownError`."""
+
+    def push(self, ruleset: StoredRuleset) -> int:
+        """Store `ruleset` under the next number, activate and broadcast it; the number."""
+        ...
+
+    def active_number(self) -> int:
+        """The number of the active version; 0 when nothing was pushed."""
+        ...
+
+    def load(self, number: int) -> StoredRuleset | None:
+        """A version, None when it is unknown or too old to be kept."""
+        ...
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when something was pushed since the last call, or after `timeout_s`."""
+        ...
+
+    def report(self, worker: str, report: WorkerReport) -> None:
+        """Say what `worker` runs; to be said again within `WORKER_TTL_S`."""
+        ...
+
+    def workers(self) -> dict[str, WorkerReport]:
+        """The last report of every living worker."""
+        ...
+
+
+class LocalRulesetStore:
+    """The store without a server: it lives in one process, forgets at its end, is never down."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._versions: list[StoredRuleset] = []
+        self._reports: dict[str, tuple[float, WorkerReport]] = {}
+        self._pushed = threading.Condition()
+        self._seen = 0
+
+    def push(self, ruleset: StoredRuleset) -> int:
+        """See `RulesetStore.push`."""
+        with self._pushed:
+            number = len(self._versions) + 1
+            self._versions.append(msgspec.structs.replace(ruleset, number=number))
+            self._pushed.notify_all()
+        return number
+
+    def active_number(self) -> int:
+        """See `RulesetStore.active_number`."""
+        return len(self._versions)
+
+    def load(self, number: int) -> StoredRuleset | None:
+        """See `RulesetStore.load`."""
+        kept = max(1, len(self._versions) - KEPT_VERSIONS + 1) <= number <= len(self._versions)
+        return self._versions[number - 1] if kept else None
+
+    def wait(self, timeout_s: float) -> None:
+        """See `RulesetStore.wait`."""
+        with self._pushed:
+            self._pushed.wait_for(lambda: len(self._versions) > self._seen, timeout_s)
+            self._seen = len(self._versions)
+
+    def report(self, worker: str, report: WorkerReport) -> None:
+        """See `RulesetStore.report`."""
+        self._reports[worker] = (self._now(), report)
+
+    def workers(self) -> dict[str, WorkerReport]:
+        """See `RulesetStore.workers`."""
+        oldest = self._now() - WORKER_TTL_S
+        return {name: report for name, (at, report) in self._reports.items() if at >= oldest}
+
+
+# KEYS: counter, version prefix, channel; ARGV: the version, how many are kept.
+_PUSH = """
+local number = redis.call('INCR', KEYS[1])
+redis.call('SET', KEYS[2] .. number, ARGV[1])
+redis.call('DEL', KEYS[2] .. (number - ARGV[2]))
+redis.call('PUBLISH', KEYS[3], number)
+return number
+"""
+
+
+class RedisRulesetStore:
+    """The store on a Redis or Valkey server, shared by all workers and commands."""
+
+    def __init__(self, url: str) -> None:
+        self._client = redis.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=1.0)
+        self._push = self._client.register_script(_PUSH)
+        self._subscription: Any = None
+
+    def push(self, ruleset: StoredRuleset) -> int:
+        """See `RulesetStore.push`."""
+        keys = [_PREFIX + "active", _PREFIX + "version:", CHANNEL]
+        body = msgspec.json.encode(ruleset)
+        return int(_answer(lambda: self._push(keys=keys, args=[body, KEPT_VERSIONS])))
+
+    def active_number(self) -> int:
+        """See `RulesetStore.active_number`."""
+        return int(_answer(lambda: self._client.get(_PREFIX + "active")) or 0)
+
+    def load(self, number: int) -> StoredRuleset | None:
+        """See `RulesetStore.load`."""
+        body = _answer(lambda: self._client.get(f"{_PREFIX}version:{number}"))
+        if body is None:
+            return None
+        stored = msgspec.json.decode(body, type=StoredRuleset)
+        return msgspec.structs.replace(stored, number=number)
+
+    def wait(self, timeout_s: float) -> None:
+        """See `RulesetStore.wait`."""
+        try:
+            if self._subscription is None:
+                subscription = self._client.pubsub(ignore_subscribe_messages=True)
+                subscription.subscribe(CHANNEL)
+                self._subscription = subscription
+                return  # a push may have come before the subscription did
+            self._subscription.get_message(timeout=timeout_s)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            self._subscription = None
+            raise _down(error) from None
+
+    def report(self, worker: str, report: WorkerReport) -> None:
+        """See `RulesetStore.report`."""
+        key, body = f"{_PREFIX}worker:{worker}", msgspec.json.encode(report)
+        _answer(lambda: self._client.set(key, body, px=int(WORKER_TTL_S * 1000)))
+
+    def workers(self) -> dict[str, WorkerReport]:
+        """See `RulesetStore.workers`."""
+        prefix = f"{_PREFIX}worker:"
+        keys = _answer(lambda: list(self._client.scan_iter(match=prefix + "*", count=1000)))
+        bodies = _answer(lambda: self._client.mget(keys)) if keys else []
+        return {
+            key.decode().removeprefix(prefix): msgspec.json.decode(body, type=WorkerReport)
+            for key, body in zip(keys, bodies, strict=True)
+            if body is not None
+        }
+
+
+def _answer(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise _down(error) from None
+
+
+def _down(error: Exception) -> RulesetStoreDownError:
+    return RulesetStoreDownError(
+        f"Redis does not answer ({error}): is it running, and is BREAKWATER_REDIS_URL right?"
+    )
+
+
+def overlaid(files: Mapping[str, str], stored: StoredRuleset | None) -> dict[str, str]:
+    """`files` of a policy directory with those of the live version over them."""
+    return {**files, **(stored.files if stored is not None else {})}

@@ -1,0 +1,113 @@
+"""A thread that follows the live rule sets, so that the worker itself never waits for them."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from connectors.ruleset_store import (
+    RulesetStore,
+    RulesetStoreDownError,
+    StoredRuleset,
+    WorkerReport,
+)
+
+
+class RulesetWatcher:
+    """Hands every newly active version to `apply` and reports what the worker runs.
+
+    `apply` builds and swaps in the version and returns the ruleset version that decisions now
+    carry; if it raises ValueError the version before runs on and the report says why. While the
+    store is down the last version runs on too, `age_s` grows, and the store is asked again with
+    growing pauses.
+
+    Args:
+        store: where versions are.
+        apply: takes the active version; called at `catch_up` and from the thread after it.
+        worker: name of this worker, unique in the cluster.
+        ruleset_version: what decisions carry before anything is applied.
+        jitter_s: longest random pause before a version is fetched, so that hundreds of workers
+            do not ask at the same moment.
+        beat_s: seconds between reports, and the longest a missed broadcast goes unnoticed.
+    """
+
+    def __init__(
+        self,
+        store: RulesetStore,
+        apply: Callable[[StoredRuleset], str],
+        worker: str,
+        ruleset_version: str,
+        *,
+        jitter_s: float = 0.2,
+        beat_s: float = 2.0,
+    ) -> None:
+        self._store = store
+        self._apply = apply
+        self._worker = worker
+        self._jitter_s = jitter_s
+        self._beat_s = beat_s
+        self._running = WorkerReport(0, ruleset_version)
+        self._failed = 0
+        """Number of the version that could not be applied last."""
+        self._heard_at = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="ruleset", daemon=True)
+
+    @property
+    def number(self) -> int:
+        """Number of the version that runs; 0 before the first."""
+        return self._running.number
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the store was last heard from: how old the rules may be."""
+        return time.monotonic() - self._heard_at
+
+    def catch_up(self) -> None:
+        """Apply the active version now and report.
+
+        Raises:
+            RulesetStoreDownError: the store does not answer.
+        """
+        number = self._store.active_number()
+        if number not in (self._running.number, self._failed):
+            stored = self._store.load(number)
+            if stored is not None:
+                self._try(stored)
+        self._store.report(self._worker, self._running)
+        self._heard_at = time.monotonic()
+
+    def start(self) -> None:
+        """Follow from now on, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; returns when it has ended."""
+        self._stop.set()
+        self._thread.join()
+
+    def _try(self, stored: StoredRuleset) -> None:
+        try:
+            version = self._apply(stored)
+        except ValueError as error:
+            self._failed = stored.number
+            running = self._running
+            self._running = WorkerReport(running.number, running.ruleset_version, str(error))
+        else:
+            self._running = WorkerReport(stored.number, version)
+
+    def _follow(self) -> None:
+        pause = 0.1
+        while not self._stop.is_set():
+            try:
+                self._store.wait(self._beat_s)
+                if self._store.active_number() != self._running.number:
+                    # Chance here spreads load, it guards nothing.
+                    self._stop.wait(random.uniform(0, self._jitter_s))  # noqa: S311
+                self.catch_up()
+                pause = 0.1
+            except RulesetStoreDownError:
+                self._stop.wait(pause)
+                pause = min(2 * pause, 5.0)
