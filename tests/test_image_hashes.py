@@ -8,8 +8,8 @@ import pdqhash
 import pytest
 from PIL import Image
 
-from training.pictures import KINDS, picture
 from models.image.hashes import md5_hex, pdq, phash
+from training.pictures import KINDS, picture
 
 PICTURES = {kind: picture(number + 8) for number, kind in enumerate(KINDS)}
 

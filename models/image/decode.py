@@ -68,6 +68,9 @@ class Limits:
     """A picture is reduced by a whole factor while its longer side stays at least this long."""
 
 
+DEFAULT_LIMITS: Final = Limits()
+
+
 class ImageError(Exception):
     """A picture that cannot be used; `reason` is one word, fit for a metric or a signal."""
 
@@ -95,7 +98,7 @@ class DecodedImage:
         return sum(view.width * view.height * 4 for view in self.views)
 
 
-def decode(data: bytes, limits: Limits = Limits()) -> DecodedImage:
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DecodedImage:
     """The picture in `data`.
 
     A JPEG that ends early is taken as far as it goes, as browsers do; other formats are not.
@@ -114,7 +117,7 @@ def decode(data: bytes, limits: Limits = Limits()) -> DecodedImage:
         raise
 
 
-def decode_full(data: bytes, limits: Limits = Limits()) -> Image.Image:
+def decode_full(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """The first frame in `data` as Pillow gives it: whole, not turned, in any format it knows.
 
     Raises:

@@ -1,0 +1,144 @@
+"""Known pictures: images whose perceptual hash is near a listed one, however turned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import bytewax.operators as op
+import numpy as np
+import structlog
+from bytewax.dataflow import Stream, operator
+
+from events.messages import Evidence, Signal
+from models.image.hash_index import HashIndex, Match
+from models.image.hashes import PDQ_MIN_QUALITY, Hashes
+from operators.image_cache import Picture, PictureCache
+from operators.item import Item, Stage
+from policy.hashlist import HASH_BYTES, HashList, Known
+
+log = structlog.get_logger(__name__)
+
+PDQ_DISTANCE: Final = 31
+"""Bits of 256 within which PDQ's authors call two pictures the same."""
+
+PHASH_DISTANCE: Final = 8
+"""Bits of 64; bench/RESULTS-images.md has what each distance finds and mistakes."""
+
+
+class ImageHashMatcher:
+    """Adds a `Signal` (stage `hash`, score 1) for every listed picture that an image resembles.
+
+    PDQ and pHash are looked up in all eight orientations. The rule names algorithm, list, entry and
+    distance, `pdq:SOURCE:HEX:DISTANCE`, for the nearest entry of each list and category. Pictures
+    with a PDQ quality under 50 have next to nothing to compare and match nothing. Items with an
+    image that cannot be decoded are marked degraded. Equal bytes (MD5) are `hash_match`'s.
+
+    Args:
+        hashes: the lists; nothing is decoded where they have no perceptual hashes.
+        cache: opens the images; shared with the other stages of images.
+        indexes: a directory in which indexes are kept, for every process to map rather than build;
+            None: built in memory.
+    """
+
+    STAGE = "image_hash"
+
+    def __init__(self, hashes: HashList, cache: PictureCache, indexes: Path | None = None) -> None:
+        self.version = hashes.version
+        self._cache = cache
+        self._lists = [
+            _KnownPictures(algorithm, distance, known, indexes and indexes / hashes.version)
+            for algorithm, distance, known in (
+                ("pdq", PDQ_DISTANCE, hashes.pdq),
+                ("phash", PHASH_DISTANCE, hashes.phash),
+            )
+            if known
+        ]
+
+    def __call__(self, items: list[Item]) -> list[Item]:
+        """The same items, with the signals of what is known."""
+        if not self._lists:
+            return items
+        places: list[tuple[Item, Evidence]] = []
+        hashes: dict[str, list[Hashes]] = {known.algorithm: [] for known in self._lists}
+        for item in items:
+            for image in item.content.images:
+                picture = self._cache.open(image)
+                if picture.error and self.STAGE not in item.degraded:
+                    item.degraded.append(self.STAGE)
+                for view in _views_to_match(picture):
+                    places.append((item, Evidence(f"images.{image.image_id}", 0, 0)))
+                    for algorithm, found in hashes.items():
+                        found.append(picture.hashes(algorithm, view))
+        if places:
+            self._add_signals(places, hashes)
+        return items
+
+    def _add_signals(
+        self, places: list[tuple[Item, Evidence]], hashes: dict[str, list[Hashes]]
+    ) -> None:
+        for known in self._lists:
+            for place, rule, category in known.near(np.concatenate(hashes[known.algorithm])):
+                item, evidence = places[place]
+                signal = Signal("hash", rule, category, 1.0, (evidence,))
+                if signal not in item.signals:
+                    item.signals.append(signal)
+
+
+def _views_to_match(picture: Picture) -> list[int]:
+    return [view for view, (_, quality) in enumerate(picture.pdq) if quality >= PDQ_MIN_QUALITY]
+
+
+class _KnownPictures:
+    """The entries of one algorithm and the index over them."""
+
+    def __init__(
+        self,
+        algorithm: str,
+        max_distance: int,
+        known: Mapping[bytes, Known],
+        directory: Path | None,
+    ) -> None:
+        self.algorithm = algorithm
+        self._max_distance = max_distance
+        self._known = list(known.values())
+        rows = np.frombuffer(b"".join(known), np.uint8).reshape(-1, HASH_BYTES[algorithm])
+        self._index = _index(rows, max_distance, directory and directory / algorithm)
+
+    def near(self, hashes: Hashes) -> Iterator[tuple[int, str, str]]:
+        """Place (row / 8), rule and category of the nearest entry of each list and category."""
+        nearest: dict[tuple[int, Known], Match] = {}
+        for match in self._index.search(hashes, self._max_distance):
+            key = (match.query // 8, self._known[match.entry])
+            if key not in nearest or match.distance < nearest[key].distance:
+                nearest[key] = match
+        for (place, known), match in nearest.items():
+            entry = self._index.hashes[match.entry].tobytes().hex()
+            rule = f"{self.algorithm}:{known.source}:{entry}:{match.distance}"
+            yield place, rule, known.category
+
+
+def _index(rows: Hashes, max_distance: int, directory: Path | None) -> HashIndex:
+    """The index of `rows`: the one in `directory`, or a new one that is kept there."""
+    if directory is None:
+        return HashIndex.build(rows, max_distance)
+    try:
+        return HashIndex.open(directory)
+    except FileNotFoundError:
+        index = HashIndex.build(rows, max_distance)
+    try:
+        index.save(directory)
+    except FileExistsError:
+        log.info("another process has saved the index meanwhile", directory=str(directory))
+    return index
+
+
+@operator
+def image_hash(
+    step_id: str,
+    up: Stream[Item],
+    matcher: Stage,
+) -> Stream[Item]:
+    """Bytewax shell of `ImageHashMatcher`."""
+    return op.flat_map_batch("match", up, matcher)
