@@ -38,6 +38,7 @@ CONTENT_TOPIC = "content.submitted.v1"
 DECISIONS_TOPIC = "moderation.decisions.v1"
 REVIEW_TOPIC = "moderation.review.v1"
 LABELS_TOPIC = "moderation.labels.v1"
+TRUE_LABELS_TOPIC = "moderation.true-labels.v1"
 ALERTS_TOPIC = "moderation.alerts.v1"
 DEAD_LETTER_TOPIC = "moderation.dead-letter.v1"
 TOPICS = (
@@ -45,6 +46,7 @@ TOPICS = (
     DECISIONS_TOPIC,
     REVIEW_TOPIC,
     LABELS_TOPIC,
+    TRUE_LABELS_TOPIC,
     ALERTS_TOPIC,
     DEAD_LETTER_TOPIC,
 )

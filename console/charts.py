@@ -76,7 +76,7 @@ def volume_figure(
                 showlegend=row == 1,
                 stackgroup=f"row{row}",
                 mode="lines",
-                line={"width": 0},
+                line={"width": 0, "shape": "hv"},
                 fillcolor=ACTION_COLOURS[action],
                 hovertemplate="%{y}",
                 row=row,

@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
-from clickhouse_connect.driver.client import Client
 
 from console.data import Overview, RuleCount
 from events.messages import Alert, AlertKey, Decision, ReviewItem, ReviewReason, Signal
@@ -80,6 +79,14 @@ _ALERTS = """
     ORDER BY window_end DESC
     LIMIT 500
 """
+
+
+class Client(Protocol):
+    """A client as `connectors.clickhouse.connect` gives it."""
+
+    def query(self, query: str, parameters: dict[str, Any], /) -> Any:
+        """A result with `named_results`."""
+        ...
 
 
 class ClickHouseStore:

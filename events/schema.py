@@ -16,6 +16,7 @@ TOPIC_MESSAGES: dict[str, type[msgspec.Struct]] = {
     "moderation.decisions.v1": Decision,
     "moderation.review.v1": ReviewItem,
     "moderation.labels.v1": Label,
+    "moderation.true-labels.v1": Label,
     "moderation.alerts.v1": Alert,
     "moderation.dead-letter.v1": DeadLetter,
 }
