@@ -1,0 +1,123 @@
+"""What is wrong with a rulebook, found before it runs: in a process of its own, bounded.
+
+A pattern can make the compiler take minutes or gigabytes, so nothing of a pushed file is compiled
+in the command or the worker before a child process has done it within its limits.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from policy.compiled import CompiledRules
+from policy.errors import PolicyError
+from policy.rulebook import parse_rulebook
+from policy.rules import Rule
+
+EVERYDAY: Final = Path(__file__).parent / "everyday.txt"
+MAX_EVERYDAY_RATE: Final = 0.005
+"""Share of everyday sentences that a rule may match."""
+TIMEOUT_S: Final = 120.0
+MEMORY_BYTES: Final = 4 * 1024**3
+
+
+class Finding(Struct, frozen=True):
+    """One thing that is wrong, in one line; `rule` is "" when it is not about one rule."""
+
+    rule: str
+    message: str
+
+
+def lint(
+    texts: Mapping[str, str],
+    *,
+    rate: float = MAX_EVERYDAY_RATE,
+    timeout_s: float = TIMEOUT_S,
+) -> list[Finding]:
+    """Everything wrong with the rulebook of `texts` (as `policy.rulebook.parse_rulebook` takes it).
+
+    Its format, whether it compiles within `timeout_s` and `MEMORY_BYTES`, every rule's own
+    examples, and rules that match more than `rate` of everyday sentences.
+    """
+    try:
+        child = subprocess.run(  # noqa: S603  our own interpreter on our own module
+            [sys.executable, "-m", "policy.lint", str(rate)],
+            input=msgspec.json.encode(texts),
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            preexec_fn=_limit_memory,
+            cwd=Path(__file__).parent.parent,
+        )
+    except subprocess.TimeoutExpired:
+        return [Finding("", f"does not compile within {timeout_s:g} s: fewer or simpler rules")]
+    if child.returncode != 0:
+        return [Finding("", "compiling ran out of memory or failed: fewer or simpler rules")]
+    return msgspec.json.decode(child.stdout, type=list[Finding])
+
+
+def examine(texts: Mapping[str, str], *, rate: float = MAX_EVERYDAY_RATE) -> list[Finding]:
+    """What `lint` finds, in this process and without its bounds."""
+    try:
+        compiled = CompiledRules(parse_rulebook(texts).rules)
+    except PolicyError as error:
+        return [Finding("", str(error))]
+    return [*check_examples(compiled), *_check_everyday(compiled, rate)]
+
+
+def check_examples(compiled: CompiledRules) -> Iterator[Finding]:
+    """A finding for each example that its rule does not treat as it says."""
+    for rule in compiled.rules.rules:
+        matches = _matcher(compiled, rule)
+        for text in rule.examples.match:
+            if not matches(text):
+                yield Finding(rule.id, f"does not match its example {text[:80]!r}")
+        for text in rule.examples.no_match:
+            if matches(text):
+                yield Finding(rule.id, f"matches {text[:80]!r}, which it must not")
+
+
+def everyday_sentences() -> list[str]:
+    """Sentences of ordinary talk, some with words that violations have too."""
+    lines = EVERYDAY.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _check_everyday(compiled: CompiledRules, rate: float) -> Iterator[Finding]:
+    sentences = everyday_sentences()
+    hits: dict[str, list[str]] = {}
+    for sentence in sentences:
+        for form in compiled.forms():
+            for match in compiled.match(sentence, form):
+                hits.setdefault(match.rule.id, []).append(sentence)
+    for rule, matched in hits.items():
+        share = len(matched) / len(sentences)
+        if share > rate:
+            yield Finding(
+                rule,
+                f"matches {share:.1%} of everyday sentences (at most {rate:.1%}), "
+                f"among them {matched[0]!r}",
+            )
+
+
+def _matcher(compiled: CompiledRules, rule: Rule) -> Callable[[str], bool]:
+    def matches(text: str) -> bool:
+        return any(match.rule.id == rule.id for match in compiled.match(text, rule.on))
+
+    return matches
+
+
+def _limit_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+
+
+if __name__ == "__main__":
+    _texts = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, str])
+    sys.stdout.buffer.write(msgspec.json.encode(examine(_texts, rate=float(sys.argv[1]))))

@@ -1,0 +1,67 @@
+"""What is refused before it runs, and in what words."""
+
+import pytest
+
+from policy import lint as linting
+from policy.lint import MAX_EVERYDAY_RATE, Finding, everyday_sentences, examine, lint
+from policy.rulebook import read_rulebook
+
+
+def book(rule: str) -> dict[str, str]:
+    return {"rules/t.yaml": f"rules: [{{id: a, category: spam, score: 0.9, {rule}}}]"}
+
+
+def test_the_built_in_rulebook_is_clean() -> None:
+    assert lint(read_rulebook()) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "texts", "reason"),
+    [
+        ("catastrophic", book("pattern: '(x+x+)+y'"), "catastrophic"),
+        ("invalid", book("pattern: '(free'"), "does not compile"),
+        ("matches everything", book("pattern: '[a-z]'"), "of everyday sentences"),
+        ("a common word", book("keywords: [the]"), "of everyday sentences"),
+        ("matches nothing", book("pattern: 'x*'"), "matches the empty string"),
+        ("a typo", book("patern: free"), "unknown field `patern`"),
+        ("a lost example", book("pattern: zebra, examples: {match: [lion]}"),
+         "does not match its example 'lion'"),
+        ("a forbidden match", book("pattern: zebra, examples: {no_match: [zebras]}"),
+         "matches 'zebras', which it must not"),
+        ("a broken list", {"hashes/a.csv": "md5\n"}, "the first line must be"),
+        ("neither rules nor hashes", {"rules/a.txt": ""}, "expected rules/NAME.yaml"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_found(what: str, texts: dict[str, str], reason: str) -> None:
+    findings = examine(texts)
+    assert len(findings) == 1, what
+    assert reason in findings[0].message
+
+
+def test_the_child_finds_the_same_as_this_process() -> None:
+    texts = book("pattern: '[a-z]'")
+    assert lint(texts) == examine(texts)
+
+
+def test_a_rule_may_match_a_few_everyday_sentences() -> None:
+    once = everyday_sentences()[0].split()[0].lower()
+    assert examine(book(f"pattern: '^{once} morning everyone'"), rate=0.01) == []
+    assert examine(book(f"pattern: '^{once} morning everyone'"), rate=0.0) != []
+    assert MAX_EVERYDAY_RATE * len(everyday_sentences()) >= 1
+
+
+def test_rules_that_compile_for_too_long_are_given_up() -> None:
+    assert lint(book("pattern: zebra"), timeout_s=0.01) == [
+        Finding("", "does not compile within 0.01 s: fewer or simpler rules")
+    ]
+
+
+def test_rules_that_need_too_much_memory_are_given_up(monkeypatch) -> None:
+    monkeypatch.setattr(linting, "MEMORY_BYTES", 20 * 1024**2)
+    [finding] = lint(book("pattern: zebra"))
+    assert "ran out of memory" in finding.message
+
+
+def test_everyday_sentences_are_distinct() -> None:
+    sentences = everyday_sentences()
+    assert len(sentences) == len(set(sentences)) > 500

@@ -1,0 +1,185 @@
+"""`breakwater rules`, against a real server and real worker processes."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.errors import UsageError
+from cli.rules import app
+from connectors.ruleset_store import RedisRulesetStore
+
+URGENT = (
+    "rules: [{id: urgent, category: spam, score: 0.9, pattern: zebra, "
+    "expires: 2099-01-01T00:00:00Z}]"
+)
+
+ROOT = Path(__file__).parent.parent
+
+# A worker without a stream: it says what version it runs when asked by a line.
+WORKER = """
+import sys
+from pathlib import Path
+from connectors.ruleset_store import RedisRulesetStore
+from flows.live_rules import LiveRulebook
+book = LiveRulebook(Path(sys.argv[1]), RedisRulesetStore(sys.argv[2]))
+book.watcher.start()
+print("up", flush=True)
+for _ in sys.stdin:
+    print([rule.id for rule in book.rule_matcher.current.rules.rules], flush=True)
+"""
+
+
+@pytest.fixture
+def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = tmp_path / "policy"
+    for folder in ("rules", "hashes"):
+        (directory / folder).mkdir(parents=True)
+    (directory / "rules" / "base.yaml").write_text(
+        "rules: [{id: base, category: spam, score: 0.9, pattern: free zebra, "
+        "examples: {match: [a free zebra], no_match: [zebra]}}]"
+    )
+    monkeypatch.setenv("BREAKWATER_POLICY", str(directory))
+    return directory
+
+
+@pytest.fixture
+def server(policy: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("BREAKWATER_REDIS_URL", valkey_url)
+    return valkey_url
+
+
+@pytest.fixture
+def workers(server: str, policy: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(policy), server],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    assert [process.stdout.readline() for process in processes] == ["up\n"] * 2
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def rules_of(process: subprocess.Popen[str]) -> str:
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
+
+
+def call(*args: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_push_and_a_rollback_are_up_on_every_worker(workers, tmp_path) -> None:
+    urgent = write(tmp_path / "urgent.yaml", URGENT)
+    code, output = call("push", urgent, "--reason", "wave", "--wait", 60)
+    assert code == 0
+    assert "active on 2 of 2 workers in" in output
+    assert [rules_of(worker) for worker in workers] == ["['base', 'urgent']"] * 2
+    code, output = call("rollback", "--wait", 60)
+    assert code == 0
+    assert "active on 2 of 2 workers in" in output
+    assert [rules_of(worker) for worker in workers] == ["['base']"] * 2
+
+
+@pytest.mark.parametrize(
+    ("what", "text", "reason"),
+    [
+        ("catastrophic", URGENT.replace("zebra", "'(z+)+y'"), "catastrophic"),
+        ("invalid", URGENT.replace("zebra", "'(z'"), "does not compile"),
+        ("matches everything", URGENT.replace("zebra", "'[a-z]'"), "of everyday sentences"),
+        ("a typo", URGENT.replace("score", "scroe"), "unknown field"),
+        ("an id that is taken", URGENT.replace("urgent", "base"), "rule with the same id"),
+    ],
+)
+def test_a_bad_push_is_refused_and_nothing_changes(server, tmp_path, what, text, reason) -> None:
+    path = write(tmp_path / "bad.yaml", text)
+    code, output = call("push", path, "--reason", "r", "--permanent")
+    assert code == 1, what
+    assert reason in output
+    assert RedisRulesetStore(server).active_number() == 0
+
+
+def test_an_emergency_rule_needs_an_expiry_and_a_reason(server, tmp_path) -> None:
+    text = URGENT.replace(", expires: 2099-01-01T00:00:00Z", "")
+    path = write(tmp_path / "urgent.yaml", text)
+    with pytest.raises(UsageError, match="expires: 20"):
+        call("push", path, "--reason", "wave")
+    with pytest.raises(UsageError, match="--reason"):
+        call("push", path, "--reason", " ")
+    assert call("push", path, "--reason", "wave", "--permanent")[0] == 0
+
+
+def test_the_history_says_who_and_why(server, tmp_path) -> None:
+    path = write(tmp_path / "urgent.yaml", URGENT)
+    call("push", path, "--reason", "wave", "--author", "ann")
+    call("rollback", "--author", "bob", "--reason", "too broad")
+    store = RedisRulesetStore(server)
+    assert [(store.load(n).author, store.load(n).reason) for n in (1, 2)] == [
+        ("ann", "wave"),
+        ("bob", "back to 0: too broad"),
+    ]
+    assert call("rollback", "--to", 1)[0] == 0
+    assert store.load(3).files == {"rules/urgent.yaml": URGENT}
+    with pytest.raises(UsageError, match="no such push"):
+        call("rollback", "--to", 9)
+
+
+def test_a_pushed_file_can_be_taken_away(server, tmp_path) -> None:
+    path = write(tmp_path / "urgent.yaml", URGENT)
+    call("push", path, "--reason", "wave")
+    assert call("push", path, "--reason", "over", "--remove")[0] == 0
+    store = RedisRulesetStore(server)
+    assert store.load(store.active_number()).files == {}
+    with pytest.raises(UsageError, match="no pushed file"):
+        call("push", path, "--reason", "over", "--remove")
+
+
+def test_the_rules_in_force_are_listed(server, tmp_path) -> None:
+    call("push", write(tmp_path / "urgent.yaml", URGENT), "--reason", "wave", "--author", "ann")
+    code, output = call("list")
+    assert code == 0
+    assert "base" in output
+    assert "urgent" in output
+    assert "2 rules, 0 hashes" in output
+    assert "push 1 by ann: wave" in output
+    assert "base" not in call("list", "--category", "hate")[1].splitlines()[-2]
+
+
+def test_without_a_server_rules_are_listed_and_not_pushed(policy, tmp_path) -> None:
+    assert "no push" in call("list")[1]
+    with pytest.raises(UsageError, match="BREAKWATER_REDIS_URL"):
+        call("push", write(tmp_path / "urgent.yaml", URGENT), "--reason", "r")
+
+
+def test_lint_and_examples(policy, tmp_path) -> None:
+    assert call("lint") == (0, "1 files are fine\n")
+    assert call("test") == (0, "2 examples of 1 rules hold\n")
+    broken = write(tmp_path / "t.yaml", URGENT.replace("zebra", "lion, examples: {match: [zebra]}"))
+    for command in ("lint", "test"):
+        code, output = call(command, broken)
+        assert code == 1
+        assert "rule 'urgent' does not match its example 'zebra'" in output
+
+
+@pytest.mark.parametrize("command", ["list", "lint", "test", "push", "rollback"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    code, output = call(command, "--help")
+    assert code == 0
+    assert "Example: breakwater rules" in output
