@@ -105,6 +105,11 @@ class LiveRuleMatcher:
         """What `ruleset_version` of the next batch's items will be."""
         return self._current[1]
 
+    def quota(self, rule: str) -> int | None:
+        """Automatic blocks a day that `rule` may take part in; None: no quota, or no such rule."""
+        found = self.current.rules.by_id.get(rule)
+        return found.quota if found is not None else None
+
     def swap(self, rules: RuleSet, version: str) -> None:
         """Read from the next batch on with `rules`; call it from another thread than the stream's.
 

@@ -39,8 +39,8 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     """One rule: a pattern (RE2 syntax) or whole-word keywords, both blind to case.
 
     `score` is the share of its matches that break the policy. `on` says which form of the text is
-    read. `action: review` sends a match to a human whatever the scores are. After `expires` the
-    rule is asleep.
+    read. `action: review` sends a match to a human whatever the scores are. `quota` is how many
+    automatic blocks a day the rule may take part in. After `expires` the rule is asleep.
     """
 
     id: RuleId
@@ -50,6 +50,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     keywords: Annotated[tuple[Keyword, ...], Meta(min_length=1)] | None = None
     on: Literal["normalized", "original"] = "normalized"
     action: Literal["review"] | None = None
+    quota: Annotated[int, Meta(ge=0)] | None = None
     description: Line = ""
     examples: Examples = Examples()
     expires: Annotated[datetime, Meta(tz=True)] | None = None

@@ -7,7 +7,7 @@ from builders import AT, item, items
 
 from events.messages import Evidence, Signal
 from operators.normalize import Normalized
-from operators.regex_match import RuleMatcher
+from operators.regex_match import LiveRuleMatcher, RuleMatcher
 from policy.compiled import MAX_KEYWORD_HITS
 from policy.rules import parse_rules
 
@@ -101,3 +101,24 @@ def test_threads_may_share_a_matcher() -> None:
 
 def test_the_version_is_the_rule_sets() -> None:
     assert MATCHER.version == MATCHER.rules.version
+
+
+def test_a_rule_says_its_quota() -> None:
+    live = LiveRuleMatcher(
+        parse_rules({
+            "t.yaml": "rules: [{id: a, category: spam, score: 1, pattern: xyz, quota: 5},"
+            " {id: b, category: spam, score: 1, pattern: xyz}]"
+        }),
+        "v",
+    )  # fmt: skip
+    assert [live.quota(rule) for rule in ("a", "b", "none")] == [5, None, None]
+
+
+def test_a_rule_that_wants_a_human_says_its_category() -> None:
+    matcher = RuleMatcher(
+        parse_rules(
+            {"t.yaml": RULES.replace("pattern: 'free money'", "pattern: xyz, action: review")}
+        )
+    )
+    batch = matcher([item(text="xyz"), item(text="vermin")])
+    assert [one.asked_review for one in batch] == ["spam", ""]
