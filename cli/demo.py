@@ -22,7 +22,7 @@ from cli.demo_traffic import Planted, day_of_traffic, yesterday
 from console.report import DemoSummary, render_report
 from events.encode import encode
 from events.messages import Alert, Decision
-from flows.job import file_job, run
+from flows.job import FILE_EPOCH, file_job, run
 from flows.settings import load_settings
 from policy.policy import load_policy
 
@@ -47,7 +47,7 @@ def run_demo(output: Path, posts: int, seed: int) -> None:
     with _bar(console, "moderating", source.stat().st_size) as advance:
         job = file_job(str(source), output, settings, advance)
         started, clock = datetime.now(UTC), time.perf_counter()
-        run(job)
+        run(job, epoch=FILE_EPOCH)
         seconds = time.perf_counter() - clock
         job.store.close()
     summary = summarize(day, output, started, seconds)

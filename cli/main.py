@@ -25,6 +25,9 @@ app.add_typer(schema_app, name="schema")
 
 def main() -> None:
     """Run a command; what cannot be done says why in one line instead of a traceback."""
+    from flows.logs import set_up_logging
+
+    set_up_logging()
     try:
         app()
     except BrokenPipeError:

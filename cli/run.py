@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows import metrics
-from flows.job import file_job, kafka_job, run
+from flows.job import FILE_EPOCH, file_job, kafka_job, run
 from flows.settings import load_settings
 
 
@@ -21,7 +21,7 @@ def run_files(source: str, output: Path | None) -> None:
     size = None if source == "-" or not Path(source).is_file() else Path(source).stat().st_size
     with _progress(size) as advance:
         job = file_job(source, settings.output, settings, advance)
-        run(job)
+        run(job, epoch=FILE_EPOCH)
     job.store.close()
     print(f"{metrics.summary()}; results in {settings.output}", file=sys.stderr)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -40,6 +41,8 @@ class JobFailedError(RuntimeError):
 
 EPOCH = timedelta(seconds=1)
 """State, positions and deliveries are settled this often."""
+FILE_EPOCH = timedelta(seconds=10)
+"""Nobody waits for a file's last second: the store gets large inserts."""
 RECOVERY_PARTITIONS = 8
 
 
@@ -107,6 +110,7 @@ def kafka_job(settings: Settings, place: Place = Place()) -> Job:
 def run(
     job: Job,
     *,
+    epoch: timedelta = EPOCH,
     recovery_dir: Path | None = None,
     process_id: int | None = None,
     addresses: list[str] | None = None,
@@ -119,12 +123,13 @@ def run(
     recovery = None
     if recovery_dir is not None:
         recovery = RecoveryConfig(recovery_store(recovery_dir), timedelta(0))
+    _calm_garbage_collector()
     try:
         cli_main(
             job.flow,
             process_id=process_id,
             addresses=addresses,
-            epoch_interval=EPOCH,
+            epoch_interval=epoch,
             recovery_config=recovery,
         )
     except BytewaxRuntimeError as error:
@@ -133,6 +138,14 @@ def run(
             cause = cause.__cause__
         log.debug("the dataflow failed", exc_info=error)
         raise JobFailedError(f"stopped: {cause or type(cause).__name__}") from error
+
+
+def _calm_garbage_collector() -> None:
+    """Batches of items are many objects and no cycles: the default thresholds would scan them all
+    again and again, for a quarter of the time. What is loaded by now is never scanned again.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 def recovery_store(directory: Path) -> Path:

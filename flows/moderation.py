@@ -19,6 +19,7 @@ from bytewax.inputs import Source
 from connectors.local_sink import Place, write
 from events.messages import Judgement, Raw
 from flows import metrics
+from flows.logs import set_up_logging
 from flows.metrics import timed
 from flows.settings import Settings, load_settings
 from flows.sinks import Sinks
@@ -84,6 +85,7 @@ def build_from_env() -> Dataflow:
     """
     from flows.job import START_ERRORS, kafka_job, place_from_command_line  # noqa: PLC0415 (a cycle)
 
+    set_up_logging()
     try:
         return kafka_job(load_settings(), place_from_command_line()).flow
     except START_ERRORS as error:

@@ -87,7 +87,6 @@ def load_stages(settings: Settings, *, use_rules: bool = True) -> Stages:
                 text_model.name: text_model.version,
                 fusion_model.name: fusion_model.version,
             },
-            review_rules=frozenset(rule.id for rule in rules.rules if rule.action == "review"),
         ),
         author_counter=AuthorCounter(store),
         review_picker=ReviewPicker(policy),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from zlib import crc32
 
@@ -11,6 +11,17 @@ from events.identity import decision_id
 from events.messages import Action, Decision, Judgement, Mode, ReviewItem, ReviewReason
 from operators.item import Item
 from policy.policy import CategoryPolicy, Policy
+from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
+
+BY_MODEL = frozenset(TEXT_CATEGORIES)
+SEEN_BY: dict[str, frozenset[str]] = {
+    "text_score": BY_MODEL,
+    "text_language": BY_MODEL,
+    "fusion": BY_MODEL,
+    "image_score": frozenset({"sexual", "csam", "violent_extremism"}),
+    "enrich": frozenset(),
+}
+"""The categories a stage can see; a stage that is not named here can see them all."""
 
 _RANK: dict[Action, int] = {"allow": 0, "review": 1, "block": 2}
 
@@ -21,26 +32,33 @@ Verdict = tuple[Action, str]
 def verdict(
     scores: dict[str, float],
     *,
-    degraded: bool,
+    blind: Collection[str],
     categories: dict[str, CategoryPolicy],
     band: tuple[float, float],
 ) -> Verdict:
     """What the policy says of `scores`.
 
     The strictest action of any category wins; among equals the more severe category, then the
-    higher score. `degraded`: a stage is missing, so categories that fail closed go to a human.
+    higher score. `blind`: categories that a missing stage might have seen; those that fail closed
+    go to a human.
     """
     best: tuple[int, int, float] = (0, 0, 0.0)
     result: Verdict = ("allow", "")
     for category, treatment in categories.items():
         score = scores.get(category, 0.0)
         action = _action(score, treatment, band)
-        if action == "allow" and degraded and treatment.fail == "closed":
+        if action == "allow" and category in blind and treatment.fail == "closed":
             action = "review"
         rank = (_RANK[action], treatment.severity, score)
         if action != "allow" and rank > best:
             best, result = rank, (action, category)
     return result
+
+
+def _blind(degraded: Iterable[str]) -> frozenset[str]:
+    """The categories that the missing stages might have seen."""
+    seen = [SEEN_BY.get(stage, frozenset(CATEGORIES)) for stage in degraded]
+    return frozenset[str]().union(*seen)
 
 
 def _action(score: float, treatment: CategoryPolicy, band: tuple[float, float]) -> Action:
@@ -52,10 +70,7 @@ def _action(score: float, treatment: CategoryPolicy, band: tuple[float, float]) 
 
 
 class Decider:
-    """Makes the decision on each item. `now` gives Unix seconds; tests and replays set it.
-
-    `review_rules`: rules whose hits always reach a human, whatever the scores.
-    """
+    """Makes the decision on each item. `now` gives Unix seconds; tests and replays set it."""
 
     def __init__(
         self,
@@ -63,14 +78,12 @@ class Decider:
         *,
         ruleset_version: str = "",
         model_versions: dict[str, str] | None = None,
-        review_rules: frozenset[str] = frozenset(),
         mode: Mode = "live",
         now: Callable[[], float] = time.time,
     ) -> None:
         self._policy = policy
         self._ruleset_version = ruleset_version
         self._model_versions = model_versions or {}
-        self._review_rules = review_rules
         self._mode = mode
         self._now = now
 
@@ -85,15 +98,12 @@ class Decider:
         categories = self._policy.categories(content.community)
         action, category = verdict(
             item.scores,
-            degraded=bool(item.degraded),
+            blind=_blind(item.degraded),
             categories=categories,
             band=self._policy.file.uncertainty_band,
         )
-        if action == "allow" and self._review_rules:
-            for signal in item.signals:
-                if signal.rule in self._review_rules:
-                    action, category = "review", signal.category
-                    break
+        if action == "allow" and item.asked_review:
+            action, category = "review", item.asked_review
         decision = Decision(
             decision_id=decision_id(content.content_id, content.revision, mode=self._mode),
             content_id=content.content_id,
@@ -109,7 +119,7 @@ class Decider:
             mode=self._mode,
             degraded=tuple(item.degraded),
             policy_version=self._policy.version,
-            ruleset_version=self._ruleset_version,
+            ruleset_version=item.ruleset_version or self._ruleset_version,
             model_versions=self._model_versions,
             created_at=content.created_at,
             decided_at=decided_at,

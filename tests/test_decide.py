@@ -46,18 +46,25 @@ POLICY = parse_policy(
 )
 def test_verdict(what: str, scores: dict[str, float], expected: tuple[str, str]) -> None:
     categories = POLICY.categories("")
-    assert verdict(scores, degraded=False, categories=categories, band=BAND) == expected
+    assert verdict(scores, blind=(), categories=categories, band=BAND) == expected
 
 
 @pytest.mark.parametrize(
-    ("what", "scores", "expected"),
+    ("what", "degraded", "scores", "expected"),
     [
-        ("nothing found: fails closed", {}, ("review", "csam")),
-        ("a block stays a block", {"spam": 0.95}, ("block", "spam")),
+        ("the rules are missing, and csam fails closed", "rules", {}, ("review", "csam")),
+        ("a block stays a block", "rules", {"spam": 0.95}, ("block", "spam")),
+        ("the text model does not know csam", "text_score", {}, ("allow", "")),
+        ("an image was not seen", "image_score", {}, ("review", "csam")),
+        ("author history sees no category", "enrich", {}, ("allow", "")),
+        ("a stage that nobody has named", "new_stage", {}, ("review", "csam")),
     ],
 )
-def test_a_missing_stage_sends_what_fails_closed_to_a_human(what, scores, expected) -> None:
-    assert verdict(scores, degraded=True, categories=POLICY.categories(""), band=BAND) == expected
+def test_a_missing_stage_sends_what_fails_closed_to_a_human(what, degraded, scores, expected):
+    one = item(scores=scores)
+    one.degraded.append(degraded)
+    made = Decider(POLICY)([one])[0].decision
+    assert (made.action, made.category) == expected
 
 
 @pytest.mark.parametrize(("community", "action"), [("", "review"), ("medical", "allow")])
@@ -100,11 +107,16 @@ def test_the_same_content_gets_the_same_decision_id() -> None:
     assert first.decision.decision_id == second.decision.decision_id
 
 
+def test_the_rules_that_read_an_item_are_named_where_they_change_while_the_job_runs() -> None:
+    one = item()
+    one.ruleset_version = "r2"
+    assert Decider(POLICY, ruleset_version="r1")([one])[0].decision.ruleset_version == "r2"
+
+
 def test_a_review_rule_reaches_a_human_whatever_the_score() -> None:
     one = item()
-    one.signals.append(Signal("rules", "self_harm.want-to-die", "self_harm", 0.2))
-    decider = Decider(POLICY, review_rules=frozenset({"self_harm.want-to-die"}))
-    made = decider([one])[0].decision
+    one.asked_review = "self_harm"
+    made = Decider(POLICY)([one])[0].decision
     assert (made.action, made.category) == ("review", "self_harm")
 
 
