@@ -55,7 +55,7 @@ def surge_events(judgements: list[Judgement]) -> list[ShardItem]:
             event = SurgeEvent(key, at, decision.author_id, decision.content_id)
             items.append((shard_of(key), event))
     times = sorted(judgement.content.created_at.timestamp() for judgement in judgements)
-    tick = Tick(times[len(times) // 2])
+    tick = Tick(times[len(times) // 2], frozenset(int(at // 60) for at in times))
     items += [(shard, tick) for shard in SHARDS]
     return items
 
@@ -96,7 +96,7 @@ class _CountLogic(StatefulBatchLogic[SurgeEvent | Tick, tuple[float, tuple[KeySu
         changes: list[KeySurge] = []
         for value in values:
             if isinstance(value, Tick):
-                changes += self._state.advance(value.at)
+                changes += self._state.advance(value)
         through = self._state.closed_through
         return ([(through, tuple(changes))] if through > before else []), self.RETAIN
 
@@ -132,7 +132,7 @@ class _GroupLogic(StatefulBatchLogic[ShardReport, Alert, bytes]):
 
 @operator
 def surge(
-    step_id: str,  # noqa: ARG001  taken by the @operator decorator
+    step_id: str,
     up: KeyedStream[SurgeEvent | Tick],
     settings: SurgeSettings,
     severities: Mapping[str, AlertSeverity] = SEVERITIES,

@@ -25,6 +25,8 @@ class Tick(NamedTuple):
     """The stream's clock, moved by all content, violating or not: event time in Unix seconds."""
 
     at: float
+    alive: frozenset[int] = frozenset()
+    """Minutes since the epoch in which something was posted: a minute without is an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,9 @@ class SurgeSettings:
     min_z: float = 6.0
     min_effect: float = 0.25
     min_count: int = 10
-    """Least count of a window of a surge."""
+    """Least count in the last five windows."""
     min_authors: int = 5
-    """Least different authors: one retrying client is no surge."""
+    """Least different authors in these: one retrying client is no surge."""
     quiet: int = 10
     """Windows in a row below half of `min_z` after which a surge is over."""
     longest: int = 1440
@@ -118,7 +120,8 @@ class _Key:
     detector: SurgeDetector
     last: int
     """The last window it was updated for."""
-    recent: list[_Tally] = field(default_factory=list)
+    recent: list[tuple[int, _Tally]] = field(default_factory=list)
+    """Its last windows with an event: what a slow beginning is judged by."""
     surge: _Surge | None = None
 
 
@@ -156,6 +159,8 @@ class SurgeState:
         self._keys: dict[AlertKey, _Key] = {}
         self._surging: set[AlertKey] = set()
         self._first: int | None = None
+        self._alive: set[int] = set()
+        """Windows in which something was posted, violating or not."""
         self.closed_through = -math.inf
         """Unix seconds up to which all windows are closed."""
         self.late = 0
@@ -188,9 +193,12 @@ class SurgeState:
                 tally = tallies[key] = _Tally()
             tally.add(author_id, content_id, settings.examples)
 
-    def advance(self, at: float) -> list[KeySurge]:
-        """Move the clock to `at` and close what is over: what opened, grew or ended."""
-        now = self._clock.observe(at)
+    def advance(self, tick: Tick) -> list[KeySurge]:
+        """Move the clock and close what is over: what opened, grew or ended."""
+        now = self._clock.observe(tick.at)
+        self._alive.update(int(minute * 60 // self._settings.window) for minute in tick.alive)
+        if len(self._alive) > 2 * self._settings.max_windows:
+            self._alive = set(sorted(self._alive)[-self._settings.max_windows :])
         if now == -math.inf:
             return []
         end = int((now - self._settings.lateness) // self._settings.window)
@@ -264,26 +272,35 @@ class SurgeState:
             held.detector = SurgeDetector(usual=0.0)
         else:
             for silent in range(max(held.last + 1, number - self._settings.remember), number):
-                held.detector.update(silent * self._settings.window, 0.0)
+                # While nothing at all was posted, nothing is learned: an outage is not a calm.
+                if silent in self._alive:
+                    held.detector.update(silent * self._settings.window, 0.0)
         held.last = number
         start = number * self._settings.window
         reading = held.detector.update(start, tally.count, learn=held.surge is None)
         if held.surge is not None:
             return self._follow(key, held, held.surge, tally, reading)
-        if self._warming(number) or not self._is_surge(tally, reading):
+        held.recent = [*(r for r in held.recent if r[0] > number - 5), (number, tally)]
+        if self._warming(number) or not self._is_surge(held, tally, reading):
             return None
+        held.recent = []
         held.surge = _Surge(start, _Tally())
         self._surging.add(key)
         return self._follow(key, held, held.surge, tally, reading)
 
-    def _is_surge(self, tally: _Tally, reading: Reading) -> bool:
+    def _is_surge(self, held: _Key, tally: _Tally, reading: Reading) -> bool:
         settings = self._settings
+        if reading.z_score < settings.min_z:
+            return False
+        if tally.count < (1 + settings.min_effect) * reading.expected:
+            return False
+        recent = _Tally()
+        for _, part in held.recent:
+            recent.merge(part, 0)
         return (
-            tally.count >= settings.min_count
-            and reading.z_score >= settings.min_z
-            and tally.count >= (1 + settings.min_effect) * reading.expected
-            and tally.authors is not None
-            and tally.authors.count() >= settings.min_authors
+            recent.count >= settings.min_count
+            and recent.authors is not None
+            and recent.authors.count() >= settings.min_authors
         )
 
     def _follow(
@@ -294,7 +311,7 @@ class SurgeState:
         surge.total.merge(tally, settings.examples)
         surge.expected += reading.expected
         surge.z_score = max(surge.z_score, reading.z_score)
-        calm = reading.z_score < settings.min_z / 2 or tally.count < settings.min_count / 2
+        calm = reading.z_score < settings.min_z / 2
         surge.quiet = surge.quiet + 1 if calm else 0
         if surge.quiet >= settings.quiet or surge.windows >= settings.longest:
             if surge.windows >= settings.longest:

@@ -87,8 +87,10 @@ def test_a_matched_hash_is_the_signature() -> None:
 
 
 def test_all_content_moves_the_clock_of_every_shard() -> None:
-    items = surge_events([judgement(n, second) for n, second in enumerate((0, 10, 1e9))])
-    assert items == [(shard, Tick(START.timestamp() + 10)) for shard in SHARDS]
+    items = surge_events([judgement(n, second) for n, second in enumerate((0, 70, 90))])
+    start = START.timestamp()
+    tick = Tick(start + 70, frozenset({int(start // 60), int(start // 60) + 1}))
+    assert items == [(shard, tick) for shard in SHARDS]
     assert surge_events([]) == []
 
 

@@ -1,0 +1,90 @@
+"""Drift of scores and texts: contents sampled, watched, and said as alerts.
+
+A flow wires it beside the surges, over the same Stream[Judgement]::
+
+    samples = op.flat_map_batch("sample_drift", judgements, drift_samples)
+    drifted = drift("find_drift", samples, DriftSettings())
+
+Drift alerts go where surge alerts go; on the alerts topic, `kind` tells them apart, and a consumer
+may start retraining on an open one whose severity is `warning` (`info`: a viral attack).
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Iterable
+from typing import Final
+from zlib import crc32
+
+import bytewax.operators as op
+from bytewax.dataflow import Stream, operator
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+
+from events.messages import Alert, Judgement
+from operators.drift_monitor import DriftMonitor, DriftSample, DriftSettings
+from operators.signature import signature
+
+_SHARD: Final = "drift"
+
+
+def drift_samples(judgements: list[Judgement], share: int = 8) -> list[tuple[str, DriftSample]]:
+    """Samples of one final, live decision in `share`, chosen by content id; all under one key."""
+    found = []
+    for judgement in judgements:
+        decision, content = judgement.decision, judgement.content
+        if not decision.final or decision.mode != "live":
+            continue
+        if crc32(content.content_id.encode("utf-8", "replace")) % share:
+            continue
+        values = {f"score:{name}": score for name, score in decision.scores.items()}
+        values["sent to people"] = float(decision.action == "review")
+        values |= _of_text(content.text)
+        sample = DriftSample(
+            content.created_at.timestamp(),
+            decision.community,
+            decision.author_id,
+            decision.content_id,
+            signature(content.text) if decision.action != "allow" else "",
+            values,
+        )
+        found.append((_SHARD, sample))
+    return found
+
+
+def _of_text(text: str) -> dict[str, float]:
+    text = text[:1_000]
+    if not text:
+        return {}
+    size = len(text)
+    return {
+        "text length": math.log(size),
+        "share of letters": sum(map(str.isalpha, text)) / size,
+        "share beyond ASCII": sum(c > "\x7f" for c in text) / size,
+    }
+
+
+class _DriftLogic(StatefulBatchLogic[DriftSample, Alert, bytes]):
+    def __init__(self, settings: DriftSettings, resume: bytes | None) -> None:
+        # S301: the snapshot comes from the recovery store that this job wrote itself.
+        self._monitor = pickle.loads(resume) if resume else DriftMonitor(settings)  # noqa: S301
+
+    def on_batch(self, values: list[DriftSample]) -> tuple[Iterable[Alert], bool]:
+        return self._monitor.observe(values), self.RETAIN
+
+    def snapshot(self) -> bytes:
+        return pickle.dumps(self._monitor)
+
+
+@operator
+def drift(
+    step_id: str,
+    up: KeyedStream[DriftSample],
+    settings: DriftSettings,
+) -> Stream[Alert]:
+    """Bytewax shell of `DriftMonitor`."""
+
+    def shim_build(resume: bytes | None) -> _DriftLogic:
+        return _DriftLogic(settings, resume)
+
+    return op.key_rm("alerts", op.stateful_batch("watch", up, shim_build))

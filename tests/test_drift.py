@@ -1,0 +1,145 @@
+"""Drift is told from its absence, and a viral attack from drift."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import bytewax.operators as op
+import pytest
+from builders import content, decision
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingSink, TestingSource, run_main
+
+from events.messages import Alert, Judgement
+from operators.drift import drift, drift_samples
+from operators.drift_monitor import DriftMonitor, DriftSample, DriftSettings
+
+SETTINGS = DriftSettings(block=50)
+HOURS = 96
+PLANTED = 72
+"""The hour at which something happens, where something does."""
+
+
+def quiet(_: random.Random, sample: dict[str, Any]) -> dict[str, Any]:
+    return sample
+
+
+def stream(
+    seed: int, happens: Callable[[random.Random, dict[str, Any]], dict[str, Any]] = quiet
+) -> Iterator[DriftSample]:
+    """Four days of 150 contents an hour, whose scores and length have a daily rhythm."""
+    rng = random.Random(seed)
+    for hour in range(HOURS):
+        rhythm = 1 + 0.4 * math.sin(hour / 24 * 2 * math.pi)
+        for n in range(150):
+            sample = {
+                "at": 1_772_409_600 + 3_600 * (hour + n / 150),
+                "community": f"c{rng.randrange(40)}",
+                "author_id": f"a{rng.randrange(3_000)}",
+                "content_id": f"p{hour}-{n}",
+                "cluster": f"text:{rng.randrange(2_000)}",
+                "score": rng.betavariate(1, 9) * rhythm,
+                "length": rng.gauss(4, 1) * rhythm,
+            }
+            if hour >= PLANTED:
+                sample = happens(rng, sample)
+            values = {"score:spam": sample.pop("score"), "text length": sample.pop("length")}
+            yield DriftSample(**sample, values=values)
+
+
+def model_drifts(rng: random.Random, sample: dict[str, Any]) -> dict[str, Any]:
+    return sample | {"score": min(1.0, sample["score"] * 2)}
+
+
+def texts_grow(rng: random.Random, sample: dict[str, Any]) -> dict[str, Any]:
+    return sample | {"length": sample["length"] * 1.6}
+
+
+def one_text_goes_round(rng: random.Random, sample: dict[str, Any]) -> dict[str, Any]:
+    return sample | {"score": 0.95, "cluster": "text:viral"} if rng.random() < 0.15 else sample
+
+
+def few_authors_flood(rng: random.Random, sample: dict[str, Any]) -> dict[str, Any]:
+    flood = {"score": 0.95, "author_id": f"bot{rng.randrange(5)}"}
+    return sample | flood if rng.random() < 0.15 else sample
+
+
+def overall(alerts: list[Alert]) -> list[Alert]:
+    return [alert for alert in alerts if alert.state == "open" and not alert.key.community]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_daily_rhythm_is_no_drift(seed: int) -> None:
+    assert DriftMonitor(SETTINGS).observe(list(stream(seed))) == []
+
+
+@pytest.mark.parametrize(
+    ("happens", "category", "severity", "words"),
+    [
+        (model_drifts, "spam", "warning", "the model or the language"),
+        (texts_grow, "text length", "warning", "the model or the language"),
+        (one_text_goes_round, "spam", "info", "a viral attack"),
+        (few_authors_flood, "spam", "info", "a viral attack"),
+    ],
+)
+def test_what_drifted_and_why(
+    happens: Callable[[random.Random, dict[str, Any]], dict[str, Any]],
+    category: str,
+    severity: str,
+    words: str,
+) -> None:
+    found = overall(DriftMonitor(SETTINGS).observe(list(stream(1, happens))))
+    assert [alert.key.category for alert in found] == [category]
+    assert found[0].severity == severity
+    assert words in found[0].summary
+    assert found[0].observed > found[0].expected
+    assert abs(found[0].z_score) > 3
+    planted = 1_772_409_600 + 3_600 * PLANTED
+    assert 0 < found[0].window_end.timestamp() - planted < 4 * 3_600
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+def test_a_restored_monitor_goes_on_as_if_nothing_had_happened(batch: int) -> None:
+    samples = list(stream(1, model_drifts))
+    whole = DriftMonitor(SETTINGS).observe(samples)
+    monitor, alerts = DriftMonitor(SETTINGS), []
+    half = len(samples) * 3 // 4 + 500
+    for start in range(0, half, batch):
+        alerts += monitor.observe(samples[start : min(half, start + batch)])
+    monitor = pickle.loads(pickle.dumps(monitor))
+    assert alerts + monitor.observe(samples[half:]) == whole
+
+
+def test_many_communities_share_a_bounded_number_of_groups() -> None:
+    settings = DriftSettings(block=2, groups=3)
+    samples = [
+        DriftSample(float(n), f"c{n % 50}", "a", f"p{n}", "", {"score:spam": 0.1})
+        for n in range(20_000)
+    ]
+    monitor = DriftMonitor(settings)
+    monitor.observe(samples)
+    assert len(monitor._groups) == 5  # all, niche, and three
+
+
+def test_only_final_live_decisions_are_sampled() -> None:
+    def judged(**changed: Any) -> list[Judgement]:
+        return [Judgement(content(), decision(**changed))]
+
+    assert len(drift_samples(judged(), share=1)) == 1
+    assert drift_samples(judged(mode="shadow"), share=1) == []
+    assert drift_samples(judged(final=False), share=1) == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 1000])
+def test_through_the_engine(batch_size: int) -> None:
+    samples = [("drift", sample) for sample in stream(1, model_drifts)]
+    out: list[Alert] = []
+    flow = Dataflow("drift")
+    up = op.input("samples", flow, TestingSource(samples, batch_size=batch_size))
+    op.output("out", drift("find_drift", up, SETTINGS), TestingSink(out))
+    run_main(flow)
+    assert out == DriftMonitor(SETTINGS).observe([sample for _, sample in samples])
