@@ -1,0 +1,149 @@
+"""Commands as people type them: output, exit codes, hostile input."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.score import score_batch
+from flows.settings import load_settings
+from flows.stages import Stages, load_stages
+from policy.taxonomy import CATEGORIES
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def stages() -> Stages:
+    return load_stages(load_settings(redis_url=None))
+
+
+def breakwater(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("BREAKWATER_")}
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments],
+        input=text, capture_output=True, text=True, cwd=ROOT, env=kept, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def line(text: str, number: int = 1) -> bytes:
+    return json.dumps({"id": number, "text": text}).encode()
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000])
+def test_scores_come_in_order(stages, count: int) -> None:
+    answers = score_batch([line(f"hello {n}", n) for n in range(count)], stages)
+    assert [answer["id"] for answer in answers] == list(range(count))
+    assert all(set(answer["scores"]) == set(CATEGORIES) for answer in answers)
+
+
+HOSTILE = {
+    "empty": "",
+    "blank": " \n\t",
+    "64 KiB of one letter": "a" * 65_536,
+    "64 KiB of one emoji": "\N{PILE OF POO}" * 16_384,
+    "only combining marks": "\N{COMBINING ACUTE ACCENT}" * 5000,
+    "right-to-left overrides": "\N{RIGHT-TO-LEFT OVERRIDE}abc" * 1000,
+    "zero width": "\N{ZERO WIDTH SPACE}" * 5000,
+    "nulls": "\0" * 1000,
+    "markup": "<script>alert(1)</script>" * 100,
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_any_text_gets_a_score(stages, what: str) -> None:
+    [answer] = score_batch([line(HOSTILE[what])], stages)
+    assert all(0 <= score <= 1 for score in answer["scores"].values())
+
+
+def test_half_a_surrogate_pair_gets_a_score(stages) -> None:
+    [answer] = score_batch([rb'{"id": "x", "text": "a\ud83d b"}'], stages)
+    assert answer["id"] == "x"
+    assert answer["action"] == "allow"
+
+
+@pytest.mark.parametrize(
+    ("what", "bad"),
+    [
+        ("no JSON", b"{"),
+        ("a list", b"[]"),
+        ("a text that is none", b'{"id": 1, "text": 7}'),
+        ("over 64 KiB", json.dumps({"id": 1, "text": "a" * 65_537}).encode()),
+        ("an image that is not there", b'{"id": 1, "image": "/nowhere.png"}'),
+    ],
+)
+def test_a_bad_line_has_an_error_in_its_place(stages, what: str, bad: bytes) -> None:
+    first, second, third = score_batch([line("hi", 0), bad, line("hi", 2)], stages)
+    assert (first["id"], third["id"]) == (0, 2)
+    assert second["error"]
+    assert "scores" not in second
+
+
+def test_what_is_plainly_a_threat_is_not_allowed_and_says_which_stage(stages) -> None:
+    [answer] = score_batch([line("I will find you and kill you and your family")], stages)
+    assert answer["action"] != "allow"
+    assert answer["stage"] in {"rules", "text-fast", "text", "fusion"}
+
+
+def test_everyday_talk_is_allowed(stages) -> None:
+    [answer] = score_batch([line("Thanks for the recipe, the soup was lovely!")], stages)
+    assert answer["action"] == "allow"
+
+
+def test_score_from_standard_input_with_and_without_rules() -> None:
+    text = '{"id": "a", "text": "hello"}\n\n{"id": "b", "text": "bye"}\n'
+    for arguments in (["score", "-"], ["score", "-", "--no-rules"]):
+        done = breakwater(*arguments, text=text)
+        assert done.returncode == 0, done.stderr
+        assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["a", "b"]
+
+
+def test_score_exits_with_1_when_a_line_could_not_be_scored() -> None:
+    assert breakwater("score", "-", text="{\n").returncode == 1
+
+
+def test_score_of_a_file_that_is_not_there_is_bad_usage() -> None:
+    done = breakwater("score", "nowhere.jsonl")
+    assert done.returncode == 2
+    assert done.stderr == "breakwater: nowhere.jsonl: No such file or directory\n"
+
+
+def test_check_shows_what_and_why() -> None:
+    done = breakwater("check", "Earn $5000 a week, message me on telegram @cash_now")
+    assert done.returncode == 0, done.stderr
+    assert "spam" in done.stdout
+    assert "telegram" in done.stdout
+
+
+def test_check_as_json_is_a_decision() -> None:
+    done = breakwater("check", "-", "--json", text="hello there")
+    decision = json.loads(done.stdout)
+    assert (decision["action"], decision["final"]) == ("allow", True)
+
+
+def test_check_does_not_let_text_steer_the_terminal() -> None:
+    done = breakwater("check", "\x1b[2J\x1b]0;owned\x07 kill yourself [red]now[/red]")
+    assert "\x1b" not in done.stdout
+    assert "[red]now[/red]" in done.stdout
+
+
+def test_check_of_nothing_is_bad_usage() -> None:
+    done = breakwater("check")
+    assert done.returncode == 2
+    assert "standard input" in done.stderr
+
+
+def test_doctor_says_what_is_set_and_exits_with_0() -> None:
+    done = breakwater("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "policy" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["frobnicate"], ["run", "--inptu", "x"], ["score"], ["demo", "--posts", "no"]]
+)
+def test_bad_usage_exits_with_2(arguments: list[str]) -> None:
+    assert breakwater(*arguments).returncode == 2
