@@ -26,6 +26,8 @@ class Item:
     text_scores: dict[str, float] = field(default_factory=dict)
     """The text way's probability by category; empty when there is no text or no model."""
     image_scores: dict[str, float] = field(default_factory=dict)
+    image_texts: dict[str, str] = field(default_factory=dict)
+    """What is written in images, by image id: what evidence in `images.ID` counts from."""
     scores: dict[str, float] = field(default_factory=dict)
     """After fusion: the probability of every category."""
     outputs: list[ModelOutput] = field(default_factory=list)
