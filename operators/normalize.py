@@ -1,8 +1,8 @@
 """Text as a reader sees it: tricks of spelling undone, with a way back to the original positions.
 
-Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), invisible and
-bidirectional control characters, piled-up marks, spelled-out and broken-up words, leet and drawn-out
-letters. Words wholly of another script, numbers and addresses stay. Plain ASCII text without a sign
+Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), invisible
+and bidirectional control characters, piled-up marks, spelled-out and broken-up words, leet and
+drawn-out letters. Words wholly of another script, numbers and addresses stay. Plain ASCII text without a sign
 of any of these takes a fast path: one search by a compiled pattern.
 """
 
@@ -99,9 +99,9 @@ def _slowly(text: str) -> Normalized:
 class Normalizer:
     """Fills `normalized` of every item with text, and tells of obfuscation by signals.
 
-    The signals have no category: fusion weighs them. `obfuscation.changed` (from CHANGED_LEVEL on) scores
-    the share of changed characters, `obfuscation.mixed_scripts` and `obfuscation.invisible` score
-    n / (n + 2) for n letters or characters.
+    The signals have no category: fusion weighs them. `obfuscation.changed` (from CHANGED_LEVEL on)
+    scores the share of changed characters, `obfuscation.mixed_scripts` and `obfuscation.invisible`
+    score n / (n + 2) for n letters or characters.
     """
 
     def __call__(self, items: list[Item]) -> list[Item]:

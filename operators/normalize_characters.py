@@ -1,4 +1,4 @@
-"""Characters as a reader sees them: compatibility forms, look-alikes, invisible and piled-up marks."""
+"""Characters as a reader sees them: compatibility forms, look-alikes, invisible and piled-up ones."""
 
 from __future__ import annotations
 

@@ -40,11 +40,13 @@ _SURE: Final = frozenset("013457@$!|")
 """What stands for a letter between letters even in a word that nobody knows."""
 
 _PROTECTED: Final = re.compile(
-    r"://|^//|^www\.|@\S+\.\w|^[\w-]+(?:\.[\w-]+)+[/?]|^[\w.-]+\.(?:com|net|org|io|edu|gov|co|py|js|html?)\b"
+    r"://|^//|^www\.|@\S+\.\w|^[\w-]+(?:\.[\w-]+)+[/?]"
+    r"|^[\w.-]+\.(?:com|net|org|io|edu|gov|co|py|js|html?)\b"
 )
 """Addresses and file names."""
 _UNIT: Final = re.compile(
-    r"[0-9]+(?:st|nd|rd|th|am|pm|k|m|b|x|s|g|kg|mg|gb|mb|tb|km|cm|mm|h|hr|hrs|min|d|p|px|bit|ish|yo|ft)s?$"
+    r"[0-9]+(?:st|nd|rd|th|am|pm|k|m|b|x|s|g|kg|mg|gb|mb|tb|km|cm|mm|h|hr|hrs|min|d|p|px|bit|ish|yo"
+    r"|ft)s?$"
 )
 _COUNTED: Final = re.compile(r"[0-9]{2,}[A-Za-z]*$")
 _BLANK: Final = re.compile(r"\s")
@@ -66,10 +68,12 @@ _PIECE: Final = re.compile(r"[A-Za-z0-9@$]+")
 _QUOTES: Final = "'\u2019"
 _BREAK: Final = rf"[^\w\s{_QUOTES}\"\u201c\u201d\u2018`@$&%<>()\[\]{{}}?=+#:;,]"
 _JOINED: Final = re.compile(
-    rf"(?<![\w{_QUOTES}@#$])[A-Za-z0-9@$]{{1,20}}(?:(?:{_BREAK}|_){{1,4}}[A-Za-z0-9@$]{{1,20}}){{1,40}}(?![\w@$])"
+    rf"(?<![\w{_QUOTES}@#$])[A-Za-z0-9@$]{{1,20}}"
+    rf"(?:(?:{_BREAK}|_){{1,4}}[A-Za-z0-9@$]{{1,20}}){{1,40}}(?![\w@$])"
 )
 _SPELLED: Final = re.compile(
-    rf"(?<![\w{_QUOTES}@#$])[A-Za-z0-9@$!](?:(?: ?(?:{_BREAK}|_){{1,3}} ?| {{1,2}})[A-Za-z0-9@$!]){{2,40}}(?![\w{_QUOTES}@$])"
+    rf"(?<![\w{_QUOTES}@#$])[A-Za-z0-9@$!]"
+    rf"(?:(?: ?(?:{_BREAK}|_){{1,3}} ?| {{1,2}})[A-Za-z0-9@$!]){{2,40}}(?![\w{_QUOTES}@$])"
 )
 _STAYS: Final = frozenset(
     ("www", "xxx", "iii", "mmm", "aaa", "zzz", "kkk", "viii", "xiii", "xviii", "xxiii")
@@ -79,7 +83,7 @@ _MAX_TOKEN: Final = 64
 
 
 def undo_spelling_out(draft: Draft) -> int:
-    """`h a t e`, `h.a.t.e`, `h - a - t - e` to one word (or several); returns characters changed."""
+    """`h a t e`, `h.a.t.e`, `h - a - t - e` to one word or several; returns characters changed."""
     edits: list[Edit] = []
     for found in _SPELLED.finditer(draft.text):
         spots = [i for i in range(*found.span()) if _is_letter_like(draft.text[i])]
@@ -183,7 +187,8 @@ def _read(chars: str) -> str | None:
 def _segment(text: str) -> str | None:
     """`text` cut into the most frequent words of the lexicon, None when that leaves odd bits.
 
-    Unigram Viterbi search with Zipf costs (Norvig 2009, Natural Language Corpus Data); at most 64 letters.
+    Unigram Viterbi search with Zipf costs (Norvig 2009, Natural Language Corpus Data), of at most 64
+    letters.
     """
     lowered = text.lower()
     if not 4 <= len(lowered) <= _MAX_TOKEN:

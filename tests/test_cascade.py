@@ -94,5 +94,5 @@ def test_evidence_comes_from_the_model_that_settled() -> None:
 
 
 def test_bands_and_models_must_fit() -> None:
-    with pytest.raises(ValueError, match="band between"):
+    with pytest.raises(ValueError, match="a band between"):
         Cascade([Ruler("fast"), Ruler("slow")], [])

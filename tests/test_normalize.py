@@ -29,9 +29,9 @@ UNDONE = {
     "st.upid": "stupid",  # one break
     "h😀a😀t😀e stu🔥pid": "hate stupid",  # emoji between letters
     "soooo killll hateeee": "so kill hate",  # drawn out
-    "hаtе wоmеn": "hate women",  # noqa: RUF001 - Cyrillic letters in Latin words
+    "hаtе wоmеn": "hate women",  # Cyrillic letters in Latin words
     "ʜᴀᴛᴇ": "hate",  # small capitals
-    "𝐡𝐚𝐭𝐞 ｈａｔｅ Ⓗⓐⓣⓔ": "hate hate Hate",  # noqa: RUF001 - compatibility forms
+    "𝐡𝐚𝐭𝐞 ｈａｔｅ Ⓗⓐⓣⓔ": "hate hate Hate",  # compatibility forms
     "h\u200ba\u2060t\u00ade": "hate",  # invisible characters
     "\u202ehate\u202c": "hate",  # bidirectional overrides
     "h̶a̶t̷e̸": "hate",  # strikes through
@@ -79,7 +79,7 @@ def test_meaning_stays(text: str) -> None:
         ("so h a t e it", "hate", "h a t e"),
         ("i &#104;ate it", "hate", "&#104;ate"),
         ("a h\u200bate\u200b", "hate", "h\u200bate\u200b"),
-        ("x hаtе", "hate", "hаtе"),  # noqa: RUF001
+        ("x hаtе", "hate", "hаtе"),
         ("sooo stuuupid", "stupid", "stuuupid"),
     ],
 )

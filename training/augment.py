@@ -16,11 +16,11 @@ import yaml
 
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 _SHARES: Final = {
-    "hateful": 8000,
-    "slurred": 2600,
+    "hateful": 11000,
+    "slurred": 3600,
     "threatening": 1600,
     "misogyny": 400,
-    "neutral": 5000,
+    "neutral": 6500,
     "negated": 4200,
     "counter": 4500,
     "reclaimed": 700,
@@ -41,6 +41,8 @@ _WRAPPED: Final = frozenset(
     ("hateful", "slurred", "threatening", "misogyny", "neutral", "negated", "counter", "profane")
 )
 """Kinds whose sentences may get an opener and a closer."""
+_QUOTED: Final = ("hateful", "hateful", "hateful", "slurred", "threatening")
+"""Kinds that counter-speech quotes."""
 
 
 class Templates:
@@ -75,27 +77,25 @@ class Templates:
         return self._written(text)
 
     def _fill(self, template: str, group: dict[str, Any]) -> str:
+        slur = self._random.choice(group["slurs"])
+        reclaimed = self._draw("reclaimed")
+        own = {
+            "groups": group["groups"],
+            "group": group["group"],
+            "kind": group["kind"],
+            "a_group": _with_article(group["group"]),
+            "slurs": slur,
+            "slur": _singular(slur),
+            "a_slur": _with_article(_singular(slur)),
+            "a_reclaimed": _with_article(reclaimed),
+            "reclaimeds": _plural(reclaimed),
+        }
+
         def slot(found: re.Match[str]) -> str:
-            name = found[1]
-            if name in ("groups", "group", "kind"):
-                return str(group[name])
-            if name == "a_group":
-                return _with_article(group["group"])
-            if name == "slurs":
-                return str(self._random.choice(group["slurs"]))
-            if name in ("slur", "a_slur"):
-                slur = _singular(self._random.choice(group["slurs"]))
-                return _with_article(slur) if name == "a_slur" else slur
-            if name == "a_reclaimed":
-                return _with_article(self._draw("reclaimed"))
-            if name == "reclaimeds":
-                return _plural(self._draw("reclaimed"))
-            if name == "hateful":
-                kind = self._random.choice(
-                    ("hateful", "hateful", "hateful", "slurred", "threatening")
-                )
+            if found[1] == "hateful":
+                kind = self._random.choice(_QUOTED)
                 return self._fill(self._random.choice(self._kinds[kind]["texts"]), group)
-            return self._draw(name)
+            return str(own[found[1]]) if found[1] in own else self._draw(found[1])
 
         return _SLOT.sub(slot, template)
 

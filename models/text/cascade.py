@@ -75,7 +75,7 @@ class Cascade:
     def __init__(self, models: Sequence[TextModel], bands: Sequence[Band]) -> None:
         if len(bands) != len(models) - 1 or len({model.categories for model in models}) != 1:
             raise ValueError(
-                "a cascade needs models of the same categories and a band between each two"
+                "models of the same categories with a band between each two are needed"
             )
         self.models = tuple(models)
         self.categories = models[0].categories

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 DIRECTORY: Final = Path(__file__).parent / "minilm"
+ARTEFACTS: Final = ("model.onnx", "tokenizer.json", "runtime.json")
 MAX_CHUNKS: Final = 8
-"""Pieces of one text that are read; of longer texts they are spread evenly, first and last among them."""
+"""Pieces of one text that are read: of longer texts spread evenly, first and last among them."""
 _BATCH_TOKENS: Final = 2048
 _OVERLAP: Final = 12
 """Tokens that neighbouring pieces share, so that no phrase is cut in two."""
@@ -32,14 +33,15 @@ class ModelError(Exception):
 
 
 class TransformerModel:
-    """The probability of every category by a fine-tuned MiniLM-L6; the maximum over long texts' pieces."""
+    """Probabilities by a fine-tuned MiniLM-L6; of long texts the highest of their pieces."""
 
     name: Final = "text"
 
     def __init__(self, directory: Path = DIRECTORY, *, threads: int = 1) -> None:
-        """Loads `directory`/{model.onnx, tokenizer.json, card.json}. Raises ModelError."""
+        """Loads `directory`: the artefacts and card.json. Raises ModelError."""
         try:
             card = json.loads((directory / "card.json").read_text("utf-8"))
+            settings = json.loads((directory / "runtime.json").read_text("utf-8"))
             tokenizer: Tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
             options = ort.SessionOptions()
             options.intra_op_num_threads = options.inter_op_num_threads = threads
@@ -54,9 +56,9 @@ class TransformerModel:
         tokenizer.no_truncation()
         self._tokenizer = tokenizer
         self._ends = tokenizer.encode("").ids
-        self._room: int = card["max_tokens"] - 2
-        self._slope = np.array(card["calibration"]["slope"], dtype=np.float32)
-        self._intercept = np.array(card["calibration"]["intercept"], dtype=np.float32)
+        self._room: int = settings["max_tokens"] - 2
+        self._slope = np.array(settings["slope"], dtype=np.float32)
+        self._intercept = np.array(settings["intercept"], dtype=np.float32)
         self.version: str = card["version"]
         self.categories: tuple[str, ...] = tuple(card["categories"])
 

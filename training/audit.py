@@ -1,0 +1,123 @@
+"""The fairness audit: are neutral sentences flagged more for some identities than for others?
+
+`python -m training.audit --data DIR`: on the identity templates (never trained on), the rates of
+false positives and false negatives by identity term, by fairlearn's MetricFrame, and per term the AUCs of
+Borkan et al. (2019, Nuanced Metrics for Measuring Unintended Bias): subgroup, BPSN and BNSP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from fairlearn.metrics import MetricFrame, false_negative_rate, false_positive_rate
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from models.text.cascade import Cascade
+from training.datasets import load_identity_templates
+from training.evasion import Predict, toxicity
+
+TERMS: Final = (
+    *("lesbian", "gay", "bisexual", "transgender", "trans", "queer", "lgbt", "lgbtq", "homosexual"),
+    *("straight", "heterosexual", "male", "female", "nonbinary", "african", "african american"),
+    *(
+        "black",
+        "white",
+        "european",
+        "hispanic",
+        "latino",
+        "latina",
+        "latinx",
+        "mexican",
+        "canadian",
+    ),
+    *("american", "asian", "indian", "middle eastern", "chinese", "japanese", "christian"),
+    *("muslim", "jewish", "buddhist", "catholic", "protestant", "sikh", "taoist", "old", "older"),
+    *("young", "younger", "teenage", "millenial", "middle aged", "elderly", "blind", "deaf"),
+    "paralyzed",
+)
+"""The identity terms of the templates."""
+_TERM: Final = re.compile(
+    r"\b(" + "|".join(sorted(map(re.escape, TERMS), key=len, reverse=True)) + r")\b", re.IGNORECASE
+)
+_ROWS: Final = 6000
+
+
+def draw(data: Path, *, seed: int = 0) -> tuple[list[str], NDArray[np.bool_], list[str]]:
+    """Texts with an identity term, whether they are bad, and their term; as many of each term."""
+    texts, bad = load_identity_templates(data)
+    terms = [found[1].lower() if (found := _TERM.search(text)) else "" for text in texts]
+    frame = pd.DataFrame({"text": texts, "bad": bad, "term": terms})
+    frame = frame[frame["term"] != ""]
+    each = max(20, _ROWS // frame["term"].nunique() // 2)
+    drawn = (
+        frame.sample(frac=1, random_state=seed)
+        .groupby(["term", "bad"])
+        .head(each)
+        .reset_index(drop=True)
+    )
+    return list(drawn["text"]), drawn["bad"].to_numpy(dtype=bool), list(drawn["term"])
+
+
+def audit(
+    predict: Predict, texts: list[str], bad: NDArray[np.bool_], terms: list[str]
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Rates and AUCs by term, and the widest gaps between terms."""
+    scores = toxicity(predict, texts)
+    frame = MetricFrame(
+        metrics={"fpr": false_positive_rate, "fnr": false_negative_rate},
+        y_true=bad,
+        y_pred=scores >= 0.5,
+        sensitive_features=terms,
+    )
+    rates: pd.DataFrame = frame.by_group.copy()
+    member = np.array(terms)
+    for term in rates.index:
+        inside = member == term
+        rates.loc[term, "subgroup_auc"] = _auc(bad[inside], scores[inside])
+        for name, kept in (
+            ("bpsn_auc", np.where(inside, ~bad, bad)),
+            ("bnsp_auc", np.where(inside, bad, ~bad)),
+        ):
+            rates.loc[term, name] = _auc(bad[kept], scores[kept])
+    difference = frame.difference(method="between_groups")
+    return rates, {
+        "rows": float(len(texts)),
+        "fpr": float(frame.overall["fpr"]),
+        "fnr": float(frame.overall["fnr"]),
+        "fpr_gap": float(difference["fpr"]),
+        "fnr_gap": float(difference["fnr"]),
+        "auc": _auc(bad, scores),
+    }
+
+
+def _auc(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
+    return float(roc_auc_score(truth, scores)) if 0 < truth.sum() < len(truth) else float("nan")
+
+
+def main() -> None:
+    """Command line of the audit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("models/text/fairness.md"))
+    options = parser.parse_args()
+    cascade = Cascade.load()
+    rates, summary = audit(lambda texts: cascade.predict(texts).scores, *draw(options.data))
+    lines = [f"- {name}: {value:.3f}" for name, value in summary.items()]
+    rows = [
+        "| term | FPR | FNR | subgroup AUC | BPSN AUC | BNSP AUC |",
+        "|---|---|---|---|---|---|",
+    ]
+    for term, row in rates.sort_values("fpr", ascending=False).iterrows():
+        rows.append(f"| {term} | " + " | ".join(f"{value:.3f}" for value in row) + " |")
+    options.out.write_text("\n".join([*lines, "", *rows]) + "\n")
+    print("\n".join(lines))  # noqa: T201 - a command
+
+
+if __name__ == "__main__":
+    main()

