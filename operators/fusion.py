@@ -1,0 +1,170 @@
+"""Fusion: one probability for every category, from all that the stages before have found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
+
+import bytewax.operators as op
+import numpy as np
+import structlog
+from bytewax.dataflow import Stream, operator
+from numpy.typing import NDArray
+
+from events.messages import ModelOutput
+from models.fusion.fusion import FEATURES
+from operators.item import Item, Stage
+from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
+
+log = structlog.get_logger(__name__)
+
+DIRECT_STAGES: Final = frozenset({"rules", "hash", "image"})
+"""Stages whose signals count by themselves: a rule pushed live acts at once, though the fusion
+model never saw it. What the text model found reaches the decision through fusion only."""
+
+_COLUMN: Final = {name: column for column, name in enumerate(FEATURES)}
+_BY_CATEGORY: Final = {"rules": "rule", "hash": "hash", "image": "image"}
+_DAY_S: Final = 86_400
+_NO_RATES: Final[Mapping[str, float]] = MappingProxyType({})
+
+
+class Fusion(Protocol):
+    """What turns a feature matrix into probabilities."""
+
+    @property
+    def name(self) -> str:
+        """What `model_outputs` calls it."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes with every training."""
+        ...
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities (n, 5) of TEXT_CATEGORIES from (n, len(FEATURES))."""
+        ...
+
+
+class Fuser:
+    """Fills `scores` of every item with a probability for each of CATEGORIES.
+
+    For a category that the model knows it is the model's probability or, if higher, the strongest
+    signal of a rule, hash or image; for the others the strongest signal alone. When the model fails
+    the items are marked degraded and the text model's probabilities take its place.
+
+    Args:
+        model: the fusion model.
+        community_rates: share of violations by community, where it is known.
+    """
+
+    STAGE = "fusion"
+
+    def __init__(self, model: Fusion, community_rates: Mapping[str, float] = _NO_RATES) -> None:
+        self._model = model
+        self._community_rates = community_rates
+
+    def __call__(self, items: list[Item]) -> list[Item]:
+        """The same items, in order."""
+        if not items:
+            return items
+        try:
+            fused = self._model.predict(feature_matrix(items, self._community_rates))
+            rows: list[list[float]] = fused.astype(np.float64).round(4).tolist()
+        except Exception:
+            # Whatever a model fails with must not stop the stream; policy knows what to do.
+            log.exception("fusion model failed", items=len(items))
+            for item in items:
+                item.degraded.append(self.STAGE)
+                item.scores = _scores(item, item.text_scores)
+            return items
+        for item, row in zip(items, rows, strict=True):
+            probabilities = dict(zip(TEXT_CATEGORIES, row, strict=True))
+            item.outputs.append(self._output(probabilities))
+            item.scores = _scores(item, probabilities)
+        return items
+
+    def _output(self, scores: dict[str, float]) -> ModelOutput:
+        top = max(scores, key=scores.__getitem__)
+        prediction = top if scores[top] >= 0.5 else ""
+        return ModelOutput(self._model.name, self._model.version, prediction, scores[top], scores)
+
+
+def feature_matrix(
+    items: list[Item], community_rates: Mapping[str, float] = _NO_RATES
+) -> NDArray[np.float32]:
+    """The columns of FEATURES for each item, (len(items), len(FEATURES))."""
+    matrix = np.zeros((len(items), len(FEATURES)), dtype=np.float32)
+    if not items:
+        return matrix
+    missing = math.nan
+    matrix[:, : len(TEXT_CATEGORIES)] = [
+        [item.text_scores.get(category, missing) for category in TEXT_CATEGORIES] for item in items
+    ]
+    image = _COLUMN[f"image_{TEXT_CATEGORIES[0]}"]
+    matrix[:, image : image + len(TEXT_CATEGORIES)] = missing
+    for row, item in enumerate(items):
+        for category, score in item.image_scores.items():
+            if category in TEXT_CATEGORIES:
+                matrix[row, _COLUMN[f"image_{category}"]] = score
+        if item.signals:
+            _add_signals(matrix[row], item)
+    matrix[:, _COLUMN["account_age"] : _COLUMN["community_rate"] + 1] = [
+        [
+            _age(item),
+            math.log1p(item.author.decisions),
+            math.log1p(item.author.violations),
+            community_rates.get(item.content.community, missing),
+        ]
+        for item in items
+    ]
+    for row, item in enumerate(items):
+        if item.normalized is not None:
+            undone = item.normalized.obfuscation
+            matrix[row, _COLUMN["changed"] :] = (
+                undone.changed,
+                undone.mixed_letters,
+                undone.invisible,
+            )
+    return matrix
+
+
+def _add_signals(row: NDArray[np.float32], item: Item) -> None:
+    for signal in item.signals:
+        kind = _BY_CATEGORY.get(signal.stage)
+        if kind is None:
+            continue
+        if kind != "image":
+            row[_COLUMN["signals"]] += 1
+        column = _COLUMN.get(f"{kind}_{signal.category}")
+        if column is not None:
+            row[column] = np.fmax(row[column], signal.score)
+
+
+def _age(item: Item) -> float:
+    """log(1 + days) since the author's account was made; a clock that is off makes no negative."""
+    created = item.content.author_created_at
+    if created is None:
+        return math.nan
+    age = (item.content.created_at - created).total_seconds()
+    return math.log1p(max(age, 0.0) / _DAY_S)
+
+
+def _scores(item: Item, probabilities: Mapping[str, float]) -> dict[str, float]:
+    scores = {category: probabilities.get(category, 0.0) for category in CATEGORIES}
+    for signal in item.signals:
+        if signal.stage in DIRECT_STAGES and signal.score > scores.get(signal.category, 1.0):
+            scores[signal.category] = signal.score
+    return scores
+
+
+@operator
+def fusion(
+    step_id: str,
+    up: Stream[Item],
+    fuser: Stage,
+) -> Stream[Item]:
+    """Bytewax shell of `Fuser`."""
+    return op.flat_map_batch("fuse", up, fuser)
