@@ -1,8 +1,8 @@
 """Fourteen days of violations on a platform, with twenty attacks in them.
 
-The background has a daily and weekly rhythm, growth of a third, noise beyond Poisson that drifts from
-hour to hour, spam domains and copied texts that are always there, outages and a half-dead hour. Attacks
-come in every shape of the issue; each seed draws other times, sizes, categories and places.
+The background has a daily and weekly rhythm, growth of a third, noise beyond Poisson that drifts
+from hour to hour, spam domains and copied texts that are always there, outages and a half-dead
+hour. Attacks come in every shape of the issue; each seed draws other times, sizes and places.
 """
 
 from __future__ import annotations
@@ -60,13 +60,19 @@ def attacks(rng: np.random.Generator) -> list[Attack]:
         start = int(rng.uniform(slots[number], slots[number + 1] - 250))
         if shape == "night":
             start = start // 1_440 * 1_440 + int(rng.uniform(120, 240))
-        category = str(rng.choice(["harassment", "hate"] if shape == "brigade" else ["spam", "sexual"]))
+        category = str(
+            rng.choice(["harassment", "hate"] if shape == "brigade" else ["spam", "sexual"])
+        )
         community = f"c{rng.integers(COMMUNITIES)}" if shape in ("brigade", "image") else ""
         found.append(
             Attack(
-                shape, start, start + int(rng.integers(20, 120)), float(rng.uniform(15, 60)), category,
+                shape,
+                start,
+                start + int(rng.integers(20, 120)),
+                float(rng.uniform(15, 60)),
+                category,
                 community,
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -93,7 +99,9 @@ class Traffic:
             for category, mean in CATEGORIES.items():
                 drift[category] = 0.98 * drift[category] + self._rng.normal(0, 0.03)
                 rate = mean * _rhythm(minute) * math.exp(drift[category]) * up
-                batch += [self._background(minute, category) for _ in range(self._rng.poisson(rate))]
+                batch += [
+                    self._background(minute, category) for _ in range(self._rng.poisson(rate))
+                ]
             for attack in self.attacks:
                 rate = attack.rate(minute) * up
                 batch += [self._violation(minute, attack) for _ in range(self._rng.poisson(rate))]
@@ -120,7 +128,7 @@ class Traffic:
         kind = rng.random()
         text = self._text(int(rng.integers(4, 25)))
         if kind < 0.4 and category == "spam":
-            text += f" http://shop{min(300, rng.zipf(1.4))}.example/{rng.integers(1e6)}"
+            text += f" http://shop{min(300, rng.zipf(1.4))}.example/{rng.integers(1_000_000)}"
         elif kind < 0.5:
             text = self._copied[min(39, int(rng.zipf(1.5)) - 1)]
         author = f"a{min(40_000, rng.zipf(1.2))}x{rng.integers(50)}"
@@ -133,7 +141,7 @@ class Traffic:
         text = self._text(12)
         images: list[Image] = []
         if attack.shape in ("one domain", "slow", "night"):
-            text += f" https://{name}.example/{rng.integers(1e6)}"
+            text += f" https://{name}.example/{rng.integers(1_000_000)}"
         elif attack.shape == "many domains":
             text += f" https://{name}x{rng.integers(400)}.example/"
         elif attack.shape == "paraphrased":
@@ -143,7 +151,7 @@ class Traffic:
             text = " ".join(template)
         elif attack.shape == "image":
             text, images = "", [Image("i", data=name.encode())]
-        author = f"bot{name}x{rng.integers(30 + 3 * attack.peak)}"
+        author = f"bot{name}x{rng.integers(30 + int(3 * attack.peak))}"
         community = attack.community or f"c{rng.integers(COMMUNITIES)}"
         return self._judgement(minute, attack.category, text, author, community, images)
 

@@ -119,16 +119,20 @@ class SurgeDetector:
         weight = max(1 / self._seen, 2 / (self._memory + 1))
         steady = self._seen > _STEADY
         # A measured value is followed wherever it goes, a count only as far as its noise explains.
-        bound = 3 * self._spread if self._counts and steady else math.inf
+        bound = 2 * self._spread if self._counts and steady else math.inf
         self._level += weight * max(-bound, min(bound, residual))
         if steady or not self._counts:
-            limit = 4 * self._spread + 1e-9 * (1 + abs(stable)) if steady else math.inf
+            limit = self._limit(stable) if steady else math.inf
             slow = max(1 / self._seen, 0.02)
             self._spread += slow * (_NORMAL * min(abs(residual), limit) - self._spread)
             self._spread = max(self._spread, 1.0 if self._counts else 0.0)
         for rhythm in (self._day, self._week):
             if rhythm is not None:
                 rhythm.learn(at, stable)
+
+    def _limit(self, stable: float) -> float:
+        """The largest residual that the spread is learned from: more would make it blind."""
+        return 2 * self._spread if self._counts else 4 * self._spread + 1e-9 * (1 + abs(stable))
 
     def _stable(self, value: float) -> float:
         return 2 * math.sqrt(max(0.0, value) + 3 / 8) if self._counts else value

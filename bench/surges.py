@@ -1,0 +1,197 @@
+"""How well and how fast surges, anomalies and drifts are found: `python -m bench.surges [PART…]`.
+
+Parts: `surges` (14 days, 20 attacks), `detect` (the labelled suite, scored as NAB does), `keys`
+(the cost of an event with a million keys beside a thousand), `drifts` (10 planted). Each prints a
+section of RESULTS-surges.md.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from bench.nab import Scored, score
+from bench.surge_suite import HELD_OUT, suite
+from bench.surge_traffic import START, Attack, Traffic
+from events.messages import Alert, AlertKey
+from operators.alerts import AlertGrouper, ShardReport
+from operators.surge import SHARDS, ShardItem, surge_events
+from operators.surge_detector import SurgeDetector
+from operators.surge_windows import SurgeEvent, SurgeSettings, SurgeState, Tick
+
+TARGET: Final = 5.0
+"""Minutes from the beginning of an attack to its alert."""
+
+
+@dataclass
+class Job:
+    """The surge step without the engine: what `operators.surge.surge` does with each batch."""
+
+    settings: SurgeSettings = field(default_factory=SurgeSettings)
+    alerts: list[Alert] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._states = {shard: SurgeState(self.settings) for shard in SHARDS}
+        self._grouper = AlertGrouper(len(SHARDS))
+
+    def take(self, items: list[ShardItem]) -> None:
+        """One batch of `surge_events`."""
+        shards: defaultdict[str, list[SurgeEvent | Tick]] = defaultdict(list)
+        for shard, item in items:
+            shards[shard].append(item)
+        for shard, values in shards.items():
+            state = self._states[shard]
+            state.observe(value for value in values if isinstance(value, SurgeEvent))
+            for value in values:
+                if isinstance(value, Tick):
+                    changes = tuple(state.advance(value))
+                    report = ShardReport(shard, state.closed_through, changes)
+                    self.alerts += self._grouper.observe(report)
+
+    def finish(self) -> None:
+        """The end of the stream."""
+        for shard, state in self._states.items():
+            report = ShardReport(shard, float("inf"), tuple(state.finish()))
+            self.alerts += self._grouper.observe(report)
+        self.alerts += self._grouper.finish()
+
+
+@dataclass
+class Outcome:
+    """What became of the attacks of one simulation."""
+
+    attacks: list[Attack]
+    delays: dict[int, float]
+    """By number of the attack: minutes from its beginning to its alert."""
+    alerts: Counter[int]
+    false: list[Alert]
+
+
+def follow(traffic: Traffic, jobs: list[Job]) -> list[Outcome]:
+    """Run every job over the simulation."""
+    for batch in traffic.batches():
+        items = surge_events(batch)
+        for job in jobs:
+            job.take(items)
+    for job in jobs:
+        job.finish()
+    return [judge(traffic.attacks, job) for job in jobs]
+
+
+def judge(attacks: list[Attack], job: Job) -> Outcome:
+    """Hold the alerts against the attacks; an alert comes `lateness` after its window has ended."""
+    outcome = Outcome(attacks, {}, Counter(), [])
+    for alert in job.alerts:
+        if alert.state != "open":
+            continue
+        minute = (alert.window_end - START).total_seconds() / 60
+        about = [n for n, a in enumerate(attacks) if a.explains(alert.key, minute)]
+        if not about:
+            outcome.false.append(alert)
+            continue
+        said = minute + job.settings.lateness / 60
+        outcome.delays.setdefault(about[0], said - attacks[about[0]].start)
+        outcome.alerts[about[0]] += 1
+    return outcome
+
+
+def surges(seeds: Iterable[int] = (11, 12)) -> None:
+    """Attacks found in simulations that nothing was tuned on."""
+    print("## Surges: 14 days, 20 attacks\n")
+    for seed in seeds:
+        (outcome,) = follow(Traffic(seed), [Job()])
+        report(seed, outcome)
+
+
+def report(seed: int, outcome: Outcome) -> None:
+    """One simulation in words and a table."""
+    in_time = sum(delay <= TARGET for delay in outcome.delays.values())
+    repeated = sum(outcome.alerts.values()) - len(outcome.alerts)
+    print(
+        f"Seed {seed}: {len(outcome.delays)} of {len(outcome.attacks)} found, {in_time} within"
+        f" {TARGET:.0f} minutes; {len(outcome.false) / 2:.1f} false alarms a week; {repeated} attacks'"
+        " alerts said twice.\n"
+    )
+    print(
+        "| shape | category | minutes | peak a minute | delay in minutes |\n|---|---|---|---|---|"
+    )
+    for number, attack in enumerate(outcome.attacks):
+        delay = outcome.delays.get(number)
+        shown = "missed" if delay is None else f"{delay:.0f}"
+        print(
+            f"| {attack.shape} | {attack.category} | {attack.end - attack.start} |"
+            f" {attack.peak:.0f} | {shown} |"
+        )
+    for alert in outcome.false:
+        print(f"\nFalse: {alert.window_start:%d %H:%M} {alert.key} z={alert.z_score}")
+    print(flush=True)
+
+
+def detect(rounds: int = 2) -> None:
+    """The suite's score at the threshold 0.5, the held-out kinds by themselves."""
+    print("## Detect: NAB's scoring, standard profile, threshold 0.5\n")
+    print("| series | rows | score |\n|---|---|---|")
+    held_out = tuple(kind.__name__ for kind in HELD_OUT)
+    parts: list[tuple[str, str, Callable[[str], bool]]] = [
+        ("dev", "dev", lambda _: True),
+        ("test", "test", lambda _: True),
+        ("test, kinds never developed on", "test", lambda name: name.startswith(held_out)),
+    ]
+    scored: dict[str, list[tuple[str, Scored]]] = {}
+    for split in ("dev", "test"):
+        scored[split] = []
+        for series in suite(split, rounds):
+            detector = SurgeDetector(counts=False, memory=8, novelty=True)
+            pairs = zip(series.times.tolist(), series.values.tolist(), strict=True)
+            scores = [detector.update(at, value).anomaly_score for at, value in pairs]
+            scored[split].append((series.name, Scored(scores, series.windows())))
+    for title, split, chosen in parts:
+        few = [item for name, item in scored[split] if chosen(name)]
+        rows = sum(len(item.scores) for item in few)
+        print(f"| {title} ({len(few)}) | {rows} | {score(few, 0.5):.1f} |")
+    print(flush=True)
+
+
+def keys(events: int = 300_000) -> None:
+    """Microseconds an event and a snapshot, by the number of keys."""
+    print("## Keys: the cost of an event\n")
+    print("| keys | µs an event, snapshots included | snapshot in MB |\n|---|---|---|")
+    for count in (1_000, 1_000_000):
+        names = [AlertKey("spam", f"d{number}.example") for number in range(count)]
+        batch = 1_000
+        # Every tenth second a snapshot of every shard, as the engine takes it.
+        states = [SurgeState(SurgeSettings()) for _ in SHARDS]
+        begun, size = time.perf_counter(), 0
+        for start in range(0, events, batch):
+            shards: list[list[SurgeEvent]] = [[] for _ in SHARDS]
+            for number in range(start, start + batch):
+                event = SurgeEvent(
+                    names[number * 7919 % count], number / 1_000, f"a{number % 5_000}", "c"
+                )
+                shards[number % len(SHARDS)].append(event)
+            for state, part in zip(states, shards, strict=True):
+                state.observe(part)
+                state.advance(Tick(start / 1_000))
+            if start % 10_000 == 0:
+                size = sum(len(pickle.dumps(state)) for state in states)
+        spent = (time.perf_counter() - begun) / events * 1e6
+        print(f"| {count:,} | {spent:.2f} | {size / 1e6:.1f} |")
+    print(flush=True)
+
+
+PARTS: Final[dict[str, Callable[[], None]]] = {"surges": surges, "detect": detect, "keys": keys}
+
+
+def main() -> None:
+    """Run the parts named on the command line, all without names."""
+    for name in sys.argv[1:] or PARTS:
+        PARTS[name]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""One attack, one alert: how surging keys are grouped and followed."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from events.messages import Alert, AlertKey, AlertState
+from operators.alerts import AlertGrouper, ShardReport
+from operators.sketch import hash64
+from operators.surge_windows import KeySurge
+
+START = 1_772_409_600.0
+
+
+def surge(
+    category: str = "spam",
+    signature: str = "",
+    community: str = "",
+    *,
+    state: AlertState = "open",
+    minute: int = 1,
+    opened: int = 0,
+    observed: int = 40,
+    authors: Sequence[str] = ("a", "b", "c", "d", "e", "f"),
+) -> KeySurge:
+    return KeySurge(
+        key=AlertKey(category, signature, community),
+        state=state,
+        opened_at=START + 60 * opened,
+        window_end=START + 60 * minute,
+        observed=observed,
+        expected=2.0,
+        z_score=9.0,
+        authors=tuple(sorted(map(hash64, authors))),
+        examples=("c1",),
+    )
+
+
+def say(*changes: KeySurge, grouper: AlertGrouper | None = None) -> list[Alert]:
+    """What one shard's changes make, window by window."""
+    grouper = grouper or AlertGrouper(shards=1)
+    alerts: list[Alert] = []
+    for end in sorted({change.window_end for change in changes}):
+        now = tuple(change for change in changes if change.window_end == end)
+        alerts += grouper.observe(ShardReport("s", end, now))
+    return alerts
+
+
+OTHERS = ("u", "v", "w", "x", "y", "z")
+
+
+D1, D2 = ("spam", "evil.example"), ("spam", "bad.example")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        # The narrowest key that holds most of the excess names the alert.
+        ([surge(), surge(*D1)], [D1]),
+        (
+            [surge(observed=90), surge(*D1, observed=80), surge(*D1, "c1", observed=20)],
+            [D1],
+        ),
+        ([surge("hate"), surge("hate", "", "c1", observed=38)], [("hate", "", "c1")]),
+        # Many domains, none of which holds much.
+        (
+            [surge(observed=200), *(surge("spam", f"d{n}.example", observed=20) for n in range(5))],
+            [("spam",)],
+        ),
+        # One crowd under two categories, one signature under two.
+        (
+            [surge("hate", "", "c1"), surge("harassment", "", "c1", observed=30)],
+            [("hate", "", "c1")],
+        ),
+        ([surge(*D1), surge("sexual", D1[1], authors=OTHERS, observed=30)], [D1]),
+        # Two attacks at once.
+        ([surge(*D1), surge(*D2, authors=OTHERS, observed=30)], [D1, D2]),
+    ],
+)
+def test_keys_that_surge_together(changes: list[KeySurge], named: list[tuple[str, ...]]) -> None:
+    assert [alert.key for alert in say(*changes)] == [AlertKey(*key) for key in named]
+
+
+def test_a_key_that_follows_joins_and_says_nothing() -> None:
+    first = surge("spam", "evil.example")
+    assert len(say(first, replace(surge(), opened_at=START + 60, window_end=START + 120))) == 1
+
+
+def test_a_second_attack_inside_a_broad_surge_is_an_alert_of_its_own() -> None:
+    grouper = AlertGrouper(shards=1)
+    say(surge("spam", "evil.example"), surge(authors=("a", "b", "c", *OTHERS)), grouper=grouper)
+    second = surge("spam", "bad.example", minute=2, opened=1, authors=OTHERS)
+    assert [alert.key.signature for alert in say(second, grouper=grouper)] == ["bad.example"]
+
+
+def test_an_update_comes_when_the_count_has_doubled() -> None:
+    counts = [40, 60, 79, 80, 150, 170]
+    alerts = say(*(
+        surge("spam", "evil.example", state="update" if n else "open", minute=n + 1, observed=count)
+        for n, count in enumerate(counts)
+    ))  # fmt: skip
+    assert [(alert.state, alert.observed) for alert in alerts] == [
+        ("open", 40),
+        ("update", 80),
+        ("update", 170),
+    ]
+    assert len({alert.alert_id for alert in alerts}) == 1
+
+
+def test_an_alert_is_over_when_all_its_keys_are_and_a_while_has_passed() -> None:
+    grouper = AlertGrouper(shards=1, linger=300)
+    say(surge("spam", "evil.example"), surge(), grouper=grouper)
+    one = surge("spam", "evil.example", state="resolved", minute=10)
+    both = surge(state="resolved", minute=20)
+    assert say(one, both, grouper=grouper) == []
+    assert grouper.observe(ShardReport("s", START + 60 * 24, ())) == []
+    (end,) = grouper.observe(ShardReport("s", START + 60 * 25, ()))
+    assert (end.state, end.key.signature) == ("resolved", "evil.example")
+    assert grouper.finish() == []
+
+
+def test_flapping_is_one_alert_that_adds_up() -> None:
+    alerts = say(
+        surge("spam", "evil.example", observed=40),
+        surge("spam", "evil.example", state="resolved", minute=12, observed=50),
+        surge("spam", "evil.example", minute=15, opened=14, observed=45),
+        surge("spam", "evil.example", state="resolved", minute=30, opened=14, observed=60),
+        surge("hate", minute=60, opened=59),
+    )
+    assert [alert.state for alert in alerts] == ["open", "update", "resolved", "open"]
+    assert alerts[2].observed == 110
+    assert alerts[2].window_start.timestamp() == START
+
+
+def test_shards_are_waited_for_so_that_their_order_makes_no_difference() -> None:
+    broad, narrow = surge(), surge("spam", "evil.example")
+    reports = [ShardReport("x", START + 60, (broad,)), ShardReport("y", START + 60, (narrow,))]
+    for order in (reports, reports[::-1]):
+        grouper = AlertGrouper(shards=2)
+        assert grouper.observe(order[0]) == []
+        assert [alert.key for alert in grouper.observe(order[1])] == [narrow.key]
+
+
+def test_the_end_of_the_stream_resolves_everything_once() -> None:
+    grouper = AlertGrouper(shards=1)
+    say(surge(), grouper=grouper)
+    over = surge(state="resolved", minute=2)
+    alerts = grouper.observe(ShardReport("s", math.inf, (over,))) + grouper.finish()
+    assert [alert.state for alert in alerts] == ["resolved"]
+
+
+def test_severity_is_of_the_category() -> None:
+    grouper = AlertGrouper(1, {"spam": "info"})
+    assert [alert.severity for alert in say(surge(), grouper=grouper)] == ["info"]
+    assert [alert.severity for alert in say(surge("threat"))] == ["critical"]
+    assert [alert.severity for alert in say(surge("spam"))] == ["error"]
+
+
+def test_a_restored_grouper_goes_on() -> None:
+    grouper = AlertGrouper(shards=1)
+    opened = say(surge("spam", "evil.example"), grouper=grouper)
+    grouper = pickle.loads(pickle.dumps(grouper))
+    grown = surge("spam", "evil.example", state="update", minute=2, observed=100)
+    assert say(grown, grouper=grouper)[0].alert_id == opened[0].alert_id
+
+
+def test_the_summary_says_what_how_much_who_and_since_when() -> None:
+    (alert,) = say(surge("spam", "evil.example", "c1"))
+    for part in ("spam", "evil.example", "c1", "40", "2.0", "6 authors", "2026-03-02 00:00"):
+        assert part in alert.summary

@@ -1,0 +1,215 @@
+"""Windows of event time and the surges of single keys."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from events.messages import AlertKey
+from operators.surge_windows import (
+    EventClock,
+    KeySurge,
+    SurgeEvent,
+    SurgeSettings,
+    SurgeState,
+    Tick,
+)
+
+KEY = AlertKey("spam", "evil.example")
+START = 1_772_409_600.0
+SETTINGS = SurgeSettings(warm_up=10)
+
+
+def events(
+    minute: float, count: int, *, authors: int = 100, key: AlertKey = KEY
+) -> list[SurgeEvent]:
+    return [
+        SurgeEvent(
+            key, START + 60 * minute + 50 * n / max(1, count), f"a{n % authors}", f"c{minute}-{n}"
+        )
+        for n in range(count)
+    ]
+
+
+def tick(minute: float) -> Tick:
+    number = int(START // 60 + minute)
+    return Tick(START + 60 * minute, frozenset({number, number - 1}))
+
+
+def run(
+    counts: Iterable[int],
+    *,
+    authors: int = 100,
+    settings: SurgeSettings = SETTINGS,
+    finish: bool = True,
+) -> list[KeySurge]:
+    """The changes of a state that sees a minute of each count, on a stream that never stops."""
+    state = SurgeState(settings)
+    changes: list[KeySurge] = []
+    for minute, count in enumerate(counts):
+        state.observe(events(minute, count, authors=authors))
+        changes += state.advance(tick(minute + 1))
+    return changes + (state.finish() if finish else [])
+
+
+def opened(changes: list[KeySurge]) -> list[float]:
+    """Minutes at which surges opened."""
+    return [(change.opened_at - START) / 60 for change in changes if change.state == "open"]
+
+
+QUIET = [0] * 30
+
+
+@pytest.mark.parametrize(
+    ("counts", "minutes"),
+    [
+        ([*QUIET, 40, 40, 40], [30]),  # out of nothing
+        ([*QUIET, 40, 0, 0], [30]),  # one window is enough
+        ([20] * 60, []),  # steady
+        ([20] * 60 + [80] * 5, [60]),  # four times the usual
+        ([400] * 60 + [480] * 20, []),  # a fifth more, however significant: below the least effect
+        ([*QUIET, 3, 4, 3, 4, 3, 3], []),  # few
+        ([*QUIET, 5, 6, 6, 6, 6, 6, 6, 6], [33]),  # a small one that stays is seen by the chart
+        ([40] * 5, []),  # in the warm-up
+        ([], []),
+    ],
+    ids=str,
+)
+def test_when_a_surge_opens(counts: list[int], minutes: list[float]) -> None:
+    assert opened(run(counts)) == minutes
+
+
+@pytest.mark.parametrize(("authors", "opens"), [(1, False), (4, False), (5, True), (100, True)])
+def test_few_authors_are_no_surge(authors: int, opens: bool) -> None:
+    assert bool(opened(run([*QUIET, 60, 60], authors=authors))) is opens
+
+
+def test_a_surge_is_followed_to_its_end() -> None:
+    changes = run([*QUIET, 40, 60, 50, *([0] * 30)])
+    states = [change.state for change in changes]
+    assert states == ["open", *["update"] * (len(states) - 2), "resolved"]
+    end = changes[-1]
+    assert end.observed == 150
+    assert end.opened_at == START + 30 * 60
+    assert end.window_end <= START + (33 + 2 * SETTINGS.quiet) * 60
+    assert end.examples[0] == "c30-0"
+    assert len(end.examples) == SETTINGS.examples
+
+
+def test_the_baseline_does_not_learn_from_what_it_alarms_on() -> None:
+    changes = run([*QUIET, *([60] * 40)], finish=False)
+    assert changes[-1].expected < 3 * len(changes)
+
+
+def test_what_stays_becomes_the_usual() -> None:
+    changes = run([*QUIET, *([60] * 100)], settings=replace(SETTINGS, longest=50), finish=False)
+    assert [change.state for change in changes if change.state != "update"] == ["open", "resolved"]
+
+
+def test_an_interrupted_surge_is_one_surge() -> None:
+    assert opened(run([*QUIET, *([50, 0, 0, 50] * 5)])) == [30]
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 1000])
+def test_the_size_of_batches_makes_no_difference(pieces: int) -> None:
+    every = [
+        event for minute, n in enumerate([*QUIET, 40, 60, 0, 0]) for event in events(minute, n)
+    ]
+    state = SurgeState(SETTINGS)
+    changes: list[KeySurge] = state.advance(tick(0))
+    for start in range(0, len(every), pieces):
+        batch = every[start : start + pieces]
+        state.observe(batch)
+        changes += state.advance(Tick(batch[-1].at))
+    assert opened(changes + state.finish()) == [30]
+
+
+def test_events_out_of_order_within_the_lateness_count() -> None:
+    state = SurgeState(SETTINGS)
+    for minute in range(30):
+        state.advance(tick(minute))
+    state.observe(events(31, 5))
+    state.advance(tick(31.5))
+    state.observe(events(30, 40))
+    assert state.late == 0
+    assert opened(state.advance(tick(32)) + state.finish())[0] == 30
+
+
+def test_events_after_their_window_are_counted_as_late() -> None:
+    state = SurgeState(SETTINGS)
+    state.advance(tick(0))
+    state.advance(tick(30))
+    state.observe(events(10, 50))
+    assert state.late == 50
+    assert state.finish() == []
+
+
+def test_a_message_from_the_far_future_breaks_no_key() -> None:
+    state = SurgeState(SETTINGS)
+    changes: list[KeySurge] = []
+    for minute, count in enumerate([*QUIET, 40, 40]):
+        if minute == 20:
+            state.observe(events(1e7, 3))
+            changes += state.advance(Tick(START + 6e8))
+        state.observe(events(minute, count))
+        changes += state.advance(tick(minute + 1))
+    assert state.future == 3
+    assert opened(changes + state.finish()) == [30]
+
+
+def test_the_clock_follows_a_stream_that_has_moved() -> None:
+    clock = EventClock(max_jump=3_600)
+    seen = [clock.observe(at) for at in (0, 10, 1e6, 20, 1e6, 1e6 + 1, 1e6 + 2, 5)]
+    assert seen == [0, 10, 10, 20, 20, 20, 1e6 + 2, 1e6 + 2]
+
+
+def test_after_an_outage_the_usual_is_no_surge() -> None:
+    state = SurgeState(SETTINGS)
+    changes: list[KeySurge] = []
+    # Two hours in which nothing at all was posted: no events and no ticks either.
+    for minute in [*range(120), *range(240, 300)]:
+        state.observe(events(minute, 30, key=AlertKey("spam")))
+        changes += state.advance(tick(minute + 1))
+    assert changes + state.finish() == []
+
+
+def test_a_restored_state_goes_on_as_if_nothing_had_happened() -> None:
+    counts = [*QUIET, 40, 60, 50, *([0] * 30)]
+    for cut in (0, 10, 31, 45):
+        state = SurgeState(SETTINGS)
+        changes: list[KeySurge] = []
+        for minute, count in enumerate(counts):
+            if minute == cut:
+                state = pickle.loads(pickle.dumps(state))
+            state.observe(events(minute, count))
+            changes += state.advance(tick(minute + 1))
+        assert changes + state.finish() == run(counts)
+
+
+def test_a_flood_of_keys_is_bounded_and_hides_no_surge() -> None:
+    settings = replace(SETTINGS, max_keys=100)
+    state = SurgeState(settings)
+    changes: list[KeySurge] = []
+    for minute in range(33):
+        state.observe(events(minute, 40 if minute >= 30 else 0))
+        for n in range(1_000):
+            state.observe(
+                [SurgeEvent(AlertKey("spam", f"{minute}-{n}"), START + 60 * minute, "a", "c")]
+            )
+        assert all(len(window) <= 100 for window in state._windows.values())
+        changes += state.advance(tick(minute + 1))
+    assert opened(changes) == [30]
+    assert state.dropped > 0
+    assert len(state._keys) <= 100
+
+
+def test_times_without_end_open_a_bounded_number_of_windows() -> None:
+    state = SurgeState(replace(SETTINGS, max_windows=50))
+    state.advance(tick(0))
+    for hour in range(1_000):
+        state.observe(events(hour * 1e4, 1))
+    assert len(state._windows) == 50
+    assert state.dropped == 950
