@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import ipaddress
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,8 +24,6 @@ from flows.settings import Settings, load_settings
 from flows.sinks import kafka_config
 from policy.policy import load_policy
 
-PASSWORD_VARIABLE = "BREAKWATER_CONSOLE_PASSWORD"  # noqa: S105 (a name, not a password)
-
 
 def console_command(
     output: Path | None = None,
@@ -45,12 +42,13 @@ def console_command(
         UsageError: it would be open to others without a password, or the port is taken.
         BadSettingError, BrokerError, PolicyError, StoreError: it cannot start.
     """
-    password = os.environ.get(PASSWORD_VARIABLE, "")
+    settings = load_settings(**({"output": output} if output else {}))
+    secret = settings.console_password
+    password = secret.get_secret_value() if secret else ""
     if not password and not _is_loopback(host):
         raise UsageError(
-            f"--host {host} opens the console to others: set {PASSWORD_VARIABLE} first"
+            f"--host {host} opens the console to others: set BREAKWATER_CONSOLE_PASSWORD first"
         )
-    settings = load_settings(**({"output": output} if output else {}))
     policy = load_policy(settings.policy)
     dsn = _dsn(settings)
     submit = _submit_to_kafka(settings) if settings.kafka_brokers else None

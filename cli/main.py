@@ -8,17 +8,22 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli import alerts, models, rules
 from cli.errors import UsageError
 
 app = typer.Typer(
     name="breakwater",
     help="Moderates user-generated content while it is being posted.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 schema_app = typer.Typer(help="The tables in ClickHouse.", no_args_is_help=True)
+app.add_typer(rules.app, name="rules")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(models.app, name="models")
 app.add_typer(topics_app, name="topics")
 app.add_typer(schema_app, name="schema")
 
@@ -157,6 +162,32 @@ def query(
     from cli.query import OutputFormat, query_command
 
     query_command(name, param or (), OutputFormat(format), output)
+
+
+@app.command(epilog="Example: breakwater console --output out/demo")
+def console(
+    output: Annotated[Path | None, typer.Option(help="Directory of an earlier run.")] = None,
+    host: Annotated[str, typer.Option(help="Address; another than loopback needs a password.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8050,
+    allowed_host: Annotated[
+        list[str] | None, typer.Option(help="Names the console is reached by, beside loopback.")
+    ] = None,
+    reviewer: Annotated[str, typer.Option(help="Who labels, when there is no password.")] = "",
+) -> None:
+    """The review queue and the live dashboard in the browser, until Ctrl-C."""
+    from cli.console import console_command
+
+    console_command(output, host, port, allowed_host or (), reviewer)
+
+
+@app.command(epilog="Example: BREAKWATER_KAFKA_BROKERS=localhost:9092 breakwater feedback")
+def feedback() -> None:
+    """What people say, from Kafka into the store, weighed to true labels."""
+    from cli.feedback import run_feedback
+
+    run_feedback()
 
 
 @schema_app.command("apply", epilog="Example: breakwater schema apply")

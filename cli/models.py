@@ -18,7 +18,7 @@ MODELS = Path(__file__).parent.parent / "models"
 DIRECTORIES = {
     "text-fast": MODELS / "text" / "fast",
     "text": MODELS / "text" / "minilm",
-    "fusion": MODELS / "fusion" / "boosters",
+    "fusion": MODELS / "fusion" / "lightgbm",
     "image": MODELS / "image" / "nsfw",
 }
 """Where each model's artefact and card are."""

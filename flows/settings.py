@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="port of /metrics, /livez and /readyz on loopback"
     )
+    console_password: SecretStr | None = Field(
+        None, description="password of the console, needed when it is open beyond loopback"
+    )
     metrics_host: str = Field("127.0.0.1", description="address that metrics are served on")
 
     @classmethod
