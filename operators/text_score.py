@@ -12,6 +12,7 @@ from bytewax.dataflow import Stream, operator
 from numpy.typing import NDArray
 
 from events.messages import Evidence, ModelOutput, Signal
+from models.text.cascade import Cascade
 from operators.item import Item, Stage
 
 log = structlog.get_logger(__name__)
@@ -22,9 +23,7 @@ _PREDICTED: Final = 0.5
 _MAX_EVIDENCE: Final = 3
 
 
-class TextModel(Protocol):
-    """What scores texts: a model, or a cascade of them."""
-
+class _Named(Protocol):
     @property
     def name(self) -> str:
         """What `model_outputs` and signals call it."""
@@ -34,6 +33,10 @@ class TextModel(Protocol):
     def version(self) -> str:
         """Changes with every training."""
         ...
+
+
+class TextModel(_Named, Protocol):
+    """What scores texts."""
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -52,12 +55,13 @@ class TextModel(Protocol):
 class TextScorer:
     """Fills `text_scores` of every item with text, and adds a `ModelOutput` and signals.
 
-    When the model fails, every item with text of the batch is marked degraded and goes on unscored.
+    Of a cascade, the output and the signals name the model that settled the text. When the model
+    fails, every item with text of the batch is marked degraded and goes on unscored.
     """
 
     STAGE = "text_score"
 
-    def __init__(self, model: TextModel) -> None:
+    def __init__(self, model: TextModel | Cascade) -> None:
         self._model = model
 
     def __call__(self, items: list[Item]) -> list[Item]:
@@ -67,11 +71,13 @@ class TextScorer:
             return items
         texts = [_text(item) for item in texted]
         try:
-            scores = self._model.predict(texts).astype(np.float64).round(4)
+            probabilities, settled_by = self._predict(texts)
+            scores = probabilities.astype(np.float64).round(4)
             flagged = np.argwhere(scores > SIGNAL_LEVEL).tolist()
             signals = [
-                (row, self._signal(texted[row], texts[row], column, scores[row, column]))
+                (row, self._signal(texted[row], texts[row], settled_by[row].name, column, score))
                 for row, column in flagged
+                for score in (float(scores[row, column]),)
             ]
         except Exception:
             # Whatever a model fails with must not stop the stream; policy knows what to do.
@@ -79,21 +85,21 @@ class TextScorer:
             for item in texted:
                 item.degraded.append(self.STAGE)
             return items
-        for item, row in zip(texted, scores.tolist(), strict=True):
+        for item, row, model in zip(texted, scores.tolist(), settled_by, strict=True):
             item.text_scores = dict(zip(self._model.categories, row, strict=True))
-            item.outputs.append(self._output(item.text_scores))
+            item.outputs.append(_output(model, item.text_scores))
         for row, signal in signals:
             texted[row].signals.append(signal)
         return items
 
-    def _output(self, scores: dict[str, float]) -> ModelOutput:
-        top = max(scores, key=scores.__getitem__)
-        prediction = top if scores[top] >= _PREDICTED else ""
-        return ModelOutput(
-            self._model.name, self._model.version, prediction, scores[top], dict(scores)
-        )
+    def _predict(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], Sequence[_Named]]:
+        """Scores of `texts` and, for each, the model that they are of."""
+        if not isinstance(self._model, Cascade):
+            return self._model.predict(texts), [self._model] * len(texts)
+        found = self._model.predict(texts)
+        return found.scores, [self._model.models[number] for number in found.settled_by.tolist()]
 
-    def _signal(self, item: Item, text: str, column: int, score: float) -> Signal:
+    def _signal(self, item: Item, text: str, model: str, column: int, score: float) -> Signal:
         category = self._model.categories[column]
         spans = [
             (start, end)
@@ -103,7 +109,13 @@ class TextScorer:
         if item.normalized is not None:
             spans = [item.normalized.original_span(start, end) for start, end in spans]
         evidence = tuple(Evidence("text", start, end) for start, end in spans)
-        return Signal(self._model.name, self._model.name, category, float(score), evidence)
+        return Signal(model, model, category, score, evidence)
+
+
+def _output(model: _Named, scores: dict[str, float]) -> ModelOutput:
+    top = max(scores, key=scores.__getitem__)
+    prediction = top if scores[top] >= _PREDICTED else ""
+    return ModelOutput(model.name, model.version, prediction, scores[top], dict(scores))
 
 
 def _text(item: Item) -> str:

@@ -10,6 +10,7 @@ from bytewax.operators import output as give
 from bytewax.testing import TestingSink, TestingSource, run_main
 from numpy.typing import NDArray
 
+from models.text.cascade import Band, Cascade
 from models.text.fast import FastTextModel
 from operators.item import Item
 from operators.normalize import Normalizer
@@ -103,3 +104,30 @@ def test_batch_edges_change_nothing(batch: int) -> None:
     assert [one.text_scores for one in out] == [
         one.text_scores for one in scored(*texts[:2], " ", texts[3])
     ]
+
+
+class Certain:
+    """Is as sure of hate as it is told to be."""
+
+    categories = TEXT_CATEGORIES
+
+    def __init__(self, name: str, hate: float) -> None:
+        self.name, self.version, self._hate = name, f"{name}-1", hate
+
+    def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        scores = np.zeros((len(texts), len(self.categories)), dtype=np.float32)
+        scores[:, 0] = self._hate
+        return scores
+
+    def attribute(self, text: str, category: str) -> list[tuple[int, int, float]]:
+        return [(0, len(text), 1.0)]
+
+
+@pytest.mark.parametrize(("first", "settles"), [(0.5, "second"), (0.9, "first")])
+def test_of_a_cascade_the_model_that_settled_is_named(first: float, settles: str) -> None:
+    edges = [np.full(len(TEXT_CATEGORIES), edge, dtype=np.float32) for edge in (0.3, 0.7)]
+    cascade = Cascade([Certain("first", first), Certain("second", 0.8)], [Band(*edges)])
+    (one,) = TextScorer(cascade)([item(text="some text")])
+    assert [output.model for output in one.outputs] == [settles]
+    assert [(signal.stage, signal.category) for signal in one.signals] == [(settles, "hate")]
+    assert one.text_scores["hate"] == (0.8 if settles == "second" else 0.9)

@@ -84,7 +84,7 @@ class Cascade:
 
     @classmethod
     def load(cls, path: Path = BUILT_IN) -> Cascade:
-        """The built-in fast model and transformer with the bands of `path` (training/cascade.py)."""
+        """The built-in models with the bands of `path` (training/cascade.py)."""
         fast, transformer = FastTextModel(), TransformerModel()
         table = json.loads(path.read_text("utf-8"))["bands"]
         low, high = (
@@ -106,6 +106,10 @@ class Cascade:
             settled_by[rows] = number
         return CascadeResult(scores, settled_by)
 
-    def attribute(self, text: str, category: str, model: int) -> list[tuple[int, int, float]]:
-        """(start, end, weight) of what in `text` spoke for `category` to model number `model`."""
+    def attribute(self, text: str, category: str, model: int = 0) -> list[tuple[int, int, float]]:
+        """(start, end, weight) of what in `text` speaks for `category`, the strongest first.
+
+        The first model is asked unless another is named: the dearer ones take many runs to explain
+        one text, which is for `breakwater check` and not for the stream.
+        """
         return self.models[model].attribute(text, category)
