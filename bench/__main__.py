@@ -59,12 +59,15 @@ def _stage_table(costs: Sequence[StageCost], day: Sequence[Content]) -> str:
     bare = sum(cost.bare or 0.0 for cost in costs)
     length = sum(len(content.text) for content in day) / len(day)
     rows = [
-        f"## Stages\n\n{len(day):,} posts of {length:.0f} characters, batches of 1,000, one thread.\n",
+        "## Stages\n",
+        f"{len(day):,} posts of {length:.0f} characters, batches of 1,000, one thread.\n",
         "| stage | texts/s | µs a text | share | bare loop, µs | bare / stage |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *(_stage_row(cost, len(day), total) for cost in costs),
-        f"| **all** | {len(day) / total:,.0f} | {total / len(day) * 1e6:.1f} | 100 % |"
-        f" {bare / len(day) * 1e6:.1f} | {bare / total:.0%} |\n",
+        (
+            f"| **all** | {len(day) / total:,.0f} | {total / len(day) * 1e6:.1f} | 100 % |"
+            f" {bare / len(day) * 1e6:.1f} | {bare / total:.0%} |\n"
+        ),
     ]
     return "\n".join(rows)
 

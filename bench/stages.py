@@ -17,19 +17,19 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import msgspec
-from operators.fusion import Fuser
 
 from connectors.clickhouse import ClickHouseWriter
-from connectors.clickhouse_rows import CONTENT, MODEL_OUTPUTS, MODERATION_LOGS
+from connectors.clickhouse_rows import CONTENT, MODEL_OUTPUTS, MODERATION_LOGS, Row, Table
 from connectors.writers import ROWS
 from events.encode import encode
 from events.messages import Content, Judgement, Position, Raw
+from flows.job import calm_garbage_collector
 from flows.settings import load_settings
 from flows.stages import load_stages
 from models.text.features import featurise
+from operators.fusion import feature_matrix
 from operators.item import Item
 from operators.regex_match import RuleMatcher
-from operators.text_score import TextScorer
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -50,7 +50,8 @@ def measure_stages(contents: Sequence[Content]) -> list[StageCost]:
     """The cost of each stage for `contents`, in batches of `BATCH`, on one thread, in its order."""
     stages = load_stages(load_settings(redis_url=None))
     raw = [Raw(encode(c), Position(file="bench", line=n), 0.0) for n, c in enumerate(contents)]
-    costs = []
+    costs: list[StageCost] = []
+    calm_garbage_collector()
 
     def measure(name: str, stage: Callable[[list[Any]], list[Any]], batch: list[Any]) -> list[Any]:
         bare = _bare_seconds(name, stage, batch)
@@ -76,7 +77,7 @@ def _parts(batch: Sequence[X]) -> Iterator[list[X]]:
 
 
 def _bare_seconds(name: str, stage: Any, batch: list[Any]) -> float | None:
-    """Seconds of the bare loop of the stage called `name` over the inputs that it is about to get."""
+    """Seconds of the bare loop of the stage called `name` over the inputs it is about to get."""
     prepare = _BARE.get(name)
     if prepare is None:
         return None
@@ -86,68 +87,62 @@ def _bare_seconds(name: str, stage: Any, batch: list[Any]) -> float | None:
     return time.perf_counter() - start
 
 
-def _decode(_: object, batch: list[Raw]) -> Callable[[], None]:
+def _decode(_: object, batch: list[Raw]) -> Callable[[], object]:
     decode, values = msgspec.json.Decoder(Content).decode, [raw.value for raw in batch]
-    return lambda: [decode(value) for value in values] and None
+    return lambda: [decode(value) for value in values]
 
 
-def _md5(_: object, batch: list[Item]) -> Callable[[], None]:
+def _md5(_: object, batch: list[Item]) -> Callable[[], object]:
     texts = [item.content.text.encode() for item in batch]
-    return lambda: [hashlib.md5(text, usedforsecurity=False).digest() for text in texts] and None
+    return lambda: [hashlib.md5(text, usedforsecurity=False).digest() for text in texts]
 
 
-def _nfkc(_: object, batch: list[Item]) -> Callable[[], None]:
+def _nfkc(_: object, batch: list[Item]) -> Callable[[], object]:
     texts = [item.content.text for item in batch]
-    return lambda: [unicodedata.normalize("NFKC", text) for text in texts] and None
+    return lambda: [unicodedata.normalize("NFKC", text) for text in texts]
 
 
-def _hyperscan(matcher: RuleMatcher, batch: list[Item]) -> Callable[[], None]:
+def _hyperscan(matcher: RuleMatcher, batch: list[Item]) -> Callable[[], object]:
     texts = [_normalized(item).encode("utf-8", "replace") for item in batch]
-    databases = [
-        layer._database  # noqa: SLF001 (the library beneath the stage)
-        for form in matcher._compiled.forms()  # noqa: SLF001
-        for layer in matcher._compiled._databases[form]  # noqa: SLF001
+    scans = [
+        layer._database.scan  # noqa: SLF001 (the library beneath the stage)
+        for layers in matcher.compiled._databases.values()  # noqa: SLF001
+        for layer in layers
     ]
-    return lambda: (
-        [
-            database.scan(text, match_event_handler=_ignore)
-            for database in databases
-            for text in texts
-        ]
-        and None
-    )
+    return lambda: [scan(text, match_event_handler=_ignore) for scan in scans for text in texts]
 
 
 def _ignore(*_: object) -> None:
     """A match that nobody asks about."""
 
 
-def _onnxruntime(scorer: TextScorer, batch: list[Item]) -> Callable[[], None]:
+def _onnxruntime(scorer: Any, batch: list[Item]) -> Callable[[], object]:
     session = scorer._model._session  # noqa: SLF001 (the library beneath the stage)
     features = [featurise([_normalized(item) for item in part]) for part in _parts(batch)]
     inputs = [{"buckets": each.buckets, "bounds": each.bounds} for each in features]
-    return lambda: [session.run(["probabilities"], each) for each in inputs] and None
+    return lambda: [session.run(["probabilities"], each) for each in inputs]
 
 
-def _lightgbm(fuser: Fuser, batch: list[Item]) -> Callable[[], None]:
+def _lightgbm(fuser: Any, batch: list[Item]) -> Callable[[], object]:
     matrices = [feature_matrix(part) for part in _parts(batch)]
-    boosters = fuser._model.boosters  # noqa: SLF001 (the library beneath the stage)
-    return lambda: (
-        [booster.predict(matrix, num_threads=1) for matrix in matrices for booster in boosters]
-        and None
-    )
+    boosters = fuser._model._boosters  # noqa: SLF001 (the library beneath the stage)
+    return lambda: [
+        booster.predict(matrix, raw_score=True, num_threads=1)
+        for matrix in matrices
+        for booster in boosters
+    ]
 
 
-def _encode(_: object, batch: list[Judgement]) -> Callable[[], None]:
+def _encode(_: object, batch: list[Judgement]) -> Callable[[], object]:
     encoder, decisions = msgspec.json.Encoder(), [judgement.decision for judgement in batch]
-    return lambda: [encoder.encode(decision) for decision in decisions] and None
+    return lambda: [encoder.encode(decision) for decision in decisions]
 
 
 def _normalized(item: Item) -> str:
     return item.content.text if item.normalized is None else item.normalized.text
 
 
-_BARE: dict[str, Callable[[Any, list[Any]], Callable[[], None]]] = {
+_BARE: dict[str, Callable[[Any, list[Any]], Callable[[], object]]] = {
     "decode": _decode,
     "hash_match": _md5,
     "normalize": _nfkc,
@@ -169,7 +164,7 @@ def _store_cost(judgements: list[Judgement]) -> StageCost:
             store.insert_judgements(judgements[begin : begin + ROWS])
         seconds = time.perf_counter() - start
         made = [
-            (table, [list(c) for c in zip(*(r for j in judgements for r in table.rows(j)))])
+            (table, [list(c) for c in zip(*_rows(table, judgements), strict=True)])
             for table in tables
         ]
         start = time.perf_counter()
@@ -180,3 +175,8 @@ def _store_cost(judgements: list[Judgement]) -> StageCost:
         bare = time.perf_counter() - start
         store.close()
     return StageCost("store", seconds, bare)
+
+
+def _rows(table: Table[Judgement], judgements: list[Judgement]) -> Iterator[Row]:
+    for judgement in judgements:
+        yield from table.rows(judgement)

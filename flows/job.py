@@ -123,7 +123,7 @@ def run(
     recovery = None
     if recovery_dir is not None:
         recovery = RecoveryConfig(recovery_store(recovery_dir), timedelta(0))
-    _calm_garbage_collector()
+    calm_garbage_collector()
     try:
         cli_main(
             job.flow,
@@ -140,7 +140,7 @@ def run(
         raise JobFailedError(f"stopped: {cause or type(cause).__name__}") from error
 
 
-def _calm_garbage_collector() -> None:
+def calm_garbage_collector() -> None:
     """Batches of items are many objects and no cycles: the default thresholds would scan them all
     again and again, for a quarter of the time. What is loaded by now is never scanned again.
     """
