@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import ipaddress
 import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,6 +72,8 @@ def console_command(
         raise UsageError(f"port {port} of {host} cannot be opened: try another --port") from None
     shown = f"[{host}]" if ":" in host else host
     print(f"the console answers on http://{shown}:{server.port} (Ctrl-C ends it)", file=sys.stderr)
+    # What is held back is sent on SIGTERM as on Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.serve_forever()
     except KeyboardInterrupt:

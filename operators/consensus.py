@@ -33,7 +33,7 @@ KEEP = timedelta(days=30)
 # What is thought of a reviewer who has never been checked, as (right, wrong) answers.
 PRIOR: dict[str, tuple[float, float]] = {
     "review": (8.0, 2.0),
-    "appeal": (9.0, 1.0),
+    "appeal": (17.0, 3.0),
     "user_report": (2.0, 3.0),
 }
 

@@ -33,7 +33,6 @@ ONE_SHOT = {"topics", "schema"}
 SERVERS = sorted(SERVICES.keys() - ONE_SHOT)
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
-CONSOLE_SETTINGS = {"BREAKWATER_CONSOLE_PASSWORD"}
 
 
 def needs(tool: str) -> pytest.MarkDecorator:
@@ -95,7 +94,7 @@ class TestCompose:
         assert len(set(passwords.values())) == len(asked)
         assert made != again
 
-    @pytest.mark.parametrize("name", ["topics", "schema", "job", "console"])
+    @pytest.mark.parametrize("name", ["topics", "schema", "job", "feedback", "console"])
     def test_our_own_containers_can_do_little(self, name: str) -> None:
         service = SERVICES[name]
         assert service["read_only"] is True
@@ -157,7 +156,7 @@ def settings_named_in(text: str) -> set[str]:
     ids=lambda path: path.name,
 )
 def test_every_setting_named_is_a_setting(path: Path) -> None:
-    known = {f"BREAKWATER_{name.upper()}" for name in Settings.model_fields} | CONSOLE_SETTINGS
+    known = {f"BREAKWATER_{name.upper()}" for name in Settings.model_fields}
     assert settings_named_in(path.read_text()) - known == set()
 
 
@@ -229,7 +228,7 @@ class TestMonitoring:
             for target in static["targets"]
         ]
         port = SERVICES["job"]["environment"]["BREAKWATER_METRICS_PORT"]
-        assert f"job:{port}" in targets
+        assert {f"job:{port}", f"feedback:{port}"} <= set(targets)
 
     def test_every_alert_has_a_paragraph_in_the_docs(self) -> None:
         headings = re.findall(

@@ -1,0 +1,326 @@
+"""True labels from several people: who has been right counts for more, and nobody counts twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import bytewax.operators as op
+import msgspec
+import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import TestingSink, TestingSource, run_main
+from clickhouse_server import clickhouse_server
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.clickhouse import ClickHouseWriter
+from connectors.kafka import LABELS_TOPIC, TRUE_LABELS_TOPIC, create_topics
+from events.encode import encode
+from events.identity import label_id
+from events.messages import DeadLetter, Label, Position, Raw
+from flows.feedback import FeedbackSinks, build
+from operators.consensus import (
+    ANSWERS,
+    CONSENSUS,
+    ContentLabels,
+    Reviewers,
+    Votes,
+    consensus,
+    settled,
+)
+
+AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def label(
+    reviewer: str, category: str = "spam", content: str = "c1", minute: int = 0, **fields: Any
+) -> Label:
+    source = fields.setdefault("source", "review")
+    made = {
+        "label_id": label_id(content, 0, reviewer, source),
+        "content_id": content,
+        "revision": 0,
+        "reviewer_id": reviewer,
+        "action": "block" if category else "allow",
+        "category": category,
+        "labeled_at": AT + timedelta(minutes=minute),
+    }
+    return Label(**made | fields)
+
+
+def golden(category: str, content: str = "c1", minute: int = 0) -> Label:
+    return label("trainer", category, content, minute, source="golden")
+
+
+def votes_of(*labels: Label) -> Votes:
+    return Votes(labels)
+
+
+def answer(*labels: Label, reviewers: Reviewers | None = None, confidence: float = 0.9) -> str:
+    """The settled category, `open` when there is none."""
+    votes = votes_of(*labels)
+    true = settled(votes, (reviewers or Reviewers()).posterior(votes), confidence)
+    return "open" if true is None else true.category
+
+
+def checked(**right_of_ten: int) -> Reviewers:
+    """Reviewers that were checked ten times each."""
+    reviewers = Reviewers()
+    for name, right in right_of_ten.items():
+        reviewers.learn([((name, "review", True), right), ((name, "review", False), 10 - right)])
+    return reviewers
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([label("ann")], "open"),  # one person of whom nothing is known is not enough
+        ([label("ann"), label("bob")], "spam"),
+        ([label("ann", ""), label("bob", "")], ""),  # that it is allowed is an answer too
+        ([label("ann"), label("bob", "hate")], "open"),  # one against one
+        ([label("ann"), label("bob", "hate"), label("cleo")], "spam"),
+        ([label("ann"), label("bob", ""), label("cleo", ""), label("dan", "")], ""),
+        ([golden("threat")], "threat"),  # the truth needs no second opinion
+        ([label("ann"), label("bob"), golden("threat")], "threat"),  # and stands against all
+        ([golden("hate"), golden("threat", minute=1)], "threat"),  # the newest truth
+        ([label("u1", source="user_report"), label("u2", source="user_report")], "open"),
+        # nobody votes twice: an appeal answered by the same person is the same opinion
+        ([label("ann"), label("ann", source="appeal")], "open"),
+        ([label("ann", "boredom"), label("bob", "boredom")], "open"),  # no category of ours
+    ],
+)
+def test_what_a_content_is(labels: list[Label], expected: str) -> None:
+    assert answer(*labels) == expected
+
+
+def test_one_reviewer_who_is_always_right_outweighs_two_who_guess() -> None:
+    reviewers = checked(ann=10, bob=0, cleo=0)
+    votes = [label("ann", "hate"), label("bob"), label("cleo")]
+    assert answer(*votes, reviewers=reviewers, confidence=0.6) == "hate"
+    assert answer(*votes, confidence=0.6) == "spam"  # nothing known: the majority
+
+
+def test_accuracy_begins_at_what_is_thought_of_the_source_and_moves_with_checks() -> None:
+    reviewers = Reviewers()
+    assert reviewers.accuracy("ann", "review") == 0.8
+    assert reviewers.accuracy("ann", "user_report") == 0.4
+    reviewers.learn([(("ann", "review", False), 10)])
+    assert reviewers.accuracy("ann", "review") == 8 / 20
+    assert reviewers.accuracy("bob", "review") == 0.8
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcde"), st.sampled_from(ANSWERS), st.integers(0, 5)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_probabilities_are_probabilities_and_order_does_not_matter(
+    given_labels: list[tuple[str, str, int]],
+) -> None:
+    once = {who: label(who, what) for who, what, _ in given_labels}
+    posterior = Reviewers().posterior(votes_of(*once.values()))
+    assert sum(posterior.values()) == pytest.approx(1)
+    assert all(0 <= each <= 1 for each in posterior.values())
+    backwards = Reviewers().posterior(votes_of(*reversed(once.values())))
+    assert backwards == pytest.approx(posterior)
+
+
+class TestContentLabels:
+    def test_a_repeat_says_nothing(self) -> None:
+        labels = ContentLabels()
+        assert labels.add(label("ann")) is not None
+        assert labels.add(label("ann")) is None
+
+    def test_an_older_answer_that_comes_late_says_nothing(self) -> None:
+        labels = ContentLabels()
+        labels.add(label("ann", "hate", minute=2))
+        assert labels.add(label("ann", "spam", minute=1)) is None
+
+    def test_a_later_answer_replaces_the_earlier(self) -> None:
+        labels = ContentLabels()
+        labels.add(label("ann", "spam", minute=1))
+        votes = labels.add(label("ann", "hate", minute=2))
+        assert votes is not None
+        assert [vote.category for vote in votes.labels] == ["hate"]
+
+    def test_the_truth_checks_those_who_answered_before_and_after(self) -> None:
+        labels = ContentLabels()
+        for given_label in (label("ann", "spam"), label("bob", "hate")):
+            votes = labels.add(given_label)
+            assert votes is not None
+            assert votes.checks == ()
+        votes = labels.add(golden("spam"))
+        assert votes is not None
+        assert set(votes.checks) == {
+            (("ann", "review", True), 1),
+            (("bob", "review", False), 1),
+        }
+        votes = labels.add(label("cleo", "spam"))
+        assert votes is not None
+        assert votes.checks == ((("cleo", "review", True), 1),)
+
+    def test_a_changed_answer_takes_its_check_back(self) -> None:
+        labels = ContentLabels()
+        labels.add(golden("spam"))
+        labels.add(label("ann", "hate", minute=1))
+        votes = labels.add(label("ann", "spam", minute=2))
+        assert votes is not None
+        assert set(votes.checks) == {
+            (("ann", "review", False), -1),
+            (("ann", "review", True), 1),
+        }
+
+
+def run_consensus(
+    labels: Sequence[Any], batch_size: int = 1, recovery: RecoveryConfig | None = None
+) -> list[Label]:
+    """What comes out of the shell for `labels`, among which may be the engine's own markers."""
+    out: list[Label] = []
+    flow = Dataflow("consensus")
+    up = op.input("in", flow, TestingSource(labels, batch_size=batch_size))
+    op.output("out", consensus("consensus", up), TestingSink(out))
+    run_main(flow, epoch_interval=timedelta(0), recovery_config=recovery)
+    return out
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 1000])
+def test_in_a_flow_true_labels_come_when_they_are_settled(batch_size: int) -> None:
+    made = run_consensus(
+        [
+            label("ann", content="c1"),
+            label("ann", content="c2"),
+            label("bob", content="c1", minute=5),
+            label("bob", "hate", content="c2"),
+        ],
+        batch_size,
+    )
+    assert [(m.content_id, m.category, m.reviewer_id, m.action) for m in made] == [
+        ("c1", "spam", CONSENSUS, "block")
+    ]
+    assert made[0].labeled_at == AT + timedelta(minutes=5)
+
+
+def test_a_true_label_that_changes_replaces_itself() -> None:
+    made = run_consensus(
+        [label("ann"), label("bob"), golden("", minute=9)],
+    )
+    assert [m.category for m in made] == ["spam", ""]
+    assert len({m.label_id for m in made}) == 1
+
+
+def test_what_was_learnt_of_reviewers_and_contents_outlives_a_restart(tmp_path: Path) -> None:
+    init_db_dir(tmp_path, 1)
+    recovery = RecoveryConfig(tmp_path, timedelta(0))
+    checks = [
+        each
+        for number in range(30)
+        for each in (
+            golden("hate", f"g{number}"),
+            label("ann", "hate", f"g{number}"),
+            label("bob", "spam", f"g{number}"),
+        )
+    ]
+    steps = [
+        *checks,
+        label("bob", "spam", "c1"),
+        TestingSource.ABORT(),
+        label("ann", "hate", "c1"),
+    ]
+    run_consensus(steps, recovery=recovery)
+    made = run_consensus(steps, recovery=recovery)
+    assert [(m.content_id, m.category) for m in made] == [("c1", "hate")]
+
+
+class _Kept:
+    """A writer into a list."""
+
+    def __init__(self, kept: list[Any]) -> None:
+        self._kept = kept
+
+    def write(self, batch: list[Any]) -> None:
+        self._kept.extend(batch)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_the_feedback_flow_keeps_labels_and_refuses_what_is_none() -> None:
+    given_raw = [
+        encode(label("ann")),
+        b'{"label_id": "x"}',
+        b"not json",
+        encode(label("bob")),
+        encode(label("ann")).replace(b'"block"', b'"destroy"'),
+    ]
+    labels: list[Label] = []
+    true_labels: list[Label] = []
+    letters: list[DeadLetter] = []
+    source = TestingSource(
+        [Raw(raw, Position(file="-", line=n), 0.0) for n, raw in enumerate(given_raw, 1)]
+    )
+    sinks = FeedbackSinks(
+        labels=lambda: _Kept(labels),
+        true_labels=lambda: _Kept(true_labels),
+        dead_letters=lambda: _Kept(letters),
+    )
+    run_main(build(source, sinks))
+    assert [kept.reviewer_id for kept in labels] == ["ann", "bob"]
+    assert [kept.category for kept in true_labels] == ["spam"]
+    assert [letter.source.line for letter in letters] == [2, 3, 5]
+    assert "action" in letters[2].error
+
+
+def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
+    """The real thing: labels in, rows and true labels out, SIGTERM ends it with 0."""
+    servers = {"bootstrap.servers": kafka_broker}
+    create_topics(servers, partitions=2, replication=1)
+    producer = Producer(servers)
+    for each in (label("ann", "hate", "k1"), label("bob", "hate", "k1"), label("ann", "", "k2")):
+        producer.produce(LABELS_TOPIC, encode(each), each.content_id.encode())
+    producer.flush(10)
+
+    with clickhouse_server(tmp_path / "clickhouse") as dsn:
+        store = ClickHouseWriter(dsn)
+        store.apply_schema()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bytewax.run", "flows.feedback:build_from_env"],
+            env=os.environ
+            | {"BREAKWATER_KAFKA_BROKERS": kafka_broker, "BREAKWATER_CLICKHOUSE_DSN": dsn},
+            cwd=Path(__file__).parents[1],
+        )
+        consumer = Consumer(servers | {"group.id": "reader"})
+        consumer.assign([TopicPartition(TRUE_LABELS_TOPIC, n, OFFSET_BEGINNING) for n in (0, 1)])
+        deadline = time.monotonic() + 120
+        made: list[Label] = []
+        rows: list[Any] = []
+        while time.monotonic() < deadline and not (made and len(rows) == 3):
+            assert process.poll() is None, "the flow has ended"
+            message = consumer.poll(0.5)
+            if message is not None and message.error() is None:
+                made.append(msgspec.json.decode(message.value() or b"", type=Label))
+            rows = store.client.query(
+                "SELECT content_id, true_label, reviewer_id FROM moderation.human_labels FINAL"
+                " ORDER BY content_id, reviewer_id"
+            ).result_rows
+        consumer.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert [tuple(row) for row in rows] == [
+        ("k1", "hate", "ann"),
+        ("k1", "hate", "bob"),
+        ("k2", "", "ann"),
+    ]
+    assert {(m.content_id, m.category) for m in made} == {("k1", "hate")}
