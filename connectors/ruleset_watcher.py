@@ -66,7 +66,7 @@ class RulesetWatcher:
         return time.monotonic() - self._heard_at
 
     def catch_up(self) -> None:
-        """Apply the active version now and report.
+        """Apply the active version now, in this thread.
 
         Raises:
             RulesetStoreDownError: the store does not answer.
@@ -76,17 +76,25 @@ class RulesetWatcher:
             stored = self._store.load(number)
             if stored is not None:
                 self._try(stored)
-        self._store.report(self._worker, self._running)
         self._heard_at = time.monotonic()
 
     def start(self) -> None:
-        """Follow from now on, in a thread of its own."""
+        """Catch up and report, then follow in a thread of its own.
+
+        Raises:
+            RulesetStoreDownError: the store does not answer.
+        """
+        self._catch_up_and_report()
         self._thread.start()
 
     def stop(self) -> None:
         """End the thread; returns when it has ended."""
         self._stop.set()
         self._thread.join()
+
+    def _catch_up_and_report(self) -> None:
+        self.catch_up()
+        self._store.report(self._worker, self._running)
 
     def _try(self, stored: StoredRuleset) -> None:
         try:
@@ -106,7 +114,7 @@ class RulesetWatcher:
                 if self._store.active_number() != self._running.number:
                     # Chance here spreads load, it guards nothing.
                     self._stop.wait(random.uniform(0, self._jitter_s))  # noqa: S311
-                self.catch_up()
+                self._catch_up_and_report()
                 pause = 0.1
             except RulesetStoreDownError:
                 self._stop.wait(pause)

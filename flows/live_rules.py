@@ -21,8 +21,9 @@ def worker_name() -> str:
 class LiveRulebook:
     """The hash and rule stages of a worker, and the watcher that keeps them at the active version.
 
-    The version that is active now is in them when this returns; `watcher.start()` follows later
-    ones. Workers on threads of one process share one.
+    The version that is active now is in them when this returns. `watcher.start()`, for jobs alone,
+    follows later ones and makes this process one that a push waits for. Workers on threads of one
+    process share one.
 
     Raises:
         PolicyError: the policy directory or the active version cannot be used.

@@ -134,9 +134,12 @@ def test_a_worker_that_starts_late_catches_up(store) -> None:
     watcher = watch(store, applied)
     watcher.catch_up()
     assert applied.numbers == [2]
-    assert store.workers() == {"w1": WorkerReport(2, "v2")}
+    assert store.workers() == {}  # only who follows is waited for
     watcher.catch_up()
     assert applied.numbers == [2]
+    watcher.start()
+    assert store.workers() == {"w1": WorkerReport(2, "v2")}
+    watcher.stop()
 
 
 def test_a_push_reaches_a_running_worker(store) -> None:
@@ -157,11 +160,12 @@ def test_a_version_that_cannot_be_used_leaves_the_old_one_running(store) -> None
     store.push(ruleset(a="1"))
     watcher.catch_up()
     store.push(ruleset(a=BROKEN))
-    watcher.catch_up()
+    watcher.start()
     assert watcher.number == 1
     assert store.workers() == {"w1": WorkerReport(1, "v1", "does not compile")}
     store.push(ruleset(a="3"))
-    watcher.catch_up()
+    assert applied.wait_for(3)
+    watcher.stop()
     assert store.workers() == {"w1": WorkerReport(3, "v3")}
 
 
@@ -234,7 +238,8 @@ def test_a_broken_push_leaves_the_stages_as_they_were(store, policy) -> None:
     book = LiveRulebook(policy, store, "w1")
     before = book.rule_matcher.current
     store.push(ruleset(urgent=BROKEN))
-    book.watcher.catch_up()
+    book.watcher.start()
+    book.watcher.stop()
     assert book.rule_matcher.current is before
     assert "catastrophic" in store.workers()["w1"].error
 
