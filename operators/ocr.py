@@ -1,0 +1,162 @@
+"""Text in images goes the text way: read, judged by the text stages, its findings brought back."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, Protocol
+
+import bytewax.operators as op
+import PIL.Image
+import structlog
+from bytewax.dataflow import Stream, operator
+from msgspec import structs
+
+from events.messages import Evidence, Image, ModelOutput
+from models.image.ocr import TextReader, may_hold_text
+from operators.image_cache import PictureCache
+from operators.item import Item, Stage
+
+log = structlog.get_logger(__name__)
+
+OcrMode = Literal["off", "on", "suspicion"]
+
+_REMEMBERED: Final = 10_000
+_MAX_IMAGES: Final = 4
+"""Images of one content that are read: at some 0.3 s each."""
+
+
+class Reader(Protocol):
+    """What reads pictures."""
+
+    def read(self, picture: PIL.Image.Image) -> str:
+        """The text of an RGB picture, "" if there is none."""
+        ...
+
+
+class ImageTextReader:
+    """Reads images that look as if they carry text and has the text stages judge what they say.
+
+    Text scores become the higher of the content's own and its images'; signals keep stage and rule,
+    and their evidence is `images.IMAGE_ID` with code points of the text read, which is in
+    `Item.image_texts`. An item whose images could not all be read is marked degraded.
+
+    Args:
+        cache: opens the images; shared with the other stages of images.
+        text_way: the stages of text in their order, from normalizing to scoring.
+        mode: `off`; `on`: every image; `suspicion`: images of items that a stage has found
+            something in, or whose author is new or has violations.
+        load: makes the reader, when the first image with text comes.
+        batch_seconds: past this the rest of a batch goes unread, and degraded.
+    """
+
+    STAGE = "ocr"
+
+    def __init__(
+        self,
+        cache: PictureCache,
+        text_way: Sequence[Stage],
+        mode: OcrMode = "suspicion",
+        load: Callable[[], Reader] = TextReader,
+        batch_seconds: float = 5.0,
+    ) -> None:
+        self._cache = cache
+        self._text_way = text_way
+        self._mode = mode
+        self._load = load
+        self._batch_seconds = batch_seconds
+        self._reader: Reader | None = None
+        self._remembered: OrderedDict[str, str] = OrderedDict()
+
+    def __call__(self, items: list[Item]) -> list[Item]:
+        """The same items, in order."""
+        if self._mode == "off":
+            return items
+        deadline = time.monotonic() + self._batch_seconds
+        for item in items:
+            if item.content.images and (self._mode == "on" or _is_suspicious(item)):
+                self._read_item(item, deadline)
+        read = [
+            (item, image_id, _as_text(item, text))
+            for item in items
+            for image_id, text in item.image_texts.items()
+        ]
+        if read:
+            judged = [text for _, _, text in read]
+            for stage in self._text_way:
+                judged = stage(judged)
+            for (item, image_id, _), found in zip(read, judged, strict=True):
+                _bring_back(found, item, f"images.{image_id}")
+        return items
+
+    def _read_item(self, item: Item, deadline: float) -> None:
+        try:
+            for number, image in enumerate(item.content.images):
+                if number >= _MAX_IMAGES or time.monotonic() > deadline:
+                    item.degraded.append(self.STAGE)
+                    return
+                if text := self._text(image):
+                    item.image_texts[image.image_id] = text
+        except Exception:
+            # Whatever a model fails with must not stop the stream; policy knows what to do.
+            log.exception("text reader failed", images=len(item.content.images))
+            item.degraded.append(self.STAGE)
+
+    def _text(self, image: Image) -> str:
+        """What is written in the first frame of `image`; "" too where it cannot be decoded."""
+        picture = self._cache.open(image)
+        if picture.decoded is None:
+            return ""
+        if picture.md5 in self._remembered:
+            self._remembered.move_to_end(picture.md5)
+            return self._remembered[picture.md5]
+        view, text = picture.decoded.views[0], ""
+        if may_hold_text(view):
+            self._reader = self._reader or self._load()
+            text = self._reader.read(view).strip()
+        self._remembered[picture.md5] = text
+        while len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
+        return text
+
+
+def _is_suspicious(item: Item) -> bool:
+    author = item.author
+    return bool(item.signals) or author.decisions == 0 or author.violations > 0
+
+
+def _as_text(item: Item, text: str) -> Item:
+    """An item of the same author that says `text` and has been through no stage yet."""
+    content = structs.replace(item.content, text=text, images=[])
+    return Item(content, item.position, item.received_at, author=item.author)
+
+
+def _bring_back(found: Item, item: Item, field: str) -> None:
+    for category, score in found.text_scores.items():
+        item.text_scores[category] = max(score, item.text_scores.get(category, 0.0))
+    for signal in found.signals:
+        evidence = tuple(Evidence(field, span.start, span.end) for span in signal.evidence)
+        item.signals.append(structs.replace(signal, evidence=evidence or (Evidence(field, 0, 0),)))
+    item.degraded += [stage for stage in found.degraded if stage not in item.degraded]
+    for output in found.outputs:
+        _merge_output(item.outputs, output)
+
+
+def _merge_output(outputs: list[ModelOutput], other: ModelOutput) -> None:
+    """One row a model: the one that is surer of a violation."""
+    for place, own in enumerate(outputs):
+        if own.model == other.model:
+            outputs[place] = max(own, other, key=lambda output: output.confidence)
+            return
+    outputs.append(other)
+
+
+@operator
+def ocr(
+    step_id: str,
+    up: Stream[Item],
+    reader: Stage,
+) -> Stream[Item]:
+    """Bytewax shell of `ImageTextReader`."""
+    return op.flat_map_batch("read", up, reader)

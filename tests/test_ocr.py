@@ -1,0 +1,226 @@
+"""OCR: what a picture says is judged as if it were typed, and the finding points at the picture."""
+
+import pytest
+from bytewax import operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingSink, TestingSource, run_main
+from image_files import encoded
+from image_items import in_batches, item
+from PIL import Image
+
+from events.messages import AuthorFeatures, Evidence, ModelOutput, Signal
+from models.image.ocr import TextReader, may_hold_text
+from operators.image_cache import PictureCache
+from operators.normalize import Normalizer
+from operators.ocr import ImageTextReader, ocr
+from operators.regex_match import RuleMatcher
+from policy.rules import parse_rules
+from training.pictures import KINDS, caption, picture
+
+PLAIN = picture(6)
+"""A portrait: nothing written in it."""
+
+RULES = """
+rules:
+  - {id: giveaway, category: spam, score: 0.9, keywords: [claim your prize]}
+"""
+
+
+def written(text: str) -> bytes:
+    return encoded(caption(PLAIN.resize((480, 400)), text, height=70), "PNG")
+
+
+SAYS = {(255, 0, 0): "claim your prize", (0, 0, 255): "good morning", (0, 255, 0): "  "}
+"""What the reader of most tests sees, by the colour of a picture's corner."""
+
+
+class Says:
+    def __init__(self):
+        self.count = 0
+
+    def read(self, view):
+        self.count += 1
+        return SAYS[view.getpixel((0, 0))]
+
+
+def sign(colour: str) -> bytes:
+    """A picture that looks as if it carried text and has a corner of this colour."""
+    drawn = caption(PLAIN.resize((320, 240)), "a b c d e f g h i j k l m n")
+    drawn.paste(colour, (0, 0, 8, 8))
+    return encoded(drawn, "PNG")
+
+
+RED, BLUE, GREEN = sign("red"), sign("blue"), sign("lime")
+
+
+@pytest.fixture
+def says():
+    return Says()
+
+
+@pytest.fixture
+def rules():
+    return RuleMatcher(parse_rules({"a.yaml": RULES}))
+
+
+@pytest.fixture
+def reader(says, rules):
+    return ImageTextReader(PictureCache(), (Normalizer(), rules), "on", lambda: says)
+
+
+class TestTheCheapTest:
+    @pytest.mark.parametrize("kind", ["chart", "page", "meme"])
+    def test_text_is_never_passed_over(self, kind):
+        assert all(may_hold_text(picture(KINDS.index(kind) + 8 * i)) for i in range(4))
+
+    @pytest.mark.parametrize("kind", ["landscape", "shapes", "portrait"])
+    def test_what_is_smooth_is(self, kind):
+        assert sum(may_hold_text(picture(KINDS.index(kind) + 8 * i)) for i in range(4)) <= 1
+
+    @pytest.mark.parametrize("height", [30, 70, 140], ids=["small", "middling", "large"])
+    def test_letters_of_any_size(self, height):
+        assert may_hold_text(caption(PLAIN.resize((480, 400)), "good day", height=height))
+
+    @pytest.mark.parametrize("size", [(1, 1), (7, 7), (20_000, 1), (1, 20_000), (33, 8), (40, 8)])
+    def test_any_size_has_an_answer(self, size):
+        assert may_hold_text(Image.new("RGB", size)) is False
+
+
+class TestFindings:
+    def test_a_rule_points_at_the_image(self, reader):
+        (done,) = reader([item(BLUE, RED)])
+        assert done.image_texts == {"0": "good morning", "1": "claim your prize"}
+        assert done.signals == [
+            Signal("rules", "giveaway", "spam", 0.9, (Evidence("images.1", 0, 16),))
+        ]
+
+    def test_the_contents_own_text_and_images_stay(self, reader):
+        (done,) = reader([item(RED, text="hello")])
+        assert done.content.text == "hello"
+        assert len(done.content.images) == 1
+        assert done.normalized is None
+
+    def test_an_image_without_text_of_its_own(self, reader):
+        (done,) = reader([item(RED, text="")])
+        assert done.signals
+
+    @pytest.mark.parametrize(("own", "expected"), [(0.2, 0.7), (0.9, 0.9)])
+    def test_the_higher_score_counts_and_one_row_a_model_is_kept(self, says, own, expected):
+        def scores(items):
+            for one in items:
+                one.text_scores = {"spam": 0.7}
+                one.outputs.append(ModelOutput("m", "1", "spam", 0.7, {"spam": 0.7}))
+            return items
+
+        given = item(RED)
+        given.text_scores = {"spam": own, "hate": 0.1}
+        given.outputs.append(ModelOutput("m", "1", "", own, {"spam": own, "hate": 0.1}))
+        (done,) = ImageTextReader(PictureCache(), (scores,), "on", lambda: says)([given])
+        assert done.text_scores == {"spam": expected, "hate": 0.1}
+        assert [output.confidence for output in done.outputs] == [expected]
+
+    def test_what_the_text_way_could_not_do_is_told(self, says):
+        def broken(items):
+            for one in items:
+                one.degraded.append("text_score")
+            return items
+
+        (done,) = ImageTextReader(PictureCache(), (broken,), "on", lambda: says)([item(RED, BLUE)])
+        assert done.degraded == ["text_score"]
+
+
+class TestModes:
+    @pytest.mark.parametrize(
+        ("mode", "author", "signal", "read"),
+        [
+            ("off", AuthorFeatures(), True, False),
+            ("on", AuthorFeatures(decisions=50), False, True),
+            ("suspicion", AuthorFeatures(decisions=50), False, False),
+            ("suspicion", AuthorFeatures(decisions=50), True, True),
+            ("suspicion", AuthorFeatures(decisions=50, violations=1), False, True),
+            ("suspicion", AuthorFeatures(), False, True),
+        ],
+        ids=["off", "on", "known author", "a signal", "a violation before", "new author"],
+    )
+    def test_what_is_read(self, says, rules, mode, author, signal, read):
+        given = item(RED)
+        given.author = author
+        if signal:
+            given.signals.append(Signal("hash", "x", "spam", 1.0))
+        (done,) = ImageTextReader(PictureCache(), (rules,), mode, lambda: says)([given])
+        assert bool(done.image_texts) == read
+
+
+class TestBounds:
+    def test_the_same_bytes_are_read_once(self, reader, says):
+        in_batches(reader, [item(RED), item(RED), item(RED, RED)], 1)
+        assert says.count == 1
+
+    def test_pictures_that_do_not_look_like_text_are_not_read(self, reader, says):
+        reader([item(encoded(PLAIN, "PNG"))])
+        assert says.count == 0
+
+    @pytest.mark.parametrize(("images", "degraded"), [(4, []), (5, ["ocr"])])
+    def test_images_of_one_content(self, reader, images, degraded):
+        (done,) = reader([item(*[BLUE] * images)])
+        assert (len(done.image_texts), done.degraded) == (4, degraded)
+
+    def test_time_of_a_batch(self, says, rules):
+        reader = ImageTextReader(PictureCache(), (rules,), "on", lambda: says, batch_seconds=-1.0)
+        done = reader([item(RED), item()])
+        assert [one.degraded for one in done] == [["ocr"], []]
+
+    def test_an_image_that_cannot_be_decoded_has_no_text(self, reader):
+        (done,) = reader([item(b"broken", RED)])
+        assert (list(done.image_texts), done.degraded) == (["1"], [])
+
+    def test_blanks_are_no_text(self, reader):
+        (done,) = reader([item(GREEN)])
+        assert done.image_texts == {}
+
+    def test_a_reader_that_fails_does_not_stop_the_stream(self, rules):
+        def load():
+            raise OSError("no model")
+
+        done = ImageTextReader(PictureCache(), (rules,), "on", load)([item(RED), item()])
+        assert [one.degraded for one in done] == [["ocr"], []]
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_batches(reader, size):
+    items = [item(*((RED,), (), (BLUE, RED))[i % 3]) for i in range(12)]
+    done = in_batches(reader, items, size)
+    assert done == items
+    assert [len(one.signals) for one in done] == [1, 0, 1] * 4
+
+
+def test_the_shell(reader):
+    out = []
+    flow = Dataflow("test")
+    items = op.input("in", flow, TestingSource([item(RED), item()]))
+    op.output("out", ocr("ocr", items, reader), TestingSink(out))
+    run_main(flow)
+    assert [bool(one.signals) for one in out] == [True, False]
+
+
+class TestRealReading:
+    @pytest.fixture(scope="class")
+    def read(self):
+        return TextReader().read
+
+    def test_a_caption(self, read):
+        drawn = caption(PLAIN.resize((480, 400)), "the village market is open", height=70)
+        assert read(drawn) == "the village market is open"
+
+    def test_nothing_written(self, read):
+        assert read(PLAIN.resize((200, 200))) == ""
+
+    def test_a_pixel(self, read):
+        assert read(Image.new("RGB", (1, 1))) == ""
+
+    def test_memes_are_told_apart_by_what_they_say(self, rules):
+        reader = ImageTextReader(PictureCache(), (Normalizer(), rules), "on")
+        bad, good = reader([item(written("claim your prize")), item(written("good morning"))])
+        assert [signal.category for signal in bad.signals] == ["spam"]
+        assert good.signals == []
+        assert good.image_texts == {"0": "good morning"}
