@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS moderation.content
     version           UInt64 DEFAULT toUnixTimestamp64Milli(decided_at)                        COMMENT 'The row with the highest version of one identity wins' CODEC(Delta, ZSTD(1)),
     INDEX content_id_bloom content_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX author_id_bloom  author_id  TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX text_tokens      text       TYPE tokenbf_v1(32768, 3, 0) GRANULARITY 1
+    INDEX text_tokens      lower(text) TYPE tokenbf_v1(32768, 3, 0) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(created_at)
@@ -75,9 +75,7 @@ CREATE TABLE IF NOT EXISTS moderation.moderation_logs
     latency_ms      Float32                               COMMENT 'From receipt to decision, in milliseconds' CODEC(ZSTD(1)),
     version         UInt64 DEFAULT toUnixTimestamp64Milli(timestamp) + bitShiftLeft(toUInt64(final), 61) COMMENT 'The row with the highest version of one identity wins: the live, then the final, then the latest decision' CODEC(Delta, ZSTD(1)),
     INDEX content_id_bloom content_id TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX user_id_bloom    user_id    TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX decided_minmax   timestamp  TYPE minmax GRANULARITY 1,
-    INDEX rules_bloom      rules      TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX user_id_bloom    user_id    TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(created_at)
@@ -111,8 +109,7 @@ CREATE TABLE IF NOT EXISTS moderation.human_labels
     action      Enum8('allow' = 1, 'review' = 2, 'block' = 3) COMMENT 'What the person would have done',
     reviewer_id String                                    COMMENT 'Who labelled it' CODEC(ZSTD(1)),
     source      Enum8('review' = 1, 'appeal' = 2, 'golden' = 3, 'user_report' = 4) COMMENT 'What asked for the label',
-    labeled_at  DateTime64(3, 'UTC')                      COMMENT 'When the person answered' CODEC(Delta, ZSTD(1)),
-    INDEX labeled_minmax labeled_at TYPE minmax GRANULARITY 1
+    labeled_at  DateTime64(3, 'UTC')                      COMMENT 'When the person answered' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(labeled_at)
 PARTITION BY toYYYYMM(labeled_at)
@@ -124,8 +121,7 @@ CREATE TABLE IF NOT EXISTS moderation.users
     user_id    String                                               COMMENT 'Id of the account, as author_id in the messages' CODEC(ZSTD(1)),
     created_at SimpleAggregateFunction(max, DateTime64(3, 'UTC'))   COMMENT 'When the account was made; 1970 when not known' CODEC(ZSTD(1)),
     first_seen SimpleAggregateFunction(min, DateTime64(3, 'UTC'))   COMMENT 'created_at of its first content here' CODEC(ZSTD(1)),
-    last_seen  SimpleAggregateFunction(max, DateTime64(3, 'UTC'))   COMMENT 'created_at of its latest content here' CODEC(ZSTD(1)),
-    INDEX created_minmax created_at TYPE minmax GRANULARITY 1
+    last_seen  SimpleAggregateFunction(max, DateTime64(3, 'UTC'))   COMMENT 'created_at of its latest content here' CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 ORDER BY user_id
@@ -250,7 +246,6 @@ CREATE TABLE IF NOT EXISTS moderation.decisions_by_minute
 (
     minute      DateTime('UTC')                           COMMENT 'Start of the minute in which the content was posted' CODEC(Delta, ZSTD(1)),
     mode        Enum8('live' = 1, 'shadow' = 2)           COMMENT 'Shadow decisions are logged and never acted on',
-    community   LowCardinality(String)                    COMMENT 'Where it was posted; empty for none',
     action      Enum8('allow' = 1, 'review' = 2, 'block' = 3) COMMENT 'What was decided',
     category    LowCardinality(String)                    COMMENT 'The category that decided; empty when allowed',
     decisions   AggregateFunction(uniq, String)           COMMENT 'Distinct final decisions: uniqMerge(decisions); exact to 65,536 a group' CODEC(ZSTD(1)),
@@ -259,14 +254,13 @@ CREATE TABLE IF NOT EXISTS moderation.decisions_by_minute
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(minute)
-ORDER BY (minute, mode, community, action, category)
-COMMENT 'Decisions by minute; a replay is not counted twice';
+ORDER BY (minute, mode, action, category)
+COMMENT 'Decisions by minute, of all communities; a replay is not counted twice';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS moderation.decisions_by_minute_from_logs TO moderation.decisions_by_minute AS
 SELECT
     toDateTime(toStartOfMinute(created_at), 'UTC') AS minute,
     mode,
-    community,
     action,
     category,
     uniqState(decision_id) AS decisions,
@@ -274,7 +268,7 @@ SELECT
     max(latency_ms)        AS latency_max
 FROM moderation.moderation_logs
 WHERE final
-GROUP BY minute, mode, community, action, category;
+GROUP BY minute, mode, action, category;
 
 CREATE TABLE IF NOT EXISTS moderation.decisions_by_hour
 (
@@ -290,17 +284,18 @@ CREATE TABLE IF NOT EXISTS moderation.decisions_by_hour
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(hour)
 ORDER BY (hour, mode, community, action, category)
-COMMENT 'Decisions by hour, kept; a replay is not counted twice';
+COMMENT 'Decisions by hour and community; a replay is not counted twice';
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS moderation.decisions_by_hour_from_minutes TO moderation.decisions_by_hour AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS moderation.decisions_by_hour_from_logs TO moderation.decisions_by_hour AS
 SELECT
-    toStartOfHour(minute)    AS hour,
+    toDateTime(toStartOfHour(created_at), 'UTC') AS hour,
     mode,
     community,
     action,
     category,
-    uniqMergeState(decisions) AS decisions,
-    uniqMergeState(authors)   AS authors,
-    max(latency_max)          AS latency_max
-FROM moderation.decisions_by_minute
+    uniqState(decision_id) AS decisions,
+    uniqState(user_id)     AS authors,
+    max(latency_ms)        AS latency_max
+FROM moderation.moderation_logs
+WHERE final
 GROUP BY hour, mode, community, action, category

@@ -475,3 +475,12 @@ def content_history(data, params):
         if x[1] == content_id
     ]
     return sorted(rows)
+
+
+def text_search(data, params):
+    word = re.compile(rf"(?<![a-z0-9]){params['word'].lower()}(?![a-z0-9])")
+    found = data.logs[data.logs.text.map(lambda text: bool(word.search(text.lower())))]
+    return [
+        (r.at, r.content_id, 0, r.user_id, r.community, r.action, r.text)
+        for r in found.sort_values("at", ascending=False).itertuples()
+    ]

@@ -23,6 +23,7 @@ EXTRA = {
     "surge_z_scores": {"least_z": "3"},
     "author_history": {"user_id": "u3"},
     "content_history": {},
+    "text_search": {"word": "Harassment", "rows": "1000"},
     "community_outliers": {"least_decisions": "1"},
     "labelled_dataset": {"until": "2027-01-01"},
     "reviewer_agreement": {"until": "2027-01-01"},

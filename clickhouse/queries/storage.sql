@@ -4,7 +4,7 @@
 --
 -- Sample:
 --   table            stored_rows  megabytes  compression  bytes_a_row  megabytes_per_million_decisions
---   moderation_logs  4311         0.3        3.9          70.3         70.3
+--   moderation_logs  4311         0.3        3.9          70           70
 --   content          4311         0.13       4.6          29.4         29.4
 --   model_outputs    4781         0.11       2.8          22.7         25.2
 

@@ -20,14 +20,15 @@ WITH
     counted AS
     (
         SELECT
-            intDiv(toUnixTimestamp(minute), width) AS bucket,
+            intDiv(toUnixTimestamp(created_at), width) AS bucket,
             category,
             community,
-            uniqMerge(decisions) AS moderated,
-            uniqMerge(authors)   AS distinct_authors
-        FROM moderation.decisions_by_minute
-        WHERE minute >= {since:DateTime64(3, 'UTC')} AND minute < {until:DateTime64(3, 'UTC')}
-            AND mode = 'live' AND action != 'allow'
+            count()            AS moderated,
+            uniqExact(user_id) AS distinct_authors
+        FROM moderation.moderation_logs FINAL
+        WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+            AND action != 'allow'
+            AND final AND mode = 'live'
         GROUP BY bucket, category, community
     ),
     compared AS

@@ -1,0 +1,31 @@
+-- text_search: Which content contains a word, and what was decided?
+--
+-- The newest first, whole words, in any case. The text is user content; allowed text is kept for 30
+-- days.
+--
+-- Parameters:
+--   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
+--   until  DateTime64(3, 'UTC')  = newest            end, not included
+--   word   String                                    letters and digits, without spaces
+--   rows   UInt32                = 50                how many
+--
+-- Sample:
+--   created_at           content_id  revision  author_id  community  action  text
+--   2026-11-16 23:02:42  c02992      0         u20        pets       review  harassment words number 46
+--   2026-11-16 17:26:44  c02931      0         u4         music      review  harassment words number 17
+--   2026-11-16 16:53:01  c02925      0         u106       news       review  harassment words number 85
+
+SELECT
+    created_at,
+    content_id,
+    revision,
+    author_id,
+    community,
+    action,
+    text
+FROM moderation.content FINAL
+WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+    AND hasToken(lower(text), lower({word:String}))
+ORDER BY created_at DESC, content_id, revision
+LIMIT {rows:UInt32}
+SETTINGS do_not_merge_across_partitions_select_final = 1

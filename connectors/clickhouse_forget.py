@@ -1,0 +1,61 @@
+"""Forgetting an author: what every table holds of them is deleted, and not only hidden."""
+
+from __future__ import annotations
+
+from clickhouse_connect.driver.client import Client
+
+# Contents of theirs that must be kept, and all others. The logs know contents whose text is gone.
+_HELD = (
+    "(SELECT content_id FROM moderation.content FINAL"
+    " WHERE author_id = {author:String} AND legal_hold)"
+)
+_THEIRS = (
+    "(SELECT content_id FROM moderation.moderation_logs WHERE user_id = {author:String}"
+    " UNION DISTINCT"
+    " SELECT content_id FROM moderation.content WHERE author_id = {author:String})"
+)
+_OF_THEIRS = f"content_id IN {_THEIRS} AND content_id NOT IN {_HELD}"
+
+# What names their contents comes before the tables that tell which contents are theirs.
+_CONDITIONS = {
+    "model_outputs": _OF_THEIRS,
+    "human_labels": _OF_THEIRS,
+    "user_reports": f"({_OF_THEIRS}) OR reporter_id = {{author:String}}",
+    "appeals": f"user_id = {{author:String}} AND content_id NOT IN {_HELD}",
+    # A message that did not decode may still name them.
+    "dead_letters": "position(raw, concat('\"', {author:String}, '\"')) > 0",
+    "moderation_logs": f"user_id = {{author:String}} AND content_id NOT IN {_HELD}",
+    "content": "author_id = {author:String} AND NOT legal_hold",
+    "users": "user_id = {author:String}",
+}
+_ALERTS = ("surge_alerts", "drift_alerts")
+_DONE = {"mutations_sync": 2}
+
+
+def forget_author(client: Client, author_id: str) -> dict[str, int]:
+    """Delete what the tables hold of `author_id`; the number of rows deleted, by table.
+
+    Contents under legal hold, and what belongs to them, stay. Alerts lose their contents as
+    examples. The aggregates by minute and hour stay: they hold counts and 64-bit digests, no ids.
+    Returns when the parts on disk are rewritten; backups are not reached.
+
+    Raises:
+        ClickHouseError: the server refuses or went away; running it again finishes the work.
+    """
+    author = {"author": author_id}
+    for table in _ALERTS:
+        client.command(
+            f"ALTER TABLE moderation.{table} UPDATE"  # noqa: S608 (constants; values are bound)
+            f" examples = arrayFilter(id -> id NOT IN {_THEIRS}, examples)"
+            f" WHERE arrayExists(id -> id IN {_THEIRS}, examples)",
+            parameters=author,
+            settings=_DONE,
+        )
+    deleted = {}
+    for table, condition in _CONDITIONS.items():
+        count = f"SELECT count() FROM moderation.{table} WHERE {condition}"
+        deleted[table] = int(client.query(count, author).result_rows[0][0])
+        if deleted[table]:
+            delete = f"ALTER TABLE moderation.{table} DELETE WHERE {condition}"
+            client.command(delete, parameters=author, settings=_DONE)
+    return deleted

@@ -1,0 +1,108 @@
+"""A deletion request reaches every table, and nobody else's rows."""
+
+from __future__ import annotations
+
+import pytest
+from clickhouse_samples import AT, blocked, judgement
+from clickhouse_server import clickhouse_server
+from msgspec.structs import replace
+from store_samples import APPEALS, REPORTS
+
+from connectors.clickhouse import ClickHouseWriter
+from connectors.clickhouse_forget import forget_author
+from events.messages import Alert, AlertKey, DeadLetter, Label, Position
+
+GONE = "it's \\ me"
+TABLES = (
+    "content", "moderation_logs", "model_outputs", "human_labels", "user_reports", "appeals",
+    "dead_letters", "users",
+)  # fmt: skip
+LABEL = Label(
+    label_id="l1", content_id="theirs", revision=0, reviewer_id="m1", action="block",
+    category="spam", source="review", labeled_at=AT,
+)  # fmt: skip
+ALERT = Alert(
+    alert_id="a1", kind="surge", state="open", severity="error", key=AlertKey("spam"),
+    window_start=AT, window_end=AT, observed=4, expected=1, z_score=9, distinct_authors=2,
+    examples=("theirs", "others"), summary="spam surges",
+)  # fmt: skip
+LETTER = DeadLetter(
+    raw=b'{"author_id": "u1", "', error="cut", stage="decode", source=Position(file="f", line=1),
+    failed_at=AT,
+)  # fmt: skip
+
+
+@pytest.fixture(params=["embedded", "http"])
+def store(request, tmp_path):
+    if request.param == "http":
+        with clickhouse_server(tmp_path / "store") as dsn:
+            writer = ClickHouseWriter(dsn)
+            yield fill(writer)
+            writer.close()
+    else:
+        writer = ClickHouseWriter(f"chdb://{tmp_path}/store")
+        yield fill(writer)
+        writer.close()
+
+
+def fill(writer):
+    writer.apply_schema()
+    writer.insert_judgements(
+        [
+            blocked("theirs", author_id=GONE),
+            judgement("held", author_id=GONE),
+            judgement("others", author_id="u1"),
+        ]
+    )
+    writer.insert_labels([LABEL, replace(LABEL, label_id="l2", content_id="others")])
+    writer.insert_alerts([ALERT])
+    mine = b'{"author_id": "' + GONE.encode() + b'", "'
+    writer.insert_dead_letters([LETTER, replace(LETTER, raw=mine)])
+    for table, columns, rows in (
+        ("appeals", APPEALS, [
+            ("ap1", "theirs", 0, "d", GONE, "spam", "p", "", "open", "", AT, AT),
+            ("ap2", "others", 0, "d", "u1", "spam", "p", "", "open", "", AT, AT),
+        ]),
+        ("user_reports", REPORTS, [
+            ("r1", "theirs", "u1", "spam", "", AT),
+            ("r2", "others", GONE, "spam", "", AT),
+            ("r3", "others", "u2", "spam", "", AT),
+        ]),
+    ):  # fmt: skip
+        writer.client.insert(table, rows, column_names=columns, database="moderation")
+    return writer.client
+
+
+def counts(client):
+    sql = "SELECT count() FROM moderation.{}"
+    return {table: client.command(sql.format(table)) for table in TABLES}
+
+
+def test_every_table_forgets_the_author_and_nobody_else(store):
+    deleted = forget_author(store, GONE)
+    assert deleted == {
+        "content": 2, "moderation_logs": 2, "model_outputs": 2, "human_labels": 1,
+        "user_reports": 2, "appeals": 1, "dead_letters": 1, "users": 1,
+    }  # fmt: skip
+    assert set(counts(store).values()) == {1}, "what is the other author's stays"
+    examples = store.query("SELECT examples FROM moderation.surge_alerts").result_rows
+    assert examples == [(["others"],)]
+    assert set(forget_author(store, GONE).values()) == {0}
+
+
+def test_a_legal_hold_is_kept_with_all_that_belongs_to_it(store):
+    store.command(
+        "ALTER TABLE moderation.content UPDATE legal_hold = true WHERE content_id = 'held'",
+        settings={"mutations_sync": 2},
+    )
+    forget_author(store, GONE)
+    for table in ("content", "moderation_logs", "model_outputs"):
+        kept = store.query(f"SELECT content_id FROM moderation.{table} ORDER BY ALL").result_rows
+        assert kept == [("held",), ("others",)], table
+
+
+@pytest.mark.parametrize("author", ["nobody", "u", "' OR 1 = 1 --", "{author:String}", "%"])
+def test_an_unknown_author_deletes_nothing(store, author):
+    before = counts(store)
+    assert set(forget_author(store, author).values()) == {0}
+    assert counts(store) == before
