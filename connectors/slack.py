@@ -89,7 +89,7 @@ def blocks(alert: Alert) -> list[dict[str, Any]]:
     query = _QUERIES.get(alert.kind, "spike_investigation")
     since = f"{alert.window_start:%Y-%m-%d %H:%M:%S}"
     first = f"breakwater query {query} --param since='{since}'"
-    if key.category:
+    if key.category and alert.kind == "surge":
         first += f" --param category={key.category}"
     found.append({"type": "context", "elements": [_markdown(f"First query: `{first}`")]})
     page = f"Playbook: docs/playbook/{alert.kind}.md · alert {alert.alert_id}"

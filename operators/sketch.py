@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 _RANGE: Final = 2**64
 
 
+# An author's event is counted under several keys one after the other.
+@lru_cache(maxsize=65_536)
 def hash64(text: str) -> int:
     """A uniform 64-bit hash of `text`, the same in every process."""
     raw = text.encode("utf-8", "surrogatepass")

@@ -26,7 +26,8 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from events.messages import Alert, AlertKey, AlertSeverity, Judgement
 from operators.alerts import SEVERITIES, AlertGrouper, ShardReport
 from operators.signature import signature
-from operators.surge_windows import KeySurge, SurgeEvent, SurgeSettings, SurgeState, Tick
+from operators.surge_tally import SurgeEvent, Tick
+from operators.surge_windows import KeySurge, SurgeSettings, SurgeState
 
 SHARDS = tuple(f"shard-{number:02}" for number in range(16))
 """Keys are spread over these: an activation of the engine is a shard and a batch, not a key and a

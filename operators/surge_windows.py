@@ -5,28 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any
+
+from msgspec import msgpack
 
 from events.messages import AlertKey, AlertState
-from operators.sketch import DistinctSketch, hash64
 from operators.surge_detector import Reading, SurgeDetector
-
-
-class SurgeEvent(NamedTuple):
-    """One violation under one of its keys; `at` is event time in Unix seconds."""
-
-    key: AlertKey
-    at: float
-    author_id: str
-    content_id: str
-
-
-class Tick(NamedTuple):
-    """The stream's clock, moved by all content, violating or not: event time in Unix seconds."""
-
-    at: float
-    alive: frozenset[int] = frozenset()
-    """Minutes since the epoch in which something was posted: a minute without is an outage."""
+from operators.surge_tally import EventClock, SurgeEvent, Tally, Tick, count_of, tally_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,38 +62,10 @@ class KeySurge:
     examples: tuple[str, ...]
 
 
-class _Tally:
-    """Events of one key: in one window, or over a whole surge."""
-
-    __slots__ = ("authors", "count", "examples")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.authors: DistinctSketch | None = None
-        self.examples: list[str] = []
-
-    def add(self, author_id: str, content_id: str, examples: int) -> None:
-        self.count += 1
-        if self.authors is None:
-            self.authors = DistinctSketch()
-        self.authors.add(hash64(author_id))
-        if len(self.examples) < examples:
-            self.examples.append(content_id)
-
-    def merge(self, other: _Tally, examples: int) -> None:
-        self.count += other.count
-        if other.authors is not None:
-            if self.authors is None:
-                self.authors = DistinctSketch()
-            self.authors.update(other.authors)
-        room = examples - len(self.examples)
-        self.examples.extend(other.examples[:room])
-
-
 @dataclass(slots=True)
 class _Surge:
     opened_at: float
-    total: _Tally
+    total: Tally
     expected: float = 0.0
     z_score: float = 0.0
     quiet: int = 0
@@ -120,27 +77,9 @@ class _Key:
     detector: SurgeDetector
     last: int
     """The last window it was updated for."""
-    recent: list[tuple[int, _Tally]] = field(default_factory=list)
+    recent: list[tuple[int, Tally]] = field(default_factory=list)
     """Its last windows with an event: what a slow beginning is judged by."""
     surge: _Surge | None = None
-
-
-class EventClock:
-    """Event time of the stream, which one message from the far future cannot move."""
-
-    def __init__(self, max_jump: float) -> None:
-        self.now = -math.inf
-        self._max_jump = max_jump
-        self._ahead = 0
-
-    def observe(self, at: float) -> float:
-        """The time after a tick at `at`: a leap is believed the third time in a row."""
-        if self.now == -math.inf or at <= self.now + self._max_jump or self._ahead >= 2:
-            self._ahead = 0
-            self.now = max(self.now, at)
-        else:
-            self._ahead += 1
-        return self.now
 
 
 class SurgeState:
@@ -155,7 +94,8 @@ class SurgeState:
     def __init__(self, settings: SurgeSettings) -> None:
         self._settings = settings
         self._clock = EventClock(settings.max_jump)
-        self._windows: dict[int, dict[AlertKey, _Tally]] = {}
+        # Most keys have one event in a window: it stands for its tally until a second comes.
+        self._windows: dict[int, dict[AlertKey, SurgeEvent | Tally]] = {}
         self._keys: dict[AlertKey, _Key] = {}
         self._surging: set[AlertKey] = set()
         self._first: int | None = None
@@ -173,7 +113,8 @@ class SurgeState:
     def observe(self, events: Iterable[SurgeEvent]) -> None:
         """Count `events` in their windows; a far-future one waits in its own."""
         settings = self._settings
-        for key, at, author_id, content_id in events:
+        for event in events:
+            key, at, author_id, content_id = event
             if at < self.closed_through:
                 self.late += 1
                 continue
@@ -190,7 +131,10 @@ class SurgeState:
             if tally is None:
                 if len(tallies) >= settings.max_keys:
                     self._make_room(tallies)
-                tally = tallies[key] = _Tally()
+                tallies[key] = event
+                continue
+            if isinstance(tally, SurgeEvent):
+                tally = tallies[key] = tally_of(tally, settings.examples)
             tally.add(author_id, content_id, settings.examples)
 
     def advance(self, tick: Tick) -> list[KeySurge]:
@@ -236,13 +180,17 @@ class SurgeState:
             changes += self._close(number, {})
         return changes
 
-    def _close(self, number: int, tallies: dict[AlertKey, _Tally]) -> list[KeySurge]:
+    def _close(self, number: int, tallies: dict[AlertKey, SurgeEvent | Tally]) -> list[KeySurge]:
         changes = []
         for key in self._surging.difference(tallies):
             if self._keys[key].last < number:
-                tallies[key] = _Tally()
+                tallies[key] = Tally()
         for key, tally in tallies.items():
             held = self._keys.get(key)
+            if isinstance(tally, SurgeEvent):
+                if held is None:
+                    continue
+                tally = tally_of(tally, self._settings.examples)  # noqa: PLW2901
             if held is None:
                 if tally.count < self.admit:
                     continue
@@ -267,7 +215,7 @@ class SurgeState:
     def _warming(self, number: int) -> bool:
         return self._first is None or number - self._first < self._settings.warm_up
 
-    def _judge(self, key: AlertKey, held: _Key, number: int, tally: _Tally) -> KeySurge | None:
+    def _judge(self, key: AlertKey, held: _Key, number: int, tally: Tally) -> KeySurge | None:
         if number - held.last > self._settings.remember and key.signature and not held.surge:
             held.detector = SurgeDetector(usual=0.0)
         else:
@@ -284,17 +232,17 @@ class SurgeState:
         if self._warming(number) or not self._is_surge(held, tally, reading):
             return None
         held.recent = []
-        held.surge = _Surge(start, _Tally())
+        held.surge = _Surge(start, Tally())
         self._surging.add(key)
         return self._follow(key, held, held.surge, tally, reading)
 
-    def _is_surge(self, held: _Key, tally: _Tally, reading: Reading) -> bool:
+    def _is_surge(self, held: _Key, tally: Tally, reading: Reading) -> bool:
         settings = self._settings
         if reading.z_score < settings.min_z:
             return False
         if tally.count < (1 + settings.min_effect) * reading.expected:
             return False
-        recent = _Tally()
+        recent = Tally()
         for _, part in held.recent:
             recent.merge(part, 0)
         return (
@@ -304,7 +252,7 @@ class SurgeState:
         )
 
     def _follow(
-        self, key: AlertKey, held: _Key, surge: _Surge, tally: _Tally, reading: Reading
+        self, key: AlertKey, held: _Key, surge: _Surge, tally: Tally, reading: Reading
     ) -> KeySurge:
         settings = self._settings
         surge.windows += 1
@@ -340,8 +288,25 @@ class SurgeState:
             examples=tuple(surge.total.examples),
         )
 
-    def _make_room(self, tallies: dict[AlertKey, _Tally]) -> None:
+    def _make_room(self, tallies: dict[AlertKey, SurgeEvent | Tally]) -> None:
         """Forget the rarest keys of a window: what surges is never among them (lossy counting)."""
-        ranked = sorted(tallies, key=lambda key: tallies[key].count)
-        for key in ranked[: 1 + len(ranked) // 2]:
-            self.dropped += tallies.pop(key).count
+        ranked = sorted((count_of(tally), key) for key, tally in tallies.items())
+        for count, key in ranked[: 1 + len(ranked) // 2]:
+            del tallies[key]
+            self.dropped += count
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The state with its single events packed: of a million keys they are nearly all."""
+        single: list[tuple[int, list[SurgeEvent]]] = []
+        several: dict[int, dict[AlertKey, Tally]] = {}
+        for number, tallies in self._windows.items():
+            events = [tally for tally in tallies.values() if isinstance(tally, SurgeEvent)]
+            single.append((number, events))
+            several[number] = {k: t for k, t in tallies.items() if isinstance(t, Tally)}
+        return self.__dict__ | {"_windows": (msgpack.encode(single), several)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        packed, several = state["_windows"]
+        self.__dict__ |= state | {"_windows": several}
+        for number, events in msgpack.decode(packed, type=list[tuple[int, list[SurgeEvent]]]):
+            several[number].update((event.key, event) for event in events)

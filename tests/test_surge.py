@@ -15,7 +15,8 @@ from bytewax.testing import TestingSink, TestingSource, run_main
 
 from events.messages import Alert, AlertKey, Content, Decision, Judgement, Signal
 from operators.surge import SHARDS, shard_of, surge, surge_events
-from operators.surge_windows import SurgeEvent, SurgeSettings, Tick
+from operators.surge_tally import SurgeEvent, Tick
+from operators.surge_windows import SurgeSettings
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 

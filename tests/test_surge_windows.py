@@ -9,14 +9,8 @@ from dataclasses import replace
 import pytest
 
 from events.messages import AlertKey
-from operators.surge_windows import (
-    EventClock,
-    KeySurge,
-    SurgeEvent,
-    SurgeSettings,
-    SurgeState,
-    Tick,
-)
+from operators.surge_tally import EventClock, SurgeEvent, Tick
+from operators.surge_windows import KeySurge, SurgeSettings, SurgeState
 
 KEY = AlertKey("spam", "evil.example")
 START = 1_772_409_600.0
