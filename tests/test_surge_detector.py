@@ -1,0 +1,157 @@
+"""What is usual, how far from it, and what never happened before."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import random
+
+import pytest
+
+from bench.nab import Scored, raw_score, score
+from operators.rhythm import DAY, Rhythm
+from operators.surge_detector import Reading, SurgeDetector
+from operators.tail import MOST, WARM_UP, Tail
+
+
+def poisson(rng: random.Random, mean: float) -> int:
+    threshold, count, product = math.exp(-mean), 0, rng.random()
+    while product > threshold:
+        count += 1
+        product *= rng.random()
+    return count
+
+
+def last(values: list[float], detector: SurgeDetector | None = None) -> Reading:
+    detector = detector or SurgeDetector()
+    return [detector.update(60.0 * n, value) for n, value in enumerate(values)][-1]
+
+
+@pytest.mark.parametrize("mean", [0.2, 2, 20, 200])
+def test_poisson_counts_of_any_mean_have_small_z_scores(mean: float) -> None:
+    rng, detector = random.Random(1), SurgeDetector()
+    readings = [detector.update(60.0 * n, poisson(rng, mean)) for n in range(2_000)]
+    assert max(reading.z_score for reading in readings[100:]) < 6
+    assert 0.6 * mean < readings[-1].expected < 1.4 * mean + 0.2
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "most"),
+    [
+        ([20.0] * 100 + [20.0], -0.1, 0.1),
+        ([20.0] * 100 + [60.0], 6, 8),
+        ([20.0] * 100 + [0.0], -9, -6),
+        ([0.0] * 100 + [3.0], 2, 3),
+        ([7.0], 0, 0),  # the first
+    ],
+)
+def test_z_scores_of_counts(values: list[float], least: float, most: float) -> None:
+    assert least <= last(values).z_score <= most
+
+
+def test_a_small_shift_that_stays_adds_up() -> None:
+    assert last([20.0] * 100 + [36.0]).z_score < 4
+    assert last([20.0] * 100 + [36.0] * 5).z_score > 5
+
+
+def test_a_key_known_to_be_new_expects_nothing() -> None:
+    reading = SurgeDetector(usual=0.0).update(0.0, 20.0)
+    assert reading.expected == pytest.approx(0.0)
+    assert reading.z_score > 6
+
+
+def test_nothing_is_learned_without_learn() -> None:
+    detector = SurgeDetector()
+    expected = last([20.0] * 100, detector).expected
+    for n in range(100):
+        assert detector.update(60.0 * n, 500.0, learn=False).expected == pytest.approx(expected)
+
+
+def test_the_rhythm_of_a_day_is_expected() -> None:
+    detector = SurgeDetector(rhythm=True)
+    largest = 0.0
+    for minute in range(5 * 1_440):
+        usual = 80.0 if 9 * 60 <= minute % 1_440 < 17 * 60 else 10.0
+        reading = detector.update(60.0 * minute, usual)
+        if minute > 2 * 1_440:
+            largest = max(largest, reading.z_score)
+    assert largest < 3
+    assert detector.update(60.0 * 5 * 1_440, 80.0).z_score > 6  # by day usual, not at midnight
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+def test_a_restored_detector_goes_on_as_if_nothing_had_happened(batch: int) -> None:
+    rng = random.Random(5)
+    values = [rng.gauss(50, 2) for _ in range(1_500)]
+    detector = SurgeDetector(counts=False, memory=8, rhythm=True, novelty=True)
+    whole = SurgeDetector(counts=False, memory=8, rhythm=True, novelty=True)
+    for n, value in enumerate(values):
+        if n % batch == 0 and n < 1_200:
+            detector = pickle.loads(pickle.dumps(detector)) if n % 100 == 0 else detector
+        assert detector.update(600.0 * n, value) == whole.update(600.0 * n, value)
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset"), [(1.0, 0.0), (1e-6, 0.0), (1e9, 0.0), (1.0, -1e4), (-1.0, 0.0)]
+)
+def test_anomaly_scores_need_no_scale(scale: float, offset: float) -> None:
+    rng = random.Random(2)
+    values = [rng.gauss(50, 2) for _ in range(1_000)] + [75.0]
+    detector = SurgeDetector(counts=False, memory=8, novelty=True)
+    assert last([scale * value + offset for value in values], detector).anomaly_score > 0.5
+
+
+def test_a_constant_series_is_calm_until_it_moves() -> None:
+    detector = SurgeDetector(counts=False, memory=8, novelty=True)
+    assert all(detector.update(60.0 * n, 5.0).anomaly_score == 0 for n in range(500))
+    assert detector.update(60.0 * 500, 5.1).anomaly_score > 0.5
+
+
+def test_tails_know_what_is_rare() -> None:
+    rng, tail = random.Random(3), Tail()
+    for _ in range(20_000):
+        tail.learn(rng.expovariate(1.0))
+    assert tail.surprise(1.0) == 0.0
+    # -log10 of exp(-9.2) is 4.
+    assert 3 < tail.surprise(9.2) < 5
+    assert tail.surprise(1e9) <= MOST
+
+
+def test_a_tail_says_nothing_before_its_warm_up() -> None:
+    tail = Tail()
+    for n in range(WARM_UP - 1):
+        tail.learn(float(n))
+        assert tail.surprise(1e9) == 0.0
+
+
+def test_a_rhythm_knows_a_part_after_it_has_passed() -> None:
+    rhythm = Rhythm(DAY, 24)
+    for hour in range(48):
+        rhythm.learn(3_600.0 * hour, float(hour % 24))
+    assert rhythm.usual(3_600.0 * 5) == 5.0
+    assert rhythm.usual(3_600.0 * 23, periods=2) is None  # its second is not over
+    rhythm.shift(2.0)
+    assert rhythm.usual(3_600.0 * 5) == 7.0
+
+
+@pytest.mark.parametrize(
+    ("fires", "worth"),
+    [
+        ([], -1.0),  # a missed window
+        ([400], 1.0),  # at its first row
+        ([400, 450], 1.0),  # the first counts
+        ([499], 0.0),  # at its last row: nearly nothing
+        ([400, 300], 0.89),  # one false alarm
+        ([900], -1.11),  # far behind
+        ([10], -1.0),  # in the probation
+    ],
+)
+def test_the_benchs_scoring(fires: list[int], worth: float) -> None:
+    scores = [1.0 if row in fires else 0.0 for row in range(1_000)]
+    assert raw_score(Scored(scores, [(400, 499)]), 0.5) == pytest.approx(worth, abs=0.04)
+
+
+def test_the_benchs_scale_is_0_to_100() -> None:
+    perfect = Scored([float(row == 400) for row in range(1_000)], [(400, 499)])
+    assert score([perfect], 0.5) == pytest.approx(100, abs=0.1)
+    assert score([perfect], 2.0) == 0
