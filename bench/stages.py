@@ -117,7 +117,7 @@ def _ignore(*_: object) -> None:
 
 
 def _onnxruntime(scorer: Any, batch: list[Item]) -> Callable[[], object]:
-    session = scorer._model._session  # noqa: SLF001 (the library beneath the stage)
+    session = scorer._model.models[0]._session  # noqa: SLF001 (the library beneath the stage)
     features = [featurise([_normalized(item) for item in part]) for part in _parts(batch)]
     inputs = [{"buckets": each.buckets, "bounds": each.bounds} for each in features]
     return lambda: [session.run(["probabilities"], each) for each in inputs]

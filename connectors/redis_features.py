@@ -16,6 +16,9 @@ from events.messages import AuthorFeatures, Judgement, Position
 CLAIM_TTL_S = 24 * 3600
 """How long an identity is remembered: repeats come within minutes, this bounds the memory."""
 
+PAUSE_S = 1.0
+"""How long a server that did not answer is left alone: the stream does not wait for it each time."""
+
 # KEYS: claims; ARGV: ttl, then a position a key. Returns 1 for each that belongs to its position.
 _CLAIM = """
 local owned = {}
@@ -64,8 +67,12 @@ class RedisFeatureStore:
         FeatureStoreDownError: the server does not answer.
     """
 
-    def __init__(self, url: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, url: str, now: Callable[[], float] = time.time, pause_s: float = PAUSE_S
+    ) -> None:
         self._now = now
+        self._pause_s = pause_s
+        self._ask_again_at = 0.0
         self._client = redis.Redis.from_url(
             url, socket_timeout=0.5, socket_connect_timeout=0.5, health_check_interval=30
         )
@@ -111,11 +118,13 @@ class RedisFeatureStore:
             args.append(int(decision.action == "block"))
         self._call(self._count, keys=keys, args=args)
 
-    @staticmethod
-    def _call(function: Callable[..., Any], **arguments: Any) -> Any:
+    def _call(self, function: Callable[..., Any], **arguments: Any) -> Any:
+        if time.monotonic() < self._ask_again_at:
+            raise FeatureStoreDownError("Redis did not answer a moment ago")
         try:
             return function(**arguments)
         except (redis.ConnectionError, redis.TimeoutError) as error:
+            self._ask_again_at = time.monotonic() + self._pause_s
             raise FeatureStoreDownError(
                 f"Redis does not answer ({error}): is BREAKWATER_REDIS_URL right?"
             ) from None

@@ -27,11 +27,19 @@ from flows.health import Heartbeat, serve_health
 from flows.moderation import build
 from flows.settings import BadSettingError, Settings
 from flows.sinks import file_sinks, kafka_config, kafka_sinks
+from flows.stages import StageError
 from policy.errors import PolicyError
 
 log = logging.getLogger(__name__)
 
-START_ERRORS = (BadSettingError, BrokerError, FeatureStoreDownError, PolicyError, StoreError)
+START_ERRORS = (
+    BadSettingError,
+    BrokerError,
+    FeatureStoreDownError,
+    PolicyError,
+    StageError,
+    StoreError,
+)
 """What keeps a job from starting; each says in one line what to do."""
 
 
@@ -82,7 +90,7 @@ def kafka_job(settings: Settings, place: Place = Place()) -> Job:
     SIGTERM and SIGINT end the input; what is on its way is delivered before the process exits.
 
     Raises:
-        BadSettingError, BrokerError, PolicyError, StoreError, FeatureStoreDownError: it cannot start.
+        BadSettingError, and the others of START_ERRORS: it cannot start.
     """
     if not settings.kafka_brokers:
         raise BadSettingError(
@@ -141,8 +149,10 @@ def run(
 
 
 def calm_garbage_collector() -> None:
-    """Batches of items are many objects and no cycles: the default thresholds would scan them all
-    again and again, for a quarter of the time. What is loaded by now is never scanned again.
+    """Scan for cycles rarely, and never what is loaded by now.
+
+    Batches of items are many objects without cycles: the default thresholds would go over them
+    again and again, for a quarter of the time.
     """
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)

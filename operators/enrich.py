@@ -13,7 +13,7 @@ Identity = tuple[str, int]
 
 
 class FeatureStore(Protocol):
-    """Where identities are claimed and authors' counters are kept."""
+    """Where identities are claimed and authors' counters are kept; OSError says that it is down."""
 
     def claim(self, claims: Sequence[tuple[Identity, Position]]) -> list[bool]:
         """Whether each identity belongs to its position: the first that claims one owns it.
@@ -32,7 +32,13 @@ class FeatureStore(Protocol):
 
 
 class Enricher:
-    """Drops repeats of an identity and gives each item its author's history."""
+    """Drops repeats of an identity and gives each item its author's history.
+
+    While the store is down every item passes, marked degraded: a repeat then gets its decision again,
+    under the same id.
+    """
+
+    STAGE = "enrich"
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
@@ -41,10 +47,15 @@ class Enricher:
     def __call__(self, items: list[Item]) -> list[Item]:
         """The items that are no repeats, in order, with `author` filled."""
         claims = [(_identity(item.content), item.position) for item in items]
-        owned = self._store.claim(claims)
-        fresh = [item for item, own in zip(items, owned, strict=True) if own]
+        try:
+            owned = self._store.claim(claims)
+            fresh = [item for item, own in zip(items, owned, strict=True) if own]
+            authors = self._store.read_authors([item.content.author_id for item in fresh])
+        except OSError:
+            for item in items:
+                item.degraded.append(self.STAGE)
+            return items
         self.repeats += len(items) - len(fresh)
-        authors = self._store.read_authors([item.content.author_id for item in fresh])
         for item, author in zip(fresh, authors, strict=True):
             item.author = author
         return fresh
@@ -55,12 +66,25 @@ def _identity(content: Content) -> Identity:
 
 
 class AuthorCounter:
-    """Counts decisions into their authors' history and passes them on."""
+    """Counts decisions into their authors' history and passes them on.
+
+    What cannot be counted while the store is down is counted when it is back, the last `MAX_PENDING`
+    decisions at most; a process that dies before forgets them. Counters are features, not records.
+    """
+
+    MAX_PENDING = 100_000
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
+        self._pending: list[Judgement] = []
 
     def __call__(self, judgements: list[Judgement]) -> list[Judgement]:
         """The same judgements."""
-        self._store.count(judgements)
+        self._pending += judgements
+        try:
+            self._store.count(self._pending)
+        except OSError:
+            del self._pending[: -self.MAX_PENDING]
+        else:
+            self._pending = []
         return judgements

