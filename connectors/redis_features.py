@@ -17,7 +17,7 @@ CLAIM_TTL_S = 24 * 3600
 """How long an identity is remembered: repeats come within minutes, this bounds the memory."""
 
 PAUSE_S = 1.0
-"""How long a server that did not answer is left alone: the stream does not wait for it each time."""
+"""How long a server that did not answer is left alone, so that the stream need not wait."""
 
 # KEYS: claims; ARGV: ttl, then a position a key. Returns 1 for each that belongs to its position.
 _CLAIM = """

@@ -13,7 +13,7 @@ Identity = tuple[str, int]
 
 
 class FeatureStore(Protocol):
-    """Where identities are claimed and authors' counters are kept; OSError says that it is down."""
+    """Where identities are claimed and counters are kept; OSError says that it is down."""
 
     def claim(self, claims: Sequence[tuple[Identity, Position]]) -> list[bool]:
         """Whether each identity belongs to its position: the first that claims one owns it.
@@ -34,8 +34,8 @@ class FeatureStore(Protocol):
 class Enricher:
     """Drops repeats of an identity and gives each item its author's history.
 
-    While the store is down every item passes, marked degraded: a repeat then gets its decision again,
-    under the same id.
+    While the store is down every item passes, marked degraded: a repeat then gets its decision
+    again, under the same id.
     """
 
     STAGE = "enrich"
@@ -68,8 +68,8 @@ def _identity(content: Content) -> Identity:
 class AuthorCounter:
     """Counts decisions into their authors' history and passes them on.
 
-    What cannot be counted while the store is down is counted when it is back, the last `MAX_PENDING`
-    decisions at most; a process that dies before forgets them. Counters are features, not records.
+    What cannot be counted while the store is down is counted when it is back, the last
+    `MAX_PENDING` decisions at most; a process that dies before forgets them. Counters are features, not records.
     """
 
     MAX_PENDING = 100_000
