@@ -10,13 +10,13 @@ from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from models.text.features import BUCKETS, KINDS, featurise
-from training.text_fast_graph import LEAST, WORD_KINDS
+from models.text.features import BUCKETS, KINDS, WORD_KINDS, featurise
+from training.text_fast_graph import LEAST
 
 Matrix: TypeAlias = Any
 """A scipy.sparse.csr_matrix of float32: scipy is not typed."""
 
-_ITERATIONS: Final = 80
+_ITERATIONS: Final = 60
 _MIN_DOCUMENTS: Final = 2
 _BATCH: Final = 4096
 

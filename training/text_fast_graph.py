@@ -10,10 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from models.text.features import BUCKETS, KINDS
+from models.text.features import BUCKETS, KINDS, WORD_KINDS
 
-WORD_KINDS: Final = 2
-"""Of KINDS the first two are of words, the others of characters; each has a norm of its own."""
 LEAST: Final = 1e-3
 """Added to squared norms: a text without known features divides by no zero."""
 _OPSET: Final = 18
@@ -38,8 +36,9 @@ def export(model: Linear) -> bytes:
     """The graph of `model` as ONNX, its table in 8 bits.
 
     Inputs: `buckets` int32 (1 + m,), `bounds` int64 (5n + 1,), as in models/text/features.py.
-    Outputs: `probabilities` float32 (n, c); `weights` float32 (1 + m, c) and `norms` float32
-    (5, n), from which weights / norms is what a feature adds to the logit.
+    Outputs: `probabilities` float32 (n, c), and for explaining them, at no cost: `rows` int8
+    (1 + m, c + 1), the table at each bucket, `scales` float32 (c,) and `norms` float32 (2, n, 1) of
+    words and of characters. A feature adds row * scale / norm to a logit.
     """
     columns = np.column_stack([model.weights * model.slopes, model.squares])
     columns[0] = 0
@@ -48,7 +47,7 @@ def export(model: Linear) -> bytes:
     categories = model.weights.shape[1]
     constants = {
         "table": table,
-        "weight_scales": scales[:categories].astype(np.float32),
+        "own_scales": scales[:categories].astype(np.float32),
         "square_scale": scales[categories:].astype(np.float32),
         "bias": model.bias.astype(np.float32),
         "least": np.array([LEAST], dtype=np.float32),
@@ -60,9 +59,6 @@ def export(model: Linear) -> bytes:
         "minus_one": np.array([-1], dtype=np.int64),
         "all": np.array([np.iinfo(np.int64).max], dtype=np.int64),
         "axis": np.array(0, dtype=np.int64),
-        "last": np.array([2], dtype=np.int64),
-        "word_kinds": np.array([WORD_KINDS, 1, 1], dtype=np.int64),
-        "character_kinds": np.array([len(KINDS) - WORD_KINDS, 1, 1], dtype=np.int64),
     }
     node = helper.make_node
     nodes = [
@@ -83,22 +79,14 @@ def export(model: Linear) -> bytes:
         node("Split", ["sums", "parts"], ["weight_sums", "square_sums"], axis=2),
         node("Mul", ["square_sums", "square_scale"], ["squares"]),
         node("Add", ["squares", "least"], ["positive_squares"]),
-        node("Sqrt", ["positive_squares"], ["family_norms"]),
-        node("Div", ["weight_sums", "family_norms"], ["normed"]),
+        node("Sqrt", ["positive_squares"], ["norms"]),
+        node("Div", ["weight_sums", "norms"], ["normed"]),
         node("ReduceSum", ["normed", "zero"], ["both"], keepdims=0),
-        node("Mul", ["both", "weight_scales"], ["scaled"]),
+        node("Identity", ["own_scales"], ["scales"]),
+        node("Mul", ["both", "scales"], ["scaled"]),
         node("Add", ["scaled", "bias"], ["logits"]),
         node("Sigmoid", ["logits"], ["probabilities"]),
-        node("Split", ["family_norms", "singles"], ["word_norms", "character_norms"], axis=0),
-        node("Tile", ["word_norms", "word_kinds"], ["word_kind_norms"]),
-        node("Tile", ["character_norms", "character_kinds"], ["character_kind_norms"]),
-        node("Concat", ["word_kind_norms", "character_kind_norms"], ["kind_norms"], axis=0),
-        node("Squeeze", ["kind_norms", "last"], ["norms"]),
-        node("Split", ["numbers", "parts"], ["weight_numbers", "square_numbers"], axis=1),
-        node("Cast", ["weight_numbers"], ["weight_floats"], to=TensorProto.FLOAT),
-        node("Mul", ["weight_floats", "weight_scales"], ["weights"]),
     ]
-    constants["singles"] = np.array([1, 1], dtype=np.int64)
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
         nodes,
@@ -106,8 +94,9 @@ def export(model: Linear) -> bytes:
         [info("buckets", TensorProto.INT32, ["m"]), info("bounds", TensorProto.INT64, ["b"])],
         [
             info("probabilities", TensorProto.FLOAT, ["n", categories]),
-            info("weights", TensorProto.FLOAT, ["m", categories]),
-            info("norms", TensorProto.FLOAT, [len(KINDS), "n"]),
+            info("rows", TensorProto.INT8, ["m", categories + 1]),
+            info("scales", TensorProto.FLOAT, [categories]),
+            info("norms", TensorProto.FLOAT, [2, "n", 1]),
         ],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )

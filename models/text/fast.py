@@ -16,7 +16,14 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from models.text.features import KINDS, MAX_CHARACTERS, Features, featurise, locate
+from models.text.features import (
+    KINDS,
+    MAX_CHARACTERS,
+    WORD_KINDS,
+    Features,
+    featurise,
+    locate,
+)
 
 BUILT_IN: Final = Path(__file__).parent / "fast"
 _OVERLAP: Final = 128
@@ -84,9 +91,11 @@ class FastTextModel:
 
     def _contributions(self, features: Features, column: int) -> NDArray[np.float32]:
         """What each feature of one text adds to a category's logit, (m,)."""
-        weights, norms = self._session.run(["weights", "norms"], _inputs(features))
-        by_kind = np.repeat(np.asarray(norms).reshape(len(KINDS)), np.diff(features.bounds))
-        return np.asarray(weights[1:, column] / by_kind, dtype=np.float32)
+        rows, scales, norms = self._session.run(["rows", "scales", "norms"], _inputs(features))
+        counts = np.diff(features.bounds)
+        by_kind = np.repeat(np.ravel(norms), (WORD_KINDS, len(KINDS) - WORD_KINDS))
+        added = rows[1:, column] * scales[column] / np.repeat(by_kind, counts)
+        return np.asarray(added, dtype=np.float32)
 
 
 def _inputs(features: Features) -> dict[str, NDArray[np.int32] | NDArray[np.int64]]:

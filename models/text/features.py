@@ -22,6 +22,8 @@ BUCKETS: Final = 2**_BITS
 
 KINDS: Final = ("word", "word pair", "3 characters", "4 characters", "5 characters")
 """The kinds of feature, in the order of `Features.bounds`."""
+WORD_KINDS: Final = 2
+"""Of KINDS the first two are of words, the others of characters: a model norms each by itself."""
 
 MAX_CHARACTERS: Final = 1024
 """Longer texts are cut before they come here; what lies beyond is not read."""
