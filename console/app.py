@@ -112,7 +112,9 @@ def _work(app: dash.Dash, desk: Desk, policy: Policy, default_reviewer: str) -> 
         reviewer = security.reviewer_name(default_reviewer)
         problem = _act(desk, reviewer, str(ctx.triggered_id), queue_page.parse_key(kept), category)
         item = desk.current(reviewer)
-        status = f"{reviewer}: {desk.answered(reviewer)} answered, {desk.waiting()} waiting"
+        # An answer does not wait for a count.
+        waiting = desk.waiting(recount=ctx.triggered_id in (None, "refresh"))
+        status = f"{reviewer}: {desk.answered(reviewer)} answered, {waiting} waiting"
         key = queue_page.current_key(item)
         answers = queue_page.history(desk.history(reviewer))
         if key == kept and key is not None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from plotly.subplots import make_subplots
 
 from events.messages import Alert
@@ -142,15 +142,21 @@ def category_figure(decisions: Mapping[tuple[str, str], int]) -> go.Figure:
 def histogram_figure(
     edges: ArrayLike, counts: ArrayLike, marks: Mapping[str, float], unit: str
 ) -> go.Figure:
-    """A histogram (n + 1 edges, n counts) with named vertical marks."""
-    bounds, heights = np.asarray(edges, float), np.asarray(counts, float)
+    """A histogram (n + 1 edges, n counts) with named vertical marks; empty ends are cut off.
+
+    The axis is logarithmic when the edges span more than two decades.
+    """
+    bounds, heights = _trimmed(np.asarray(edges, float), np.asarray(counts, float))
+    logarithmic = bool(bounds[1] > 0 and bounds[-1] / bounds[1] > 100)
+    if logarithmic:
+        bounds[0] = max(bounds[0], bounds[1] / 2)  # a logarithm has no place for 0
     figure = go.Figure()
     figure.add_bar(
         x=((bounds[:-1] + bounds[1:]) / 2).tolist(),
         width=np.diff(bounds).tolist(),
         y=heights.tolist(),
         customdata=np.column_stack([bounds[:-1], bounds[1:]]).tolist(),
-        hovertemplate="%{customdata[0]:.3g} to %{customdata[1]:.3g} " + unit + ": %{y}",
+        hovertemplate="%{customdata[0]:.4~g} to %{customdata[1]:.4~g} " + unit + ": %{y}",
         marker={"color": HISTOGRAM, "line": {"color": "white", "width": 0.5}},
         name="",
         showlegend=False,
@@ -158,18 +164,36 @@ def histogram_figure(
     for number, (name, value) in enumerate(marks.items()):
         figure.add_vline(x=value, line={"color": INK, "width": 1.2, "dash": "dot"})
         figure.add_annotation(
-            x=value,
+            # Of everything on a logarithmic axis, annotations alone are placed by the exponent.
+            x=math.log10(value) if logarithmic and value > 0 else value,
             y=1 - 0.12 * number,
             yref="y domain",
-            text=f"{escape(name)} {value:,.3g} {unit}",
+            text=f"{escape(name)} {measure(value)} {unit}",
             showarrow=False,
             xanchor="left",
             xshift=5,
+            bgcolor="rgba(255, 255, 255, 0.8)",
             font={"color": INK},
         )
-    figure.update_xaxes(title_text=unit)
+    figure.update_xaxes(title_text=unit, type="log" if logarithmic else "linear", dtick=None)
     figure.update_layout(height=300, bargap=0)
     return _styled(figure)
+
+
+def measure(value: float) -> str:
+    """A measured value with as many digits as a reader needs: 4.2, 29.8, 255, 2,403."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}"
+
+
+def _trimmed(
+    bounds: NDArray[np.float64], heights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The histogram from its first to its last bar; whole when it has none."""
+    filled = np.flatnonzero(heights)
+    if not len(filled):
+        return bounds.copy(), heights
+    first, last = filled[0], filled[-1]
+    return bounds[first : last + 2].copy(), heights[first : last + 1]
 
 
 def latency_figure(

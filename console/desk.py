@@ -178,10 +178,10 @@ class Desk:
         with self._lock:
             return list(reversed(self._who(reviewer).history))
 
-    def waiting(self) -> int:
-        """How many items nobody has labelled, as of a few seconds ago."""
+    def waiting(self, *, recount: bool = True) -> int:
+        """How many items nobody had labelled; `recount` allows a new count every `COUNT_S`."""
         with self._lock:
-            if self._clock() >= self._counted_at + COUNT_S:
+            if recount and self._clock() >= self._counted_at + COUNT_S:
                 self._count, self._counted_at = self._store.count_waiting(), self._clock()
             return self._count
 

@@ -82,6 +82,7 @@ def render_report(summary: DemoSummary) -> str:
             summary=summary,
             alerts=_latest(summary.alerts),
             alert_label=charts.alert_label,
+            measure=charts.measure,
             figures={name: _json(figure) for name, figure in _figures(summary).items()},
             examples=[
                 (decision, text[:MAX_TEXT_SHOWN] + ("…" if len(text) > MAX_TEXT_SHOWN else ""))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from browser import Seen, browser, keep_screenshot, requires_chromium
 
-from console.charts import alert_spans
+from console.charts import alert_spans, histogram_figure
 from console.report import MAX_TEXT_SHOWN, DemoSummary, render_report
 from events.messages import Alert, AlertKey, Decision, Signal
 
@@ -174,6 +174,25 @@ def test_a_span_reaches_from_the_first_window_to_the_last() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("edges", "counts", "kind", "bars"),
+    [
+        ([0, 10, 20, 30], [1, 2, 3], "linear", 3),
+        ([0, 10, 20, 30], [0, 2, 0], "linear", 1),  # empty ends are cut off
+        ([0, 10, 20, 30], [0, 0, 0], "linear", 3),  # nothing at all
+        ([0, 1, 10, 100, 1000], [1, 1, 1, 1], "log", 4),  # from nothing to a second
+        ([1, 2, 4, 8], [1, 1, 1], "linear", 3),
+    ],
+)
+def test_a_histogram_fits_its_axis(
+    edges: list[float], counts: list[int], kind: str, bars: int
+) -> None:
+    figure = histogram_figure(edges, counts, {"P50": 5.0}, "ms")
+    assert figure.layout.xaxis.type == kind
+    assert len(figure.data[0].x) == bars
+    assert all(x > 0 for x in figure.data[0].x)
+
+
 def test_it_refers_to_nothing_outside_itself(page: str) -> None:
     assert not re.search(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=""", body(page))
 
@@ -182,6 +201,11 @@ def test_long_texts_are_cut(page: str) -> None:
     long = replace(summary(), examples=[(decision(), "x" * 5000)])
     assert "x" * MAX_TEXT_SHOWN + "…" in render_report(long)
     assert "x" * (MAX_TEXT_SHOWN + 1) not in render_report(long)
+
+
+def test_vile_texts_stay_blurred_until_pointed_at(page: str) -> None:
+    assert '<div class="vile" tabindex="0">nobody asked you' in page
+    assert '<td class="text">Congratulations!' in page
 
 
 def test_an_empty_day_is_a_report_too() -> None:
