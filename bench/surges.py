@@ -7,6 +7,7 @@ section of RESULTS-surges.md.
 
 from __future__ import annotations
 
+import gc
 import pickle
 import sys
 import time
@@ -115,8 +116,8 @@ def report(seed: int, outcome: Outcome) -> None:
     repeated = sum(outcome.alerts.values()) - len(outcome.alerts)
     print(
         f"Seed {seed}: {len(outcome.delays)} of {len(outcome.attacks)} found, {in_time} within"
-        f" {TARGET:.0f} minutes; {len(outcome.false) / 2:.1f} false alarms a week; {repeated} attacks'"
-        " alerts said twice.\n"
+        f" {TARGET:.0f} minutes; {len(outcome.false) / 2:.1f} false alarms a week; {repeated} alerts"
+        " more than attacks.\n"
     )
     print(
         "| shape | category | minutes | peak a minute | delay in minutes |\n|---|---|---|---|---|"
@@ -163,24 +164,27 @@ def keys(events: int = 300_000) -> None:
     print("## Keys: the cost of an event\n")
     print("| keys | CPU µs an event, snapshots included | snapshot in MB |\n|---|---|---|")
     for count in (1_000, 1_000_000):
+        gc.collect()
         names = [AlertKey("spam", f"d{number}.example") for number in range(count)]
         batch = 1_000
+        # As the job does: what lives long is not searched again and again.
+        gc.freeze()
         # Every tenth second a snapshot of every shard, as the engine takes it.
         states = [SurgeState(SurgeSettings()) for _ in SHARDS]
-        begun, size = time.process_time(), 0
+        spent, size = 0.0, 0
         for start in range(0, events, batch):
             shards: list[list[SurgeEvent]] = [[] for _ in SHARDS]
             for number in range(start, start + batch):
-                event = SurgeEvent(
-                    names[number * 7919 % count], number / 1_000, f"a{number % 5_000}", "c"
-                )
+                key, author = names[number * 7919 % count], f"a{number % 5_000}"
+                event = SurgeEvent(key, number / 1_000, author, f"c{number}")
                 shards[number % len(SHARDS)].append(event)
+            begun = time.process_time()
             for state, part in zip(states, shards, strict=True):
                 state.observe(part)
                 state.advance(Tick(start / 1_000))
             if start % 10_000 == 0:
                 size = sum(len(pickle.dumps(state)) for state in states)
-        spent = (time.process_time() - begun) / events * 1e6
+            spent += (time.process_time() - begun) / events * 1e6
         print(f"| {count:,} | {spent:.2f} | {size / 1e6:.1f} |")
     print(flush=True)
 

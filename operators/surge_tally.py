@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from msgspec import msgpack
+
 from events.messages import AlertKey
 from operators.sketch import DistinctSketch, hash64
 
@@ -63,9 +65,49 @@ def tally_of(event: SurgeEvent, examples: int) -> Tally:
     return tally
 
 
-def count_of(tally: SurgeEvent | Tally) -> int:
-    """How many events it stands for."""
-    return 1 if isinstance(tally, SurgeEvent) else tally.count
+class Window:
+    """The keys of one window; a key with one event, as most have, is that event."""
+
+    __slots__ = ("several", "single")
+
+    def __init__(self) -> None:
+        self.single: dict[AlertKey, SurgeEvent] = {}
+        self.several: dict[AlertKey, Tally] = {}
+
+    def add(self, event: SurgeEvent, examples: int) -> None:
+        """Count one event."""
+        tally = self.several.get(event.key)
+        if tally is None:
+            first = self.single.pop(event.key, None)
+            if first is None:
+                self.single[event.key] = event
+                return
+            tally = self.several[event.key] = tally_of(first, examples)
+        tally.add(event.author_id, event.content_id, examples)
+
+    def __len__(self) -> int:
+        return len(self.single) + len(self.several)
+
+    def make_room(self) -> int:
+        """Forget the rarer half of the keys, which what surges is not among: events forgotten.
+
+        Lossy counting: Manku and Motwani, "Approximate frequency counts over data streams" (2002).
+        """
+        rare = list(self.single)[: 1 + len(self) // 2]
+        for key in rare:
+            del self.single[key]
+        dropped = len(rare)
+        ranked = sorted(self.several, key=lambda key: self.several[key].count)
+        for key in ranked[: max(0, 1 + len(ranked) // 2 - dropped)]:
+            dropped += self.several.pop(key).count
+        return dropped
+
+    def __getstate__(self) -> tuple[bytes, dict[AlertKey, Tally]]:
+        return msgpack.encode(list(self.single.values())), self.several
+
+    def __setstate__(self, state: tuple[bytes, dict[AlertKey, Tally]]) -> None:
+        packed, self.several = state
+        self.single = {event.key: event for event in msgpack.decode(packed, type=list[SurgeEvent])}
 
 
 class EventClock:

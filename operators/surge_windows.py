@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
-
-from msgspec import msgpack
 
 from events.messages import AlertKey, AlertState
 from operators.surge_detector import Reading, SurgeDetector
-from operators.surge_tally import EventClock, SurgeEvent, Tally, Tick, count_of, tally_of
+from operators.surge_tally import EventClock, SurgeEvent, Tally, Tick, Window, tally_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +91,7 @@ class SurgeState:
     def __init__(self, settings: SurgeSettings) -> None:
         self._settings = settings
         self._clock = EventClock(settings.max_jump)
-        # Most keys have one event in a window: it stands for its tally until a second comes.
-        self._windows: dict[int, dict[AlertKey, SurgeEvent | Tally]] = {}
+        self._windows: dict[int, Window] = {}
         self._keys: dict[AlertKey, _Key] = {}
         self._surging: set[AlertKey] = set()
         self._first: int | None = None
@@ -114,28 +110,22 @@ class SurgeState:
         """Count `events` in their windows; a far-future one waits in its own."""
         settings = self._settings
         for event in events:
-            key, at, author_id, content_id = event
+            at = event.at
             if at < self.closed_through:
                 self.late += 1
                 continue
             if at > self._clock.now + settings.max_jump:
                 self.future += 1
             number = int(at // settings.window)
-            tallies = self._windows.get(number)
-            if tallies is None:
+            window = self._windows.get(number)
+            if window is None:
                 if len(self._windows) >= settings.max_windows:
                     self.dropped += 1
                     continue
-                tallies = self._windows[number] = {}
-            tally = tallies.get(key)
-            if tally is None:
-                if len(tallies) >= settings.max_keys:
-                    self._make_room(tallies)
-                tallies[key] = event
-                continue
-            if isinstance(tally, SurgeEvent):
-                tally = tallies[key] = tally_of(tally, settings.examples)
-            tally.add(author_id, content_id, settings.examples)
+                window = self._windows[number] = Window()
+            if len(window) >= settings.max_keys:
+                self.dropped += window.make_room()
+            window.add(event, settings.examples)
 
     def advance(self, tick: Tick) -> list[KeySurge]:
         """Move the clock and close what is over: what opened, grew or ended."""
@@ -177,20 +167,19 @@ class SurgeState:
             number = 1 + min(self._keys[key].last for key in self._surging)
             if number >= end:
                 break
-            changes += self._close(number, {})
+            changes += self._close(number, Window())
         return changes
 
-    def _close(self, number: int, tallies: dict[AlertKey, SurgeEvent | Tally]) -> list[KeySurge]:
-        changes = []
+    def _close(self, number: int, window: Window) -> list[KeySurge]:
+        tallies = window.several
+        for key in self._keys.keys() & window.single.keys():
+            tallies[key] = tally_of(window.single[key], self._settings.examples)
         for key in self._surging.difference(tallies):
             if self._keys[key].last < number:
                 tallies[key] = Tally()
+        changes = []
         for key, tally in tallies.items():
             held = self._keys.get(key)
-            if isinstance(tally, SurgeEvent):
-                if held is None:
-                    continue
-                tally = tally_of(tally, self._settings.examples)  # noqa: PLW2901
             if held is None:
                 if tally.count < self.admit:
                     continue
@@ -287,26 +276,3 @@ class SurgeState:
             authors=authors.hashes() if authors is not None else (),
             examples=tuple(surge.total.examples),
         )
-
-    def _make_room(self, tallies: dict[AlertKey, SurgeEvent | Tally]) -> None:
-        """Forget the rarest keys of a window: what surges is never among them (lossy counting)."""
-        ranked = sorted((count_of(tally), key) for key, tally in tallies.items())
-        for count, key in ranked[: 1 + len(ranked) // 2]:
-            del tallies[key]
-            self.dropped += count
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The state with its single events packed: of a million keys they are nearly all."""
-        single: list[tuple[int, list[SurgeEvent]]] = []
-        several: dict[int, dict[AlertKey, Tally]] = {}
-        for number, tallies in self._windows.items():
-            events = [tally for tally in tallies.values() if isinstance(tally, SurgeEvent)]
-            single.append((number, events))
-            several[number] = {k: t for k, t in tallies.items() if isinstance(t, Tally)}
-        return self.__dict__ | {"_windows": (msgpack.encode(single), several)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        packed, several = state["_windows"]
-        self.__dict__ |= state | {"_windows": several}
-        for number, events in msgpack.decode(packed, type=list[tuple[int, list[SurgeEvent]]]):
-            several[number].update((event.key, event) for event in events)
