@@ -69,7 +69,8 @@ class AuthorCounter:
     """Counts decisions into their authors' history and passes them on.
 
     What cannot be counted while the store is down is counted when it is back, the last
-    `MAX_PENDING` decisions at most; a process that dies before forgets them. Counters are features, not records.
+    `MAX_PENDING` decisions at most; a process that dies before forgets them. Counters are
+    features, not records.
     """
 
     MAX_PENDING = 100_000
