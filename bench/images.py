@@ -26,7 +26,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from models.image.classifier import ImageClassifier
 from models.image.decode import decode
 from models.image.hash_index import HashIndex
-from models.image.hashes import PDQ_MIN_QUALITY, pdq, phash
+from models.image.hashes import PDQ_MIN_QUALITY, pdq, pdq_to_match, phash
 from operators.image_hash import PDQ_DISTANCE, PHASH_DISTANCE
 from training.pictures import caption, picture
 
@@ -114,7 +114,10 @@ def recall(pictures: Sequence[Picture]) -> list[str]:
         for one, (pdq_listed, phash_listed) in zip(pictures, listed, strict=True):
             changed = change(one)
             near.append(
-                (nearest(pdq(changed)[0], pdq_listed), nearest(phash(changed), phash_listed))
+                (
+                    nearest(pdq_to_match(changed)[0], pdq_listed),
+                    nearest(phash(changed), phash_listed),
+                )
             )
         distances = np.array(near)
         shares = [(distances[:, 0] <= PDQ_DISTANCE).mean()]

@@ -11,7 +11,7 @@ from typing import Final
 
 from events import messages
 from models.image.decode import DEFAULT_LIMITS, DecodedImage, ImageError, Limits, decode
-from models.image.hashes import Hashes, md5_hex, pdq, phash
+from models.image.hashes import Hashes, md5_hex, pdq_to_match, phash
 
 Fetch = Callable[[str], bytes]
 """The bytes behind a URI; raises OSError (PermissionError where it may not be fetched)."""
@@ -31,8 +31,8 @@ class Picture:
 
     @cached_property
     def pdq(self) -> list[tuple[Hashes, int]]:
-        """PDQ hashes (8, 32) and quality of each view."""
-        return [pdq(view) for view in self.decoded.views] if self.decoded else []
+        """PDQ hashes (8 or 16, 32) and quality of each view."""
+        return [pdq_to_match(view) for view in self.decoded.views] if self.decoded else []
 
     @cached_property
     def phash(self) -> list[Hashes]:
@@ -40,7 +40,7 @@ class Picture:
         return [phash(view) for view in self.decoded.views] if self.decoded else []
 
     def hashes(self, algorithm: str, view: int) -> Hashes:
-        """The eight hashes of a view by the algorithm `pdq` or `phash`."""
+        """The hashes to look a view up by, of the algorithm `pdq` or `phash`."""
         return self.pdq[view][0] if algorithm == "pdq" else self.phash[view]
 
     @property

@@ -61,25 +61,27 @@ class ImageHashMatcher:
         if not self._lists:
             return items
         places: list[tuple[Item, Evidence]] = []
-        hashes: dict[str, list[Hashes]] = {known.algorithm: [] for known in self._lists}
+        queries: dict[str, list[tuple[int, Hashes]]] = {one.algorithm: [] for one in self._lists}
         for item in items:
             for image in item.content.images:
                 picture = self._cache.open(image)
                 if picture.error and self.STAGE not in item.degraded:
                     item.degraded.append(self.STAGE)
                 for view in _views_to_match(picture):
+                    for algorithm, asked in queries.items():
+                        asked.append((len(places), picture.hashes(algorithm, view)))
                     places.append((item, Evidence(f"images.{image.image_id}", 0, 0)))
-                    for algorithm, found in hashes.items():
-                        found.append(picture.hashes(algorithm, view))
         if places:
-            self._add_signals(places, hashes)
+            self._add_signals(places, queries)
         return items
 
     def _add_signals(
-        self, places: list[tuple[Item, Evidence]], hashes: dict[str, list[Hashes]]
+        self,
+        places: list[tuple[Item, Evidence]],
+        queries: dict[str, list[tuple[int, Hashes]]],
     ) -> None:
         for known in self._lists:
-            for place, rule, category in known.near(np.concatenate(hashes[known.algorithm])):
+            for place, rule, category in known.near(queries[known.algorithm]):
                 item, evidence = places[place]
                 signal = Signal("hash", rule, category, 1.0, (evidence,))
                 if signal not in item.signals:
@@ -106,11 +108,16 @@ class _KnownPictures:
         rows = np.frombuffer(b"".join(known), np.uint8).reshape(-1, HASH_BYTES[algorithm])
         self._index = _index(rows, max_distance, directory and directory / algorithm)
 
-    def near(self, hashes: Hashes) -> Iterator[tuple[int, str, str]]:
-        """Place (row / 8), rule and category of the nearest entry of each list and category."""
+    def near(self, queries: list[tuple[int, Hashes]]) -> Iterator[tuple[int, str, str]]:
+        """Place, rule and category of the entry of each list and category nearest to each place.
+
+        `queries` are places with their hashes, (rows, bytes) each.
+        """
+        asked = np.repeat([place for place, _ in queries], [len(rows) for _, rows in queries])
         nearest: dict[tuple[int, Known], Match] = {}
+        hashes = np.concatenate([rows for _, rows in queries])
         for match in self._index.search(hashes, self._max_distance):
-            key = (match.query // 8, self._known[match.entry])
+            key = (int(asked[match.query]), self._known[match.entry])
             if key not in nearest or match.distance < nearest[key].distance:
                 nearest[key] = match
         for (place, known), match in nearest.items():

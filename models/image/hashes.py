@@ -26,6 +26,7 @@ PDQ_MIN_QUALITY = 50
 _PDQ_GRID = 64
 _PDQ_SIDE = 16
 _PDQ_MIN_DIMENSION = 5
+_ENLARGED_SIDE = 1024
 _PHASH_GRID = 32
 _PHASH_SIDE = 8
 
@@ -52,6 +53,21 @@ def pdq(picture: Image.Image) -> tuple[Hashes, int]:
     grid = _jarosz(height) @ luma @ _jarosz(width).T
     cosines = _pdq_cosines()
     return _median_hashes(cosines @ grid @ cosines.T, first_frequency=1), _pdq_quality(grid)
+
+
+def pdq_to_match(picture: Image.Image) -> tuple[Hashes, int]:
+    """The PDQ hashes to look a picture up by, uint8 (8 or 16, 32), and its quality.
+
+    Of a small picture also those of it enlarged. PDQ filters little below 256 pixels and nothing
+    below 128, so a shrunken copy is far from its original; its enlargement is near again: of copies
+    at a quarter of the size 98 % are found instead of 80 % (bench/images.py).
+    """
+    hashes, quality = pdq(picture)
+    factor = _ENLARGED_SIDE // max(picture.size)
+    if factor > 1 and quality:
+        size = (picture.width * factor, picture.height * factor)
+        hashes = np.concatenate([hashes, pdq(picture.resize(size, Image.Resampling.BOX))[0]])
+    return hashes, quality
 
 
 def phash(picture: Image.Image) -> Hashes:
