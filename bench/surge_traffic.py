@@ -19,7 +19,7 @@ from events.messages import AlertKey, Content, Decision, Image, Judgement
 
 START: Final = datetime(2026, 3, 2, tzinfo=UTC)
 MINUTES: Final = 14 * 1_440
-CATEGORIES: Final = {"spam": 9.0, "harassment": 5.0, "hate": 3.0, "sexual": 3.0, "threat": 0.6}
+CATEGORIES: Final = {"spam": 6.0, "harassment": 3.0, "hate": 2.0, "sexual": 2.0, "threat": 0.4}
 """Violations a minute on average."""
 COMMUNITIES: Final = 30
 SHAPES: Final = (
@@ -69,7 +69,7 @@ def attacks(rng: np.random.Generator) -> list[Attack]:
                 shape,
                 start,
                 start + int(rng.integers(20, 120)),
-                float(rng.uniform(15, 60)),
+                float(rng.uniform(10, 40)),
                 category,
                 community,
             )
