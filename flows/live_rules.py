@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
 from connectors.ruleset_watcher import RulesetWatcher
 from operators.hash_match import HashMatcher
 from operators.regex_match import LiveRuleMatcher
+from policy.hashlist import HashList
 from policy.rulebook import parse_rulebook, read_rulebook
 
 
@@ -32,16 +34,29 @@ class LiveRulebook:
 
     def __init__(self, directory: Path, store: RulesetStore, worker: str = "") -> None:
         self._files = read_rulebook(directory)
+        self._listeners: list[Callable[[HashList], None]] = []
         book = parse_rulebook(self._files)
         self.watcher = RulesetWatcher(store, self._apply, worker or worker_name(), book.version)
         self.hash_matcher = HashMatcher(book.hashes)
         self.rule_matcher = LiveRuleMatcher(
             book.rules, book.version, age_s=lambda: self.watcher.age_s
         )
+        self.hashes = book.hashes
+        """The lists in force, for stages with an index of their own."""
         self.watcher.catch_up()
+
+    def on_hashes(self, listener: Callable[[HashList], None]) -> None:
+        """Call `listener` with every later hash list, for stages with an index of their own.
+
+        It is called in the watcher's thread and builds beside what runs, then swaps.
+        """
+        self._listeners.append(listener)
 
     def _apply(self, stored: StoredRuleset) -> str:
         book = parse_rulebook(overlaid(self._files, stored))
         self.rule_matcher.swap(book.rules, book.version)
         self.hash_matcher.swap(book.hashes)
+        self.hashes = book.hashes
+        for listener in self._listeners:
+            listener(book.hashes)
         return book.version

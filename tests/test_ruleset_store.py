@@ -225,13 +225,15 @@ def test_a_pushed_file_lies_over_the_policy_directory(store, policy) -> None:
 
 
 def test_a_pushed_hash_list_is_looked_up(store, policy) -> None:
-    book = LiveRulebook(policy, store, "w1")
+    book, heard = LiveRulebook(policy, store, "w1"), []
+    book.on_hashes(heard.append)
     entry = "md5,5d41402abc4b2a76b9719d911017c592,spam,test\n"  # of `hello`
     pushed = ruleset()
     pushed.files["hashes/new.csv"] = "algorithm,hash,category,source\n" + entry
     store.push(pushed)
     book.watcher.catch_up()
     assert rules_of(book, "hello") == ["md5:test"]
+    assert heard == [book.hashes]
 
 
 def test_a_broken_push_leaves_the_stages_as_they_were(store, policy) -> None:
