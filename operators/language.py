@@ -25,7 +25,7 @@ _FUNCTION_WORDS: Final = frozenset(
 )
 _MAX_WORDS: Final = 60
 _ENGLISH_SHARE: Final = 0.15
-"""A third of English words are among these; few of them look like words of other languages."""
+"""A third of English words are among these; few look like words of other languages."""
 _MIN_LETTERS: Final = 24
 """Shorter texts in Latin letters are too short to tell."""
 _SURE: Final = 0.6
@@ -36,8 +36,8 @@ class LanguageDetector:
     """Tells of texts that the text models do not cover.
 
     Such an item gets the signal `language.<ISO 639-1 code>`, without a category, scored by the
-    detector's probability, and `text_language` in `degraded`: policy chooses what follows. The writing
-    decides; the language that a producer declares counts only for texts too short to tell.
+    detector's probability, and `text_language` in `degraded`: policy chooses what follows. The
+    writing decides; the language that a producer declares counts only for texts too short to tell.
     """
 
     def __init__(self, covered: frozenset[str] = COVERED) -> None:

@@ -2,8 +2,8 @@
 
 Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), invisible
 and bidirectional control characters, piled-up marks, spelled-out and broken-up words, leet and
-drawn-out letters. Words wholly of another script, numbers and addresses stay. Plain ASCII text without a sign
-of any of these takes a fast path: one search by a compiled pattern.
+drawn-out letters. Words wholly of another script, numbers and addresses stay. Plain ASCII text
+without a sign of any of these takes a fast path: one search by a compiled pattern.
 """
 
 from __future__ import annotations

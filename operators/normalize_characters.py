@@ -1,4 +1,4 @@
-"""Characters as a reader sees them: compatibility forms, look-alikes, invisible and piled-up ones."""
+"""Characters as a reader sees them: compatibility forms, look-alikes, invisible, piled up."""
 
 from __future__ import annotations
 

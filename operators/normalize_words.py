@@ -187,8 +187,8 @@ def _read(chars: str) -> str | None:
 def _segment(text: str) -> str | None:
     """`text` cut into the most frequent words of the lexicon, None when that leaves odd bits.
 
-    Unigram Viterbi search with Zipf costs (Norvig 2009, Natural Language Corpus Data), of at most 64
-    letters.
+    Unigram Viterbi search with Zipf costs (Norvig 2009, Natural Language Corpus Data), of at most
+    64 letters.
     """
     lowered = text.lower()
     if not 4 <= len(lowered) <= _MAX_TOKEN:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.text.cascade import Band, Cascade
+from models.text.cascade import Band, Blend, Cascade
 
 
 class Ruler:
@@ -59,6 +59,20 @@ def test_scores_are_those_of_the_last_model_that_saw_the_text() -> None:
     cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.25)], [_band(0.3, 0.7)])
     result = cascade.predict(["a", "aaaaa", "aaaaaaaaa"])
     np.testing.assert_allclose(result.scores[:, 0], [0.1, 0.75, 0.9])
+
+
+def test_a_second_opinion_is_weighed_with_the_first() -> None:
+    halves = np.full(2, 0.5, np.float32)
+    models = [Ruler("fast", other=0.5), Ruler("slow", shift=0.4, other=0.5)]
+    cascade = Cascade(models, [_band(0.1, 0.9)], [Blend(halves, halves, np.zeros(2, np.float32))])
+    np.testing.assert_allclose(cascade.predict(["aaa"]).scores, [[0.5, 0.5]], atol=1e-6)
+
+
+def test_certainty_stays_finite_when_weighed() -> None:
+    blend = Blend(*np.ones((3, 2), np.float32))
+    zeros, ones = np.zeros((1, 2), np.float32), np.ones((1, 2), np.float32)
+    for before, after in ((zeros, ones), (ones, ones), (zeros, zeros)):
+        assert np.isfinite(blend(before, after)).all()
 
 
 def test_each_model_sees_what_is_left_in_one_batch_and_in_order() -> None:

@@ -1,8 +1,8 @@
 """The fairness audit: are neutral sentences flagged more for some identities than for others?
 
 `python -m training.audit --data DIR`: on the identity templates (never trained on), the rates of
-false positives and false negatives by identity term, by fairlearn's MetricFrame, and per term the AUCs of
-Borkan et al. (2019, Nuanced Metrics for Measuring Unintended Bias): subgroup, BPSN and BNSP.
+false positives and false negatives by identity term, by fairlearn's MetricFrame, and per term the
+AUCs of Borkan et al. (2019, Nuanced Metrics for Measuring Unintended Bias): subgroup, BPSN, BNSP.
 """
 
 from __future__ import annotations

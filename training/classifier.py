@@ -44,4 +44,5 @@ class Classifier(nn.Module):
         """Logits (n, C) of token ids and mask, both (n, tokens) int64."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weights = attention_mask.unsqueeze(-1).to(states.dtype)
-        return self.head((states * weights).sum(1) / weights.sum(1))
+        logits: Tensor = self.head((states * weights).sum(1) / weights.sum(1))
+        return logits

@@ -1,7 +1,7 @@
 """Fine-tuned weights to what the job loads: ONNX in INT8, tokenizer, calibration, card.
 
 `python -m training.export --data DIR --weights FILE`. Calibration and the loss by quantization are
-measured on the validation split, the figures of the card on the test split, on up to 4,000 texts of
+measured on the validation split, the figures of the card on the test split, on up to 3,000 texts of
 up to 400 characters of each.
 """
 
@@ -30,8 +30,8 @@ from training.platt import platt
 
 MAX_BYTES: Final = 25_000_000
 _MAX_CHARACTERS: Final = 400
-_MAX_ROWS: Final = 4000
-_COMPARED: Final = 2000
+_MAX_ROWS: Final = 3000
+_COMPARED: Final = 1000
 """Validation texts on which float32 and INT8 are compared."""
 
 

@@ -1,7 +1,7 @@
 """Functional tests of hate detection: accuracy by functionality on the hand-written suite.
 
-`python -m training.functional` scores tests/functional/hate.csv. Rows of the split `dev` may guide the
-making of the models; rows of `test` are looked at for figures alone.
+`python -m training.functional` scores tests/functional/hate.csv. Rows of the split `dev` may guide
+the making of the models; rows of `test` are looked at for figures alone.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def obfuscate(text: str, random: Random, trick: Trick, share: float) -> str:
 
 
 def vary(text: str, random: Random) -> str:
-    """`text` as people or evaders might have spelled it: a trick on some words, no blanks, or caps."""
+    """`text` as people or evaders might spell it: a trick on some words, no blanks, or caps."""
     drawn = random.random()
     if drawn < 0.08:
         return text.upper()

@@ -27,6 +27,8 @@ _BATCH_TOKENS: Final = 2560
 _BODY_RATE: Final = 6e-5
 _HEAD_RATE: Final = 1e-3
 _WARMUP: Final = 40
+_SAVED_EVERY: Final = 120.0
+"""Seconds."""
 
 
 def train(
@@ -42,7 +44,7 @@ def train(
 ) -> None:
     """Fine-tunes on the train split of `data` and exports to `out`; a checkpoint every two minutes.
 
-    Training ends after `epochs` or `minutes`, whichever is first, the learning rate falling to match.
+    Training ends after `epochs` or `minutes`, whichever is first; the learning rate falls to match.
     `work/start.pt` gives weights to start from, if it is there. A run that was broken off goes on
     where its last checkpoint was. The lowest `frozen_layers` of the six layers stay as they are.
     """
@@ -50,56 +52,59 @@ def train(
     torch.manual_seed(seed)
     work.mkdir(parents=True, exist_ok=True)
     examples, ids = prepare(data, work, seed=seed)
-    lengths = np.array([len(row) for row in ids])
     model = Classifier()
     if (work / "start.pt").exists():
         model.load_state_dict(torch.load(work / "start.pt"))
     model.encoder.embeddings.requires_grad_(requires_grad=False)
     model.encoder.encoder.layer[:frozen_layers].requires_grad_(requires_grad=False)
+    lengths = np.array([len(row) for row in ids])
+    plan = [_batches(lengths, seed + epoch) for epoch in range(epochs)]
+    batches = [rows for epoch in plan for rows in epoch]
+    _fit(model, examples, ids, batches, checkpoint=work / "checkpoint.pt", limit=60 * minutes)
+    torch.save(model.state_dict(), work / "weights.pt")
+    export(data, out, work=work, weights=work / "weights.pt")
+
+
+def _fit(
+    model: Classifier,
+    examples: Examples,
+    ids: list[NDArray[np.int64]],
+    batches: list[NDArray[np.int64]],
+    *,
+    checkpoint: Path,
+    limit: float,
+) -> None:
+    """One step a batch until there are none left or `limit` seconds are spent."""
     body = [p for p in model.encoder.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
         [{"params": body, "lr": _BODY_RATE}, {"params": model.head.parameters(), "lr": _HEAD_RATE}],
         weight_decay=0.01,
     )
-    per_epoch = [len(_batches(lengths, seed + epoch)) for epoch in range(epochs)]
-    total = sum(per_epoch)
-    checkpoint = work / "checkpoint.pt"
-    epoch = done = 0
-    spent = 0.0
+    first, spent = 0, 0.0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=False)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-        epoch, done, spent = saved["at"]
+        first, spent = saved["at"]
     model.train()
-    running, saved_at = 0.0, time.monotonic()
+    saved_at = time.monotonic()
     started = saved_at - spent
     with _progress() as progress:
-        task = progress.add_task("train", total=total, loss="")
-        step = sum(per_epoch[:epoch]) + done
-        progress.advance(task, step)
-        while epoch < epochs:
-            for rows in _batches(lengths, seed + epoch)[done:]:
-                spent = time.monotonic() - started
-                _set_rates(optimizer, step, max(step / total, spent / (60 * minutes)))
-                if spent > 60 * minutes:
-                    break
-                loss = _step(model, examples, ids, rows)
-                loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                optimizer.zero_grad()
-                done += 1
-                step += 1
-                running = 0.98 * running + 0.02 * loss.item() if running else loss.item()
-                progress.update(task, advance=1, loss=f"{running:.4f}")
-                if time.monotonic() - saved_at > 120:
-                    _save(checkpoint, model, optimizer, (epoch, done, spent))
-                    saved_at = time.monotonic()
-            epoch, done = epoch + 1, 0
-            _save(checkpoint, model, optimizer, (epoch, done, spent))
-    torch.save(model.state_dict(), work / "weights.pt")
-    export(data, out, work=work, weights=work / "weights.pt")
+        task = progress.add_task("train", total=len(batches), completed=first, loss="")
+        for step in range(first, len(batches)):
+            spent = time.monotonic() - started
+            if spent > limit:
+                break
+            _set_rates(optimizer, step, max(step / len(batches), spent / limit))
+            loss = _step(model, examples, ids, batches[step])
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            progress.update(task, advance=1, loss=f"{loss.item():.4f}")
+            if time.monotonic() - saved_at > _SAVED_EVERY:
+                _save(checkpoint, model, optimizer, (step + 1, spent))
+                saved_at = time.monotonic()
 
 
 def prepare(data: Path, work: Path, *, seed: int) -> tuple[Examples, list[NDArray[np.int64]]]:
@@ -176,7 +181,7 @@ def _save(
     path: Path,
     model: Classifier,
     optimizer: torch.optim.Optimizer,
-    at: tuple[int, int, float],
+    at: tuple[int, float],
 ) -> None:
     state = {
         "model": model.state_dict(),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.text.fast import FastTextModel
 from models.text.transformer import TransformerModel
+from policy.taxonomy import TEXT_CATEGORIES
+
+_Opinion: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 BUILT_IN: Final = Path(__file__).parent / "cascade.json"
 
@@ -53,11 +56,36 @@ class Band:
 
 
 @dataclass(frozen=True)
+class Blend:
+    """A second opinion weighed with the first: stacking (Wolpert 1992) on log odds."""
+
+    before: NDArray[np.float32]
+    """(C,): weight of the log odds so far."""
+    after: NDArray[np.float32]
+    """(C,): weight of the next model's log odds."""
+    intercept: NDArray[np.float32]
+    """(C,)."""
+
+    def __call__(
+        self, before: NDArray[np.float32], after: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Probabilities, (n, C), of two models' probabilities of the same texts."""
+        odds = self.before * log_odds(before) + self.after * log_odds(after) + self.intercept
+        return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float32)
+
+
+def log_odds(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log odds of probabilities, kept finite."""
+    kept = np.clip(scores, 1e-5, 1 - 1e-5)
+    return np.asarray(np.log(kept / (1 - kept)), dtype=np.float32)
+
+
+@dataclass(frozen=True)
 class CascadeResult:
     """What a cascade found in n texts."""
 
     scores: NDArray[np.float32]
-    """(n, C): of the last model that saw the text."""
+    """(n, C): of all the models that saw the text, weighed."""
     settled_by: NDArray[np.int64]
     """(n,): number of that model."""
 
@@ -66,43 +94,51 @@ class Cascade:
     """Models from the cheapest to the dearest, and after each but the last the band that goes on.
 
     Args:
-        models: two or more of the same categories.
+        models: of the same categories.
         bands: one fewer than models.
+        blends: how each next model's scores are weighed with those before; none: they replace them.
     """
 
     name: Final = "text"
 
-    def __init__(self, models: Sequence[TextModel], bands: Sequence[Band]) -> None:
-        if len(bands) != len(models) - 1 or len({model.categories for model in models}) != 1:
+    def __init__(
+        self, models: Sequence[TextModel], bands: Sequence[Band], blends: Sequence[Blend] = ()
+    ) -> None:
+        categories = {model.categories for model in models}
+        if (
+            len(bands) != len(models) - 1
+            or len(categories) != 1
+            or len(blends) not in (0, len(bands))
+        ):
             raise ValueError(
                 "models of the same categories with a band between each two are needed"
             )
         self.models = tuple(models)
         self.categories = models[0].categories
         self.version = "+".join(model.version for model in models)
-        self._bands = tuple(bands)
+        opinions: Sequence[_Opinion] = blends or [_replace] * len(bands)
+        self._steps = tuple(zip(bands, opinions, models[1:], strict=True))
 
     @classmethod
     def load(cls, path: Path = BUILT_IN) -> Cascade:
         """The built-in models with the bands of `path` (training/cascade.py)."""
-        fast, transformer = FastTextModel(), TransformerModel()
-        table = json.loads(path.read_text("utf-8"))["bands"]
-        low, high = (
-            np.array([table[category][i] for category in fast.categories], dtype=np.float32)
-            for i in (0, 1)
-        )
-        return cls([fast, transformer], [Band(low, high)])
+        table = json.loads(path.read_text("utf-8"))
+        columns = [
+            np.array([table[name][category] for category in TEXT_CATEGORIES], dtype=np.float32).T
+            for name in ("bands", "blends")
+        ]
+        return cls([FastTextModel(), TransformerModel()], [Band(*columns[0])], [Blend(*columns[1])])
 
     def predict(self, texts: Sequence[str]) -> CascadeResult:
         """Scores of normalized texts; each model sees in one batch all that the one before left."""
         scores = self.models[0].predict(texts)
         settled_by = np.zeros(len(texts), dtype=np.int64)
         rows = np.arange(len(texts))
-        for number, (band, model) in enumerate(zip(self._bands, self.models[1:], strict=True), 1):
+        for number, (band, blend, model) in enumerate(self._steps, 1):
             rows = rows[band.unsure(scores[rows])]
             if not rows.size:
                 break
-            scores[rows] = model.predict([texts[row] for row in rows.tolist()])
+            scores[rows] = blend(scores[rows], model.predict([texts[row] for row in rows.tolist()]))
             settled_by[rows] = number
         return CascadeResult(scores, settled_by)
 
@@ -113,3 +149,7 @@ class Cascade:
         one text, which is for `breakwater check` and not for the stream.
         """
         return self.models[model].attribute(text, category)
+
+
+def _replace(_: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
+    return after
