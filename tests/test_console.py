@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import base64
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import msgspec
 import pytest
 from browser import Seen, browser, keep_screenshot, requires_chromium
 from clickhouse_connect.driver.client import Client
 from clickhouse_samples import AT, blocked, judgement
-from clickhouse_server import clickhouse_server
+from clickhouse_server import clickhouse_server, free_port
 from dash import Dash
 from hypothesis import given
 from hypothesis import strategies as st
@@ -660,3 +666,47 @@ class TestInABrowser:
         assert seen.errors == []
         assert page.evaluate("window.hacked") is None
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+class TestCommand:
+    def test_it_is_not_opened_to_others_without_a_password(self) -> None:
+        from cli.console import console_command
+        from cli.errors import UsageError
+
+        with pytest.raises(UsageError, match="set BREAKWATER_CONSOLE_PASSWORD first"):
+            console_command(host="0.0.0.0")
+
+    def test_it_says_where_its_data_would_come_from(self, tmp_path: Path) -> None:
+        from cli.console import console_command
+        from cli.errors import UsageError
+
+        with pytest.raises(UsageError, match=r"does not exist: name the --output of an earlier"):
+            console_command(output=tmp_path)
+
+    def test_over_the_embedded_store_of_a_run_until_it_is_told_to_stop(
+        self, tmp_path: Path
+    ) -> None:
+        # The embedded engine belongs to one process: another one makes the store.
+        made = f"""
+from clickhouse_samples import blocked
+from connectors.clickhouse import ClickHouseWriter
+store = ClickHouseWriter("chdb://{tmp_path}/clickhouse")
+store.apply_schema()
+store.insert_judgements([blocked("c1", action="review")])
+store.close()
+"""
+        root = Path(__file__).parents[1]
+        environment = os.environ | {"PYTHONPATH": f"{root}:{root / 'tests'}"}
+        subprocess.run([sys.executable, "-c", made], check=True, env=environment)
+        port = free_port()
+        command = [sys.executable, "-m", "cli.main", "console", "--output", str(tmp_path)]
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        assert f"http://127.0.0.1:{port}" in process.stderr.readline()
+        with urlopen(f"http://127.0.0.1:{port}/") as answer:
+            assert b"Breakwater" in answer.read()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        process.stderr.close()
