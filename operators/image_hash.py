@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 PDQ_DISTANCE: Final = 31
 """Bits of 256 within which PDQ's authors call two pictures the same."""
 
-PHASH_DISTANCE: Final = 8
-"""Bits of 64; bench/RESULTS-images.md has what each distance finds and mistakes."""
+PHASH_DISTANCE: Final = 6
+"""Bits of 64: the widest of bench/RESULTS-images.md at which no two different pictures match."""
 
 
 class ImageHashMatcher:

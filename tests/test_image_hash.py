@@ -46,7 +46,7 @@ def matched(matcher, *data: bytes) -> dict[str, set[str]]:
         assert (signal.stage, signal.score, source) == ("hash", 1.0, "exchange")
         assert signal.category == "violent_extremism"
         assert len(bytes.fromhex(entry)) == {"pdq": 32, "phash": 8}[algorithm]
-        assert 0 <= int(distance) <= {"pdq": 31, "phash": 8}[algorithm]
+        assert 0 <= int(distance) <= {"pdq": 31, "phash": 6}[algorithm]
         found.setdefault(signal.evidence[0].field, set()).add(algorithm)
     return found
 
