@@ -16,6 +16,15 @@
 
 CREATE DATABASE IF NOT EXISTS moderation;
 
+CREATE TABLE IF NOT EXISTS moderation.schema_migrations
+(
+    name       String                                     COMMENT 'File of clickhouse/migrations, without .sql',
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3)      COMMENT 'When it was applied, or the tables made with it in them'
+)
+ENGINE = ReplacingMergeTree
+ORDER BY name
+COMMENT 'Migrations that these tables have behind them';
+
 CREATE TABLE IF NOT EXISTS moderation.content
 (
     content_id        String                              COMMENT 'Id of the content, as its platform gave it' CODEC(ZSTD(1)),

@@ -177,17 +177,42 @@ class ClickHouseWriter:
         self._contexts: dict[str, InsertContext] = {}
 
     def apply_schema(self) -> None:
-        """Create what is missing of the database, its tables and views.
+        """Create what is missing of the database, its tables and views; migrate older tables.
+
+        A migration is a numbered file of `clickhouse/migrations`, run once and in order, before
+        `clickhouse/schema.sql`, which new tables are made from. Let one process do it.
 
         Raises:
             StoreError: the server refuses a statement.
         """
-        schema = files("clickhouse").joinpath("schema.sql").read_text("utf-8")
+        folder = files("clickhouse")
+        migrations = sorted(folder.joinpath("migrations").iterdir(), key=lambda file: file.name)
         try:
-            for statement in schema.split(";\n"):
-                self.client.command(statement)
+            applied = self._applied_migrations()
+            pending = [file for file in migrations if file.name.removesuffix(".sql") not in applied]
+            if self._has_table("content"):
+                for file in pending:
+                    self._run_script(file.read_text("utf-8"))
+            self._run_script(folder.joinpath("schema.sql").read_text("utf-8"))
+            names = [[file.name.removesuffix(".sql")] for file in pending]
+            if names:
+                self.client.insert("schema_migrations", names, ["name"], database=DATABASE)
         except ClickHouseError as error:
             raise StoreError(f"{self._place} refused the schema: {_first_line(error)}") from None
+
+    def _run_script(self, script: str) -> None:
+        for statement in script.split(";\n"):
+            self.client.command(statement)
+
+    def _has_table(self, name: str) -> bool:
+        sql = "SELECT count() FROM system.tables WHERE database = {d:String} AND name = {t:String}"
+        return bool(self.client.query(sql, {"d": DATABASE, "t": name}).result_rows[0][0])
+
+    def _applied_migrations(self) -> set[str]:
+        if not self._has_table("schema_migrations"):
+            return set()
+        found = self.client.query("SELECT name FROM moderation.schema_migrations FINAL")
+        return {name for (name,) in found.result_rows}
 
     def check_schema(self) -> None:
         """Return when the tables have every column that is written.
@@ -276,49 +301,3 @@ class ClickHouseWriter:
 def _redacted(judgement: Judgement, redact: Callable[[str], str]) -> Judgement:
     content = replace(judgement.content, text=redact(judgement.content.text))
     return replace(judgement, content=content)
-
-
-class MemoryStore:
-    """A `Store` in memory, for tests.
-
-    Unlike ClickHouse it forgets a replaced row at once rather than in a merge, keeps rows for good,
-    has no aggregates, users or SQL, and is not shared between processes.
-    """
-
-    def __init__(self) -> None:
-        self.tables: dict[str, dict[Row, dict[str, Any]]] = {t.name: {} for t in rows.TABLES}
-
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        """The rows of `table` in the order of their first insert, as column name to value."""
-        return list(self.tables[table].values())
-
-    def insert_judgements(self, judgements: Sequence[Judgement]) -> None:
-        """Keep contents, decisions and model outputs."""
-        self._insert(rows.MODERATION_LOGS, judgements)
-        self._insert(rows.MODEL_OUTPUTS, judgements)
-        self._insert(rows.CONTENT, judgements)
-
-    def insert_labels(self, labels: Sequence[Label]) -> None:
-        """Keep what people say."""
-        self._insert(rows.HUMAN_LABELS, labels)
-
-    def insert_alerts(self, alerts: Sequence[Alert]) -> None:
-        """Keep changes of alerts."""
-        self._insert(rows.DRIFT_ALERTS, [alert for alert in alerts if alert.kind == "drift"])
-        self._insert(rows.SURGE_ALERTS, [alert for alert in alerts if alert.kind != "drift"])
-
-    def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep messages that could not be used."""
-        self._insert(rows.DEAD_LETTERS, letters)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def _insert(self, table: Table[M], messages: Iterable[M]) -> None:
-        kept = self.tables[table.name]
-        for message in messages:
-            for values in table.rows(message):
-                row = dict(zip(table.columns, values, strict=True))
-                identity = tuple(row[column] for column in table.identity)
-                if row.get("version", 0) >= kept.get(identity, row).get("version", 0):
-                    kept[identity] = row

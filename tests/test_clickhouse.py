@@ -11,7 +11,8 @@ from clickhouse_samples import AT, blocked, judgement
 from clickhouse_server import clickhouse_server, free_port
 from msgspec.structs import replace
 
-from connectors.clickhouse import ClickHouseWriter, MemoryStore, StoreError, connect, public_dsn
+from connectors.clickhouse import ClickHouseWriter, StoreError, connect, public_dsn
+from connectors.clickhouse_memory import MemoryStore
 from connectors.clickhouse_rows import TABLES, reason
 from events.messages import Alert, AlertKey, DeadLetter, Image, Label, Position, Signal
 

@@ -15,7 +15,7 @@ from clickhouse_server import clickhouse_server
 from store_samples import END, history, store_history
 
 from connectors.clickhouse import ClickHouseWriter
-from connectors.query_library import QueryError, export, list_queries, load, run
+from connectors.query_library import QueryError, bind, export, list_queries, load, run
 
 WINDOW = {"since": "2026-10-20", "until": END.isoformat()}
 EXTRA = {
@@ -202,3 +202,20 @@ def test_load_gives_parameters_with_types_and_defaults():
         ("until", "DateTime64(3, 'UTC')", "newest"),
         ("accounts", "UInt32", "100"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "index"),
+    [
+        ("content_history", {"content_id": "c00001"}, "content_id_bloom"),
+        ("author_history", {"user_id": "u1"}, "user_id_bloom"),
+        ("text_search", {"word": "deal"}, "text_tokens"),
+        ("latency_by_stage", {}, "PrimaryKey"),
+    ],
+)
+def test_look_ups_use_their_index(store, name, params, index):
+    query = load(name)
+    values = bind(store, query, params)
+    # The text is of `EXPLAIN indexes = 1`; it lists each index that was asked.
+    plan = store.query(f"EXPLAIN indexes = 1 {query.sql}", values).result_rows
+    assert index in "\n".join(line for (line,) in plan)

@@ -14,7 +14,7 @@ from events.messages import Alert, AlertKey, DeadLetter, Label, Position
 TABLES = {
     "content", "moderation_logs", "model_outputs", "human_labels", "users", "user_reports",
     "appeals", "surge_alerts", "drift_alerts", "dead_letters", "decisions_by_minute",
-    "decisions_by_hour",
+    "decisions_by_hour", "schema_migrations",
 }  # fmt: skip
 
 
@@ -99,7 +99,8 @@ def test_a_repeat_is_one_row_in_every_table(store, batches):
     assert counts == {
         "appeals": 0, "content": 2, "dead_letters": 1, "decisions_by_hour": 2,
         "decisions_by_minute": 2, "drift_alerts": 0, "human_labels": 1, "model_outputs": 2,
-        "moderation_logs": 2, "surge_alerts": 1, "user_reports": 0, "users": 1,
+        "moderation_logs": 2, "schema_migrations": 1, "surge_alerts": 1, "user_reports": 0,
+        "users": 1,
     }  # fmt: skip
 
 
@@ -177,3 +178,44 @@ def test_takes_contents_of_many_months_in_one_insert(store):
     months = [AT - timedelta(days=31 * i) for i in range(300)]
     store.insert_judgements([judgement(f"c{i}", created_at=at) for i, at in enumerate(months)])
     assert count(store, "moderation_logs") == 300
+
+
+# The aggregates as the first version had them, before migration 0001.
+OLD_AGGREGATES = """
+DROP VIEW moderation.decisions_by_hour_from_logs;
+DROP VIEW moderation.decisions_by_minute_from_logs;
+DROP TABLE moderation.decisions_by_minute;
+DROP TABLE moderation.schema_migrations;
+CREATE TABLE moderation.decisions_by_minute
+(
+    minute DateTime('UTC'), mode Enum8('live' = 1, 'shadow' = 2), community LowCardinality(String),
+    action Enum8('allow' = 1, 'review' = 2, 'block' = 3), category LowCardinality(String),
+    decisions AggregateFunction(uniq, String), authors AggregateFunction(uniq, String),
+    latency_max SimpleAggregateFunction(max, Float32)
+)
+ENGINE = AggregatingMergeTree ORDER BY (minute, mode, community, action, category);
+CREATE MATERIALIZED VIEW moderation.decisions_by_minute_from_logs
+TO moderation.decisions_by_minute AS
+SELECT toDateTime(toStartOfMinute(created_at), 'UTC') AS minute, mode, community, action, category,
+    uniqState(decision_id) AS decisions, uniqState(user_id) AS authors,
+    max(latency_ms) AS latency_max
+FROM moderation.moderation_logs GROUP BY minute, mode, community, action, category
+"""
+
+
+def test_migrates_an_older_store_without_loss(store):
+    for statement in OLD_AGGREGATES.split(";\n"):
+        store.client.command(statement)
+    first = [judgement(f"c{i}", community=f"k{i % 3}", author_id=f"u{i % 4}") for i in range(30)]
+    store.insert_judgements(first)
+    store.apply_schema()
+    store.check_schema()
+    store.insert_judgements(first[:10])
+    store.insert_judgements([judgement("new")])
+    sql = "SELECT uniqMerge(decisions), uniqMerge(authors) FROM moderation.decisions_by_minute"
+    assert rows(store, sql) == [(31, 4)]
+    assert count(store, "moderation_logs") == 31
+    done = rows(store, "SELECT name FROM moderation.schema_migrations FINAL")
+    assert done == [("0001_minutes_of_all_communities",)]
+    store.apply_schema()
+    assert rows(store, sql) == [(31, 4)], "a migration runs once"
