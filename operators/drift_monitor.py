@@ -54,10 +54,10 @@ class DriftSettings:
     """Least change in the series' own unit, for series that are usually near 0."""
     warm_up: int = 30
     """Blocks of a group that are learned from first."""
-    recent: int = 600
+    recent: int = 800
     """Contents of a group that are looked at to tell why."""
     viral_share: float = 0.3
-    """Share of one cluster, or of the ten busiest authors, that makes a viral attack."""
+    """Share of one cluster, or of authors with several contents, that makes a viral attack."""
     settle: int = 50
     """Blocks without a further change after which drift is over: the new is the usual."""
     groups: int = 20
@@ -235,19 +235,20 @@ class DriftMonitor:
         sign = math.copysign(1.0, change.size)
         movers = [
             sample
-            for sample in list(group.recent)[-2 * self._settings.block :]
+            for sample in list(group.recent)[-4 * self._settings.block :]
             if sign * (sample.values.get(key, usual) - usual) > abs(change.size)
         ]
         clusters = Counter(sample.cluster for sample in movers if sample.cluster)
         authors = Counter(sample.author_id for sample in movers)
         total = max(1, len(movers))
         top_cluster = sum(count for _, count in clusters.most_common(1)) / total
-        top_authors = sum(count for _, count in authors.most_common(10)) / total
-        viral = len(movers) >= 10 and max(top_cluster, top_authors) >= self._settings.viral_share
+        # Of a few contents a few authors always hold much: only those with several tell something.
+        busy_authors = sum(count for count in authors.values() if count >= 3) / total
+        viral = len(movers) >= 10 and max(top_cluster, busy_authors) >= self._settings.viral_share
         if viral:
             cause = (
-                f"a viral attack, not the model: one cluster holds {top_cluster:.0%} and ten"
-                f" authors {top_authors:.0%} of what moved it"
+                f"a viral attack, not the model: one cluster holds {top_cluster:.0%} and"
+                f" authors with several posts {busy_authors:.0%} of what moved it"
             )
         else:
             cause = f"the model or the language: spread over {len(clusters)} clusters"

@@ -66,13 +66,19 @@ def tally_of(event: SurgeEvent, examples: int) -> Tally:
 
 
 class Window:
-    """The keys of one window; a key with one event, as most have, is that event."""
+    """The keys of one window; a key with one event, as most have, is that event.
 
-    __slots__ = ("several", "single")
+    Its snapshot packs only the single events that came since the last one: a million keys are not
+    written a dozen times before their window closes.
+    """
+
+    __slots__ = ("_fresh", "_packed", "several", "single")
 
     def __init__(self) -> None:
         self.single: dict[AlertKey, SurgeEvent] = {}
         self.several: dict[AlertKey, Tally] = {}
+        self._packed: list[bytes] = []
+        self._fresh: list[SurgeEvent] = []
 
     def add(self, event: SurgeEvent, examples: int) -> None:
         """Count one event."""
@@ -81,6 +87,7 @@ class Window:
             first = self.single.pop(event.key, None)
             if first is None:
                 self.single[event.key] = event
+                self._fresh.append(event)
                 return
             tally = self.several[event.key] = tally_of(first, examples)
         tally.add(event.author_id, event.content_id, examples)
@@ -100,14 +107,23 @@ class Window:
         ranked = sorted(self.several, key=lambda key: self.several[key].count)
         for key in ranked[: max(0, 1 + len(ranked) // 2 - dropped)]:
             dropped += self.several.pop(key).count
+        self._packed, self._fresh = [], list(self.single.values())
         return dropped
 
-    def __getstate__(self) -> tuple[bytes, dict[AlertKey, Tally]]:
-        return msgpack.encode(list(self.single.values())), self.several
+    def __getstate__(self) -> tuple[tuple[bytes, ...], dict[AlertKey, Tally]]:
+        if self._fresh:
+            self._packed.append(msgpack.encode(self._fresh))
+            self._fresh = []
+        return tuple(self._packed), self.several
 
-    def __setstate__(self, state: tuple[bytes, dict[AlertKey, Tally]]) -> None:
+    def __setstate__(self, state: tuple[tuple[bytes, ...], dict[AlertKey, Tally]]) -> None:
         packed, self.several = state
-        self.single = {event.key: event for event in msgpack.decode(packed, type=list[SurgeEvent])}
+        self._packed, self._fresh, self.single = list(packed), [], {}
+        for part in packed:
+            for event in msgpack.decode(part, type=list[SurgeEvent]):
+                # Of a key that has a tally by now, the event is in the tally.
+                if event.key not in self.several:
+                    self.single[event.key] = event
 
 
 class EventClock:

@@ -183,6 +183,19 @@ def test_a_restored_state_goes_on_as_if_nothing_had_happened() -> None:
         assert changes + state.finish() == run(counts)
 
 
+def test_single_events_survive_snapshots_and_become_tallies() -> None:
+    state = SurgeState(SETTINGS)
+    for n in range(5):
+        key = AlertKey("spam", f"d{n}.example")
+        state.observe(events(0, 1, key=key))
+        state = pickle.loads(pickle.dumps(state))
+        state.observe(events(0, n, key=key))
+        state = pickle.loads(pickle.dumps(state))
+    (window,) = state._windows.values()
+    assert sorted(window.single) == [AlertKey("spam", "d0.example")]
+    assert [tally.count for tally in window.several.values()] == [2, 3, 4, 5]
+
+
 def test_a_flood_of_keys_is_bounded_and_hides_no_surge() -> None:
     settings = replace(SETTINGS, max_keys=100)
     state = SurgeState(settings)
