@@ -19,6 +19,7 @@ bench: .venv/ready
 	$(BIN)/python -m bench
 
 up:
+	test -f .env || sh deploy/env.sh > .env
 	docker compose up --build --wait
 
 down:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +42,8 @@ def run_demo(output: Path, posts: int, seed: int) -> None:
     )  # fmt: skip
     with _bar(console, "generating a day of traffic", None):
         day = day_of_traffic(yesterday(), posts, seed)
+        # Another day in the same store would count twice in the aggregates.
+        shutil.rmtree(output / "clickhouse", ignore_errors=True)
         output.mkdir(parents=True, exist_ok=True)
         source = output / "posts.jsonl"
         source.write_bytes(b"".join(encode(planted.content) + b"\n" for planted in day))

@@ -23,6 +23,7 @@ from connectors.files import LinesSource
 from connectors.kafka import CONTENT_TOPIC, BrokerError, KafkaSource, check_topics
 from connectors.local_sink import Place
 from connectors.redis_features import FeatureStoreDownError
+from connectors.ruleset_store import RulesetStoreDownError
 from flows.health import Heartbeat, serve_health
 from flows.moderation import build
 from flows.settings import BadSettingError, Settings
@@ -33,6 +34,7 @@ from policy.errors import PolicyError
 log = logging.getLogger(__name__)
 
 START_ERRORS = (
+    RulesetStoreDownError,
     BadSettingError,
     BrokerError,
     FeatureStoreDownError,

@@ -17,7 +17,7 @@ from bytewax.dataflow import Dataflow, Stream, operator
 from bytewax.inputs import Source
 
 from connectors.local_sink import Place, write
-from events.messages import Judgement, Raw
+from events.messages import Raw
 from flows import metrics
 from flows.logs import set_up_logging
 from flows.metrics import timed
@@ -26,6 +26,7 @@ from flows.sinks import Sinks
 from flows.stages import Stages, load_stages
 from operators.decode import decode
 from operators.item import Item
+from operators.quota import QuotaOut, hold_quota
 from operators.surge import surge, surge_events
 from operators.surge_windows import SurgeSettings
 
@@ -47,13 +48,15 @@ def build(
         PolicyError: a policy, rule or hash file cannot be used.
         FeatureStoreDownError: Redis does not answer.
     """
-    stages = load_stages(settings)
+    stages = load_stages(settings, follow=True)
     flow = Dataflow("moderation")
     raw = op.flat_map_batch("count_batch", op.input("read", flow, source), metrics.count_batch)
     decoded = decode("decode", raw, timed("decode", stages.decoder))
-    judgements = judge("judge", decoded.items, stages)
+    judged = judge("judge", decoded.items, stages)
+    judgements = judged.judgements
     violations = op.flat_map_batch("count_violations", judgements, surge_events)
     alerts = surge("find_surges", violations, SurgeSettings(), finish_at_eof=ends)
+    alerts = op.merge("merge_alerts", alerts, judged.alerts)
 
     letters = op.flat_map_batch("count_letters", decoded.dead_letters, metrics.count_dead_letters)
     alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)
@@ -68,14 +71,16 @@ def build(
 
 
 @operator
-def judge(step_id: str, up: Stream[Item], stages: Stages) -> Stream[Judgement]:
-    """Every stage between decoding and the outputs."""
+def judge(step_id: str, up: Stream[Item], stages: Stages) -> QuotaOut:
+    """Every stage between decoding and the outputs, and the guardrails' alerts."""
     items = op.flat_map_batch("enrich", up, timed("enrich", stages.enricher))
     for name, stage in stages.scoring:
         items = op.flat_map_batch(name, items, timed(name, stage))
     judgements = op.flat_map_batch("decide", items, timed("decide", stages.decider))
-    judgements = op.flat_map_batch("count_authors", judgements, stages.author_counter)
-    return op.flat_map_batch("count", judgements, metrics.count_judgements)
+    held = hold_quota("quota", judgements, stages.block_quota)
+    judgements = op.flat_map_batch("count_authors", held.judgements, stages.author_counter)
+    counted = op.flat_map_batch("count", judgements, metrics.count_judgements)
+    return QuotaOut(counted, held.alerts)
 
 
 def build_from_env() -> Dataflow:

@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 from connectors.image_fetch import ImageFetcher
 from connectors.local_features import LocalFeatureStore
 from connectors.redis_features import RedisFeatureStore
+from connectors.redis_ledger import RedisLedger
+from connectors.ruleset_store import LocalRulesetStore, RedisRulesetStore
 from events.messages import Content, Judgement, Position
+from flows.live_rules import LiveRulebook
 from flows.settings import BadSettingError, Settings
 from models.fusion.fusion import FusionModel
 from models.text.cascade import Cascade
@@ -17,7 +20,6 @@ from operators.decide import Decider, ReviewPicker
 from operators.decode import ContentDecoder
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
 from operators.fusion import Fuser
-from operators.hash_match import HashMatcher
 from operators.image_cache import PictureCache
 from operators.image_hash import ImageHashMatcher
 from operators.image_score import ImageScorer
@@ -25,11 +27,9 @@ from operators.item import Item, Stage
 from operators.language import LanguageDetector
 from operators.normalize import Normalizer
 from operators.ocr import ImageTextReader
-from operators.regex_match import RuleMatcher
+from operators.quota import BlockQuota, LocalLedger
 from operators.text_score import TextScorer
-from policy.hashlist import load_hashes
-from policy.policy import load_policy
-from policy.rules import load_rules
+from policy.policy import Policy, load_policy
 
 NamedStage = tuple[str, Stage]
 
@@ -46,6 +46,7 @@ class Stages:
     enricher: Enricher
     scoring: tuple[NamedStage, ...]
     decider: Decider
+    block_quota: BlockQuota
     author_counter: AuthorCounter
     review_picker: ReviewPicker
 
@@ -69,24 +70,49 @@ def feature_store(settings: Settings) -> FeatureStore:
     return store
 
 
-def load_stages(settings: Settings, *, use_rules: bool = True) -> Stages:
+def load_rulebook(settings: Settings) -> LiveRulebook:
+    """The rule and hash stages with what is pushed now.
+
+    Raises:
+        PolicyError: a rule or hash file cannot be used.
+        RulesetStoreDownError: Redis does not answer.
+    """
+    if settings.redis_url is None:
+        return LiveRulebook(settings.policy, LocalRulesetStore())
+    return LiveRulebook(settings.policy, RedisRulesetStore(settings.redis_url.get_secret_value()))
+
+
+def block_quota(settings: Settings, policy: Policy, rulebook: LiveRulebook) -> BlockQuota:
+    """The guardrails on automatic blocks, counted in Redis where it is set, else in memory."""
+    url = settings.redis_url
+    return BlockQuota(
+        {name: category.quota for name, category in policy.file.categories.items()},
+        LocalLedger() if url is None else RedisLedger(url.get_secret_value()),
+        rule_quota=rulebook.rule_matcher.quota,
+        # The share of a stream's traffic tells of a fault; a file may be all violations.
+        max_share=0.5 if settings.kafka_brokers else 1.0,
+    )
+
+
+def load_stages(settings: Settings, *, use_rules: bool = True, follow: bool = False) -> Stages:
     """Everything read and compiled; with `use_rules` false, models alone speak.
+
+    `follow`: pushed rules are taken over while the process runs, and pushes wait for it.
 
     Raises:
         PolicyError: a policy, rule or hash file cannot be used.
         BadSettingError: an image prefix is none.
-        FeatureStoreDownError: Redis does not answer.
+        FeatureStoreDownError, RulesetStoreDownError: Redis does not answer.
         StageError: a model does not work.
     """
     policy = load_policy(settings.policy)
-    rules = load_rules(settings.policy)
-    hashes = load_hashes(settings.policy)
+    rulebook = load_rulebook(settings)
     store = feature_store(settings)
     text_model, fusion_model = Cascade.load(), FusionModel()
     pictures = PictureCache(_image_fetcher(settings))
-    lists: list[NamedStage] = [("hash_match", HashMatcher(hashes))]
-    picture_lists: list[NamedStage] = [("image_hash", ImageHashMatcher(hashes, pictures))]
-    patterns: list[NamedStage] = [("regex_match", RuleMatcher(rules))]
+    lists: list[NamedStage] = [("hash_match", rulebook.hash_matcher)]
+    picture_lists: list[NamedStage] = [("image_hash", ImageHashMatcher(rulebook.hashes, pictures))]
+    patterns: list[NamedStage] = [("regex_match", rulebook.rule_matcher)]
     if not use_rules:
         lists, picture_lists, patterns = [], [], []
     text_way: list[NamedStage] = [
@@ -110,13 +136,16 @@ def load_stages(settings: Settings, *, use_rules: bool = True) -> Stages:
         scoring=tuple(scoring),
         decider=Decider(
             policy,
-            ruleset_version=rules.version,
+            ruleset_version=rulebook.rule_matcher.version,
             model_versions=versions | {fusion_model.name: fusion_model.version},
         ),
+        block_quota=block_quota(settings, policy, rulebook),
         author_counter=AuthorCounter(store),
         review_picker=ReviewPicker(policy),
     )
     _try_out(stages)
+    if follow and settings.redis_url is not None:
+        rulebook.watcher.start()
     return stages
 
 

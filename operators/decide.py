@@ -20,6 +20,7 @@ SEEN_BY: dict[str, frozenset[str]] = {
     "fusion": BY_MODEL,
     "image_score": frozenset({"sexual", "csam", "violent_extremism"}),
     "enrich": frozenset(),
+    "live_rules": frozenset(),
 }
 """The categories a stage can see; a stage that is not named here can see them all."""
 
