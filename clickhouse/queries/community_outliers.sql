@@ -18,11 +18,11 @@ WITH by_community AS
     (
         SELECT
             community,
-            uniqMerge(decisions)                           AS decided,
-            uniqMergeIf(decisions, action != 'allow')      AS moderated
-        FROM moderation.decisions_by_hour
-        WHERE hour >= {since:DateTime64(3, 'UTC')} AND hour < {until:DateTime64(3, 'UTC')}
-            AND mode = 'live'
+            count()                     AS decided,
+            countIf(action != 'allow')  AS moderated
+        FROM moderation.moderation_logs FINAL
+        WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+            AND final AND mode = 'live'
         GROUP BY community
     ),
     (SELECT sum(moderated) / sum(decided) FROM by_community) AS overall
@@ -36,3 +36,4 @@ SELECT
 FROM by_community
 WHERE decided >= {least_decisions:UInt32}
 ORDER BY abs(z_score) DESC, community
+SETTINGS do_not_merge_across_partitions_select_final = 1

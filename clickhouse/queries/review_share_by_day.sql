@@ -1,6 +1,6 @@
 -- review_share_by_day: What share of the decisions goes to humans, day by day?
 --
--- From the hourly aggregate, which no replay counts twice.
+-- The day is that of the post.
 --
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
@@ -13,13 +13,14 @@
 --   2026-11-05  202      11        29       0.0545
 
 SELECT
-    toDate(hour)                          AS day,
-    uniqMerge(decisions)                  AS decided,
-    uniqMergeIf(decisions, action = 'review') AS reviewed,
-    uniqMergeIf(decisions, action = 'block')  AS blocked,
-    round(reviewed / decided, 4)          AS review_share
-FROM moderation.decisions_by_hour
-WHERE hour >= {since:DateTime64(3, 'UTC')} AND hour < {until:DateTime64(3, 'UTC')}
-    AND mode = 'live'
+    toDate(created_at)            AS day,
+    count()                       AS decided,
+    countIf(action = 'review')    AS reviewed,
+    countIf(action = 'block')     AS blocked,
+    round(reviewed / decided, 4)  AS review_share
+FROM moderation.moderation_logs FINAL
+WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+    AND final AND mode = 'live'
 GROUP BY day
 ORDER BY day
+SETTINGS do_not_merge_across_partitions_select_final = 1

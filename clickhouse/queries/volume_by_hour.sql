@@ -1,6 +1,6 @@
 -- volume_by_hour: How many decisions of each action were made hour by hour?
 --
--- From the hourly aggregate, which no replay counts twice.
+-- The hour is that of the post.
 --
 -- Parameters:
 --   since      DateTime64(3, 'UTC')  = newest - 7 days  first moment, UTC
@@ -14,14 +14,15 @@
 --   2026-11-03 02:00:00  0        1         0        1
 
 SELECT
-    hour,
-    uniqMergeIf(decisions, action = 'allow')  AS allowed,
-    uniqMergeIf(decisions, action = 'review') AS reviewed,
-    uniqMergeIf(decisions, action = 'block')  AS blocked,
-    uniqMerge(authors)                        AS distinct_authors
-FROM moderation.decisions_by_hour
-WHERE hour >= {since:DateTime64(3, 'UTC')} AND hour < {until:DateTime64(3, 'UTC')}
-    AND mode = 'live'
+    toStartOfHour(created_at)   AS hour,
+    countIf(action = 'allow')   AS allowed,
+    countIf(action = 'review')  AS reviewed,
+    countIf(action = 'block')   AS blocked,
+    uniq(user_id)               AS distinct_authors
+FROM moderation.moderation_logs FINAL
+WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
     AND ({community:String} = '' OR community = {community:String})
+    AND final AND mode = 'live'
 GROUP BY hour
 ORDER BY hour
+SETTINGS do_not_merge_across_partitions_select_final = 1
