@@ -3,16 +3,11 @@
 FROM python:3.11.13-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-# pdqhash alone comes as source and is compiled here; no compiler reaches the image.
-# hadolint ignore=DL3008
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends g++ \
-    && rm -rf /var/lib/apt/lists/* \
-    && python -m venv /venv
+RUN python -m venv /venv
 # The libraries first: they change seldom, and this layer is the large one.
 COPY pyproject.toml requirements.lock ./
 RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > wanted.txt \
-    && /venv/bin/pip install --only-binary :all: --no-binary pdqhash --requirement wanted.txt --constraint requirements.lock
+    && /venv/bin/pip install --only-binary :all: --requirement wanted.txt --constraint requirements.lock
 COPY . .
 RUN /venv/bin/pip install --no-deps .
 

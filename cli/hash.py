@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
-import numpy as np
 import typer
 from PIL import Image
 
@@ -63,11 +62,12 @@ def hash_command(
 def _hashes(image: Image.Image) -> dict[str, Any]:
     # Imported here: scipy takes a third of a second that `--help` need not wait for.
     import imagehash
-    import pdqhash
 
-    bits, quality = pdqhash.compute(np.asarray(image.convert("RGB"), order="C"))
+    from models.image.hashes import pdq
+
+    hashes, quality = pdq(image, exact=True)
     return {
-        "pdq": np.packbits(bits.astype(np.uint8)).tobytes().hex(),
-        "pdq_quality": int(quality),
+        "pdq": hashes[0].tobytes().hex(),
+        "pdq_quality": quality,
         "phash": str(imagehash.phash(image)),
     }

@@ -1,1 +1,6 @@
 """What runs: pure builders of dataflows, and the settings that they are built from."""
+
+import os
+
+# Scaling is by processes: a thread pool in each for small matrices only makes them wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")

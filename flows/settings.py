@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     )
     output: Path = Field(
         Path("out"), description="directory of the embedded store and of alerts not yet sent"
+    )
+    ocr: Literal["off", "on", "suspicion"] = Field(
+        "suspicion", description="which images are read: none, all, or those of suspicious items"
     )
     recovery_dir: Path | None = Field(
         None, description="where state and positions are kept over restarts"

@@ -126,7 +126,7 @@ def load_stages(settings: Settings, *, use_rules: bool = True, follow: bool = Fa
         *text_way,
         ("language", LanguageDetector()),
         ("image_score", ImageScorer(pictures)),
-        ("ocr", ImageTextReader(pictures, [stage for _, stage in text_way])),
+        ("ocr", ImageTextReader(pictures, [stage for _, stage in text_way], settings.ocr)),
         ("fusion", Fuser(fusion_model)),
     ]
     versions = {model.name: model.version for model in text_model.models}
