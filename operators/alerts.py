@@ -27,6 +27,12 @@ SEVERITIES: Final[Mapping[str, AlertSeverity]] = {
 """Severity of a surge by category where the policy says nothing; `error` for the others."""
 
 
+LEVELS: Final[Mapping[int, AlertSeverity]] = {
+    1: "warning", 2: "warning", 3: "error", 4: "error", 5: "critical",
+}  # fmt: skip
+"""Severity of a surge by the policy's severity of its category."""
+
+
 class ShardReport(NamedTuple):
     """What changed on a shard, which has closed all windows before `through` (Unix seconds)."""
 
