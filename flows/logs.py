@@ -45,6 +45,6 @@ def set_up_logging(level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Libraries are heard when something is wrong.
+    # What these cannot do they raise, and we say it.
     for name in ("clickhouse_connect", "urllib3", "slack_sdk", "pagerduty", "RapidOCR"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)
