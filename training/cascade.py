@@ -28,7 +28,7 @@ from policy.taxonomy import TEXT_CATEGORIES
 from training.datasets import Corpus, load
 
 REAL_MIX: Final = {"discord": 0.8, "sms_spam": 0.1}
-"""Everyday chat and messages: nine in ten of what a platform sees; the other sets share the rest."""
+"""Everyday chat and messages: nine tenths of what a platform sees; the other sets share a tenth."""
 _MAX_CHARACTERS: Final = 400
 _MAX_ROWS: Final = 3000
 _MIN_POSITIVES: Final = 40
