@@ -22,7 +22,8 @@ from rich.table import Table
 from cli.demo_traffic import Planted, day_of_traffic, yesterday
 from console.report import DemoSummary, render_report
 from events.encode import encode
-from events.messages import Alert, Decision
+from events.identity import label_id
+from events.messages import Alert, Decision, Label
 from flows.job import FILE_EPOCH, file_job, run
 from flows.settings import load_settings
 from policy.policy import load_policy
@@ -52,10 +53,28 @@ def run_demo(output: Path, posts: int, seed: int) -> None:
         started, clock = datetime.now(UTC), time.perf_counter()
         run(job, epoch=FILE_EPOCH)
         seconds = time.perf_counter() - clock
+        job.store.insert_labels(_golden_labels(day))
         job.store.close()
     summary = summarize(day, output, started, seconds)
     (output / "report.html").write_text(render_report(summary), encoding="utf-8")
     _print_summary(console, summary, day, output)
+
+
+def _golden_labels(day: list[Planted]) -> list[Label]:
+    """What every twentieth post really is: analysts' questions about quality need some truth."""
+    return [
+        Label(
+            label_id=label_id(planted.content.content_id, 0, "demo", "golden"),
+            content_id=planted.content.content_id,
+            revision=0,
+            reviewer_id="demo",
+            action="block" if planted.category else "allow",
+            category=planted.category,
+            source="golden",
+            labeled_at=planted.content.created_at + timedelta(hours=1),
+        )
+        for planted in day[::20]
+    ]
 
 
 def summarize(day: list[Planted], output: Path, started: datetime, seconds: float) -> DemoSummary:

@@ -190,6 +190,17 @@ def feedback() -> None:
     run_feedback()
 
 
+@app.command(epilog="Example: breakwater forget user-42 --yes")
+def forget(
+    author_id: Annotated[str, typer.Argument(help="Whose data is to be deleted.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+) -> None:
+    """An author's request to be deleted, honoured in every table."""
+    from cli.forget import forget_command
+
+    forget_command(author_id, confirmed=yes)
+
+
 @schema_app.command("apply", epilog="Example: breakwater schema apply")
 def apply_schema() -> None:
     """Create the tables that are missing."""

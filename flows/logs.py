@@ -46,5 +46,7 @@ def set_up_logging(level: int = logging.INFO) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # What these cannot do they raise, and we say it.
-    for name in ("clickhouse_connect", "urllib3", "slack_sdk", "pagerduty", "RapidOCR"):
+    # (clickhouse_connect sets the level of `urllib3` itself, hence the logger beneath.)
+    libraries = "clickhouse_connect", "urllib3.connectionpool", "slack_sdk", "pagerduty", "RapidOCR"
+    for name in libraries:
         logging.getLogger(name).setLevel(logging.ERROR)
