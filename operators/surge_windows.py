@@ -24,14 +24,17 @@ class SurgeSettings:
     """
     warm_up: int = 30
     """Windows at the start of the stream that are learned from and never alarmed on."""
-    min_z: float = 6.0
+    min_z: float = 5.0
+    """Least z-score of a signature: a campaign is new, there is little to confuse it with."""
+    min_broad_z: float = 7.0
+    """Least z-score of a whole category or community, whose usual wanders more."""
     min_effect: float = 0.25
     min_count: int = 10
     """Least count in the last five windows."""
     min_authors: int = 5
     """Least different authors in these: one retrying client is no surge."""
     quiet: int = 10
-    """Windows in a row below half of `min_z` after which a surge is over."""
+    """Windows in a row below half of the least z-score after which a surge is over."""
     longest: int = 1440
     """Windows after which a surge is the new normal: it is closed and learned from."""
     remember: int = 120
@@ -86,7 +89,7 @@ class SurgeState:
     events.
     """
 
-    admit = 3
+    admit = 2
 
     def __init__(self, settings: SurgeSettings) -> None:
         self._settings = settings
@@ -218,16 +221,19 @@ class SurgeState:
         if held.surge is not None:
             return self._follow(key, held, held.surge, tally, reading)
         held.recent = [*(r for r in held.recent if r[0] > number - 5), (number, tally)]
-        if self._warming(number) or not self._is_surge(held, tally, reading):
+        if self._warming(number) or not self._is_surge(key, held, tally, reading):
             return None
         held.recent = []
         held.surge = _Surge(start, Tally())
         self._surging.add(key)
         return self._follow(key, held, held.surge, tally, reading)
 
-    def _is_surge(self, held: _Key, tally: Tally, reading: Reading) -> bool:
+    def _least_z(self, key: AlertKey) -> float:
+        return self._settings.min_z if key.signature else self._settings.min_broad_z
+
+    def _is_surge(self, key: AlertKey, held: _Key, tally: Tally, reading: Reading) -> bool:
         settings = self._settings
-        if reading.z_score < settings.min_z:
+        if reading.z_score < self._least_z(key):
             return False
         if tally.count < (1 + settings.min_effect) * reading.expected:
             return False
@@ -248,7 +254,7 @@ class SurgeState:
         surge.total.merge(tally, settings.examples)
         surge.expected += reading.expected
         surge.z_score = max(surge.z_score, reading.z_score)
-        calm = reading.z_score < settings.min_z / 2
+        calm = reading.z_score < self._least_z(key) / 2
         surge.quiet = surge.quiet + 1 if calm else 0
         if surge.quiet >= settings.quiet or surge.windows >= settings.longest:
             if surge.windows >= settings.longest:
