@@ -54,7 +54,7 @@ class Image(Struct, frozen=True, omit_defaults=True):
 
 
 class Content(Struct, frozen=True):
-    """One item posted by a user; its identity is (content_id, revision), an edit is a higher one."""
+    """One item posted by a user, identified by (content_id, revision); an edit is a higher one."""
 
     content_id: Id
     created_at: Instant

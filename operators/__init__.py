@@ -1,1 +1,1 @@
-"""What flows are made of: one operator a file, the pure logic first, the thin Bytewax shell last."""
+"""What flows are made of: one operator a file, the pure logic first, Bytewax last."""

@@ -112,8 +112,10 @@ def day() -> list[Judgement]:
         rows.append(
             (7_200 + rng.random() * 1_200, "spam", link, f"bot{n % 60}", f"c{rng.randrange(9)}")
         )
-    for n in range(400):
-        rows.append((14_400 + rng.random() * 1_800, "hate", words(rng), f"brig{n % 80}", "c3"))
+    rows += [
+        (14_400 + rng.random() * 1_800, "hate", words(rng), f"brig{n % 80}", "c3")
+        for n in range(400)
+    ]
     return [judgement(n, *row) for n, row in enumerate(sorted(rows))]
 
 
