@@ -1,7 +1,8 @@
 """`breakwater detect`: a row out for every row in, judged by the past alone."""
 
-from __future__ import contextlib
+from __future__ import annotations
 
+import contextlib
 import csv
 import random
 from datetime import UTC, datetime, timedelta
