@@ -25,6 +25,8 @@ from flows.settings import Settings, load_settings
 from flows.sinks import Sinks
 from flows.stages import Stages, load_stages
 from operators.decode import decode
+from operators.drift import drift, drift_samples
+from operators.drift_monitor import DriftSettings
 from operators.item import Item
 from operators.quota import QuotaOut, hold_quota
 from operators.surge import surge, surge_events
@@ -56,7 +58,9 @@ def build(
     judgements = judged.judgements
     violations = op.flat_map_batch("count_violations", judgements, surge_events)
     alerts = surge("find_surges", violations, SurgeSettings(), finish_at_eof=ends)
-    alerts = op.merge("merge_alerts", alerts, judged.alerts)
+    samples = op.flat_map_batch("sample_drift", judgements, drift_samples)
+    drifts = drift("find_drift", samples, DriftSettings())
+    alerts = op.merge("merge_alerts", alerts, drifts, judged.alerts)
 
     letters = op.flat_map_batch("count_letters", decoded.dead_letters, metrics.count_dead_letters)
     alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)
