@@ -18,6 +18,7 @@ from events.decode import DecodeError, Decoder
 from events.messages import MAX_IMAGE_BYTES, Content, Image, Judgement, Position, ScoreRequest
 from flows.settings import load_settings
 from flows.stages import Stages, load_stages
+from models.fusion.fusion import FusionModel
 from operators.item import Item
 
 BATCH = 256
@@ -89,12 +90,13 @@ def _answer(judgement: Judgement) -> dict[str, Any]:
 
 
 def settling_stage(judgement: Judgement) -> str:
-    """The stage of the strongest signal of the decision's category, else the last model."""
+    """The stage of the strongest signal of the decision's category, else its last model."""
     decision = judgement.decision
     found = [signal for signal in decision.signals if signal.category == decision.category]
     if decision.category and found:
         return max(found, key=lambda signal: signal.score).stage
-    return judgement.outputs[-1].model if judgement.outputs else ""
+    models = [output.model for output in judgement.outputs if output.model != FusionModel.name]
+    return models[-1] if models else ""
 
 
 def _open(file: str) -> BinaryIO:

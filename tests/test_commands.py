@@ -90,7 +90,7 @@ def test_what_is_plainly_a_threat_is_not_allowed_and_says_which_stage(stages) ->
 
 def test_everyday_talk_is_allowed(stages) -> None:
     [answer] = score_batch([line("Thanks for the recipe, the soup was lovely!")], stages)
-    assert answer["action"] == "allow"
+    assert (answer["action"], answer["stage"]) == ("allow", "text-fast")
 
 
 def test_score_from_standard_input_with_and_without_rules() -> None:
