@@ -29,7 +29,7 @@ from flows.stages import load_stages
 from models.text.features import featurise
 from operators.fusion import feature_matrix
 from operators.item import Item
-from operators.regex_match import RuleMatcher
+from operators.regex_match import LiveRuleMatcher
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -102,11 +102,11 @@ def _nfkc(_: object, batch: list[Item]) -> Callable[[], object]:
     return lambda: [unicodedata.normalize("NFKC", text) for text in texts]
 
 
-def _hyperscan(matcher: RuleMatcher, batch: list[Item]) -> Callable[[], object]:
+def _hyperscan(matcher: LiveRuleMatcher, batch: list[Item]) -> Callable[[], object]:
     texts = [_normalized(item).encode("utf-8", "replace") for item in batch]
     scans = [
         layer._database.scan  # noqa: SLF001 (the library beneath the stage)
-        for layers in matcher.compiled._databases.values()  # noqa: SLF001
+        for layers in matcher.current.compiled._databases.values()  # noqa: SLF001
         for layer in layers
     ]
     return lambda: [scan(text, match_event_handler=_ignore) for scan in scans for text in texts]
@@ -117,10 +117,19 @@ def _ignore(*_: object) -> None:
 
 
 def _onnxruntime(scorer: Any, batch: list[Item]) -> Callable[[], object]:
-    session = scorer._model.models[0]._session  # noqa: SLF001 (the library beneath the stage)
-    features = [featurise([_normalized(item) for item in part]) for part in _parts(batch)]
+    """The fast model's session on ready features, the transformer on the texts that go on to it."""
+    cascade = scorer._model  # noqa: SLF001 (the models beneath the stage)
+    fast, transformer = cascade.models
+    parts = [[_normalized(item) for item in part] for part in _parts(batch)]
+    features = [featurise(texts) for texts in parts]
     inputs = [{"buckets": each.buckets, "bounds": each.bounds} for each in features]
-    return lambda: [session.run(["probabilities"], each) for each in inputs]
+    sent_on = [
+        [texts[row] for row in cascade.predict(texts).settled_by.nonzero()[0]] for texts in parts
+    ]
+    return lambda: [
+        (fast._session.run(["probabilities"], ready), transformer.predict(texts))  # noqa: SLF001
+        for ready, texts in zip(inputs, sent_on, strict=True)
+    ]
 
 
 def _lightgbm(fuser: Any, batch: list[Item]) -> Callable[[], object]:

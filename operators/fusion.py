@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
-import bytewax.operators as op
 import numpy as np
 import structlog
-from bytewax.dataflow import Stream, operator
 from numpy.typing import NDArray
 
 from events.messages import ModelOutput
 from models.fusion.fusion import FEATURES
-from operators.item import Item, Stage
+from operators.item import Item
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
 
 log = structlog.get_logger(__name__)
@@ -158,13 +156,3 @@ def _scores(item: Item, probabilities: Mapping[str, float]) -> dict[str, float]:
         if signal.stage in DIRECT_STAGES and signal.score > scores.get(signal.category, 1.0):
             scores[signal.category] = signal.score
     return scores
-
-
-@operator
-def fusion(
-    step_id: str,
-    up: Stream[Item],
-    fuser: Stage,
-) -> Stream[Item]:
-    """Bytewax shell of `Fuser`."""
-    return op.flat_map_batch("fuse", up, fuser)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from hashlib import md5
 
-import bytewax.operators as op
-from bytewax.dataflow import Stream, operator
-
 from events.messages import Evidence, Signal
 from operators.item import Item
 from policy.hashlist import HashList, Known
@@ -64,13 +61,3 @@ def _digest(text: str) -> bytes:
 def _md5(data: bytes) -> bytes:
     # A name for known bytes, agreed with the exchanges; nothing secret hangs on it.
     return md5(data, usedforsecurity=False).digest()
-
-
-@operator
-def hash_match(
-    step_id: str,
-    up: Stream[Item],
-    matcher: HashMatcher,
-) -> Stream[Item]:
-    """Bytewax shell of `HashMatcher`."""
-    return op.flat_map_batch("match", up, matcher)

@@ -6,16 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import bytewax.operators as op
 import numpy as np
 import structlog
-from bytewax.dataflow import Stream, operator
 
 from events.messages import Evidence, Signal
 from models.image.hash_index import HashIndex, Match
 from models.image.hashes import PDQ_MIN_QUALITY, Hashes
 from operators.image_cache import Picture, PictureCache
-from operators.item import Item, Stage
+from operators.item import Item
 from policy.hashlist import HASH_BYTES, HashList, Known
 
 log = structlog.get_logger(__name__)
@@ -139,13 +137,3 @@ def _index(rows: Hashes, max_distance: int, directory: Path | None) -> HashIndex
     except FileExistsError:
         log.info("another process has saved the index meanwhile", directory=str(directory))
     return index
-
-
-@operator
-def image_hash(
-    step_id: str,
-    up: Stream[Item],
-    matcher: Stage,
-) -> Stream[Item]:
-    """Bytewax shell of `ImageHashMatcher`."""
-    return op.flat_map_batch("match", up, matcher)

@@ -7,16 +7,14 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-import bytewax.operators as op
 import structlog
-from bytewax.dataflow import Stream, operator
 
 from events.messages import Evidence, Image, ModelOutput, Signal
 from models.image.classifier import ImageClassifier
 from models.image.decode import ImageError
 from models.image.hashes import PDQ_MIN_QUALITY, md5_hex
 from operators.image_cache import Picture, PictureCache
-from operators.item import Item, Stage
+from operators.item import Item
 
 log = structlog.get_logger(__name__)
 
@@ -162,13 +160,3 @@ def _run(model: ImageClassifier, pictures: list[Picture]) -> list[Scores]:
                 worst[category] = max(round(score, 4), worst.get(category, 0.0))
         scores.append(worst)
     return scores
-
-
-@operator
-def image_score(
-    step_id: str,
-    up: Stream[Item],
-    scorer: Stage,
-) -> Stream[Item]:
-    """Bytewax shell of `ImageScorer`."""
-    return op.flat_map_batch("score", up, scorer)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import bytewax.operators as op
-from bytewax.dataflow import Stream, operator
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from events.messages import Signal
@@ -77,9 +75,3 @@ class LanguageDetector:
 def _shows_english(words: Sequence[str]) -> bool:
     hits = sum(word in _FUNCTION_WORDS for word in words)
     return hits >= 1 and hits >= _ENGLISH_SHARE * len(words)
-
-
-@operator
-def detect_language(step_id: str, up: Stream[Item], detector: LanguageDetector) -> Stream[Item]:
-    """Bytewax shell of `LanguageDetector`."""
-    return op.flat_map_batch("detect", up, detector)

@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import bytewax.operators as op
 import re2
-from bytewax.dataflow import Stream, operator
 
 from events.messages import Signal
 from operators.item import Item
@@ -127,9 +125,3 @@ def _signals(found: Obfuscation) -> list[Signal]:
         for name, score in scores.items()
         if score
     ]
-
-
-@operator
-def normalize_text(step_id: str, up: Stream[Item], normalizer: Normalizer) -> Stream[Item]:
-    """Bytewax shell of `Normalizer`."""
-    return op.flat_map_batch("normalize", up, normalizer)

@@ -7,10 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol
 
-import bytewax.operators as op
 import PIL.Image
 import structlog
-from bytewax.dataflow import Stream, operator
 from msgspec import structs
 
 from events.messages import Evidence, Image, ModelOutput
@@ -150,13 +148,3 @@ def _merge_output(outputs: list[ModelOutput], other: ModelOutput) -> None:
             outputs[place] = max(own, other, key=lambda output: output.confidence)
             return
     outputs.append(other)
-
-
-@operator
-def ocr(
-    step_id: str,
-    up: Stream[Item],
-    reader: Stage,
-) -> Stream[Item]:
-    """Bytewax shell of `ImageTextReader`."""
-    return op.flat_map_batch("read", up, reader)

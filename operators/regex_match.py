@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import bytewax.operators as op
-from bytewax.dataflow import Stream, operator
-
 from events.messages import Evidence, Signal
 from operators.item import Item
 from policy.compiled import CompiledRules, Match
@@ -128,13 +125,3 @@ class LiveRuleMatcher:
             if stale:
                 item.degraded.append(self.STALE)
         return items
-
-
-@operator
-def regex_match(
-    step_id: str,
-    up: Stream[Item],
-    matcher: RuleMatcher | LiveRuleMatcher,
-) -> Stream[Item]:
-    """Bytewax shell of `RuleMatcher`."""
-    return op.flat_map_batch("match", up, matcher)

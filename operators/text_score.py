@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-import bytewax.operators as op
 import numpy as np
 import structlog
-from bytewax.dataflow import Stream, operator
 from numpy.typing import NDArray
 
 from events.messages import Evidence, ModelOutput, Signal
 from models.text.cascade import Cascade
-from operators.item import Item, Stage
+from operators.item import Item
 
 log = structlog.get_logger(__name__)
 
@@ -120,13 +118,3 @@ def _output(model: _Named, scores: dict[str, float]) -> ModelOutput:
 
 def _text(item: Item) -> str:
     return item.content.text if item.normalized is None else item.normalized.text
-
-
-@operator
-def text_score(
-    step_id: str,
-    up: Stream[Item],
-    scorer: Stage,
-) -> Stream[Item]:
-    """Bytewax shell of `TextScorer`."""
-    return op.flat_map_batch("score", up, scorer)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bytewax.dataflow import Dataflow
+from bytewax.operators import flat_map_batch
 from bytewax.operators import input as take
 from bytewax.operators import output as give
 from bytewax.testing import TestingSink, TestingSource, run_main
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from events.messages import AuthorFeatures, Evidence, Signal
 from models.fusion.fusion import FEATURES, FusionModel
-from operators.fusion import Fuser, feature_matrix, fusion
+from operators.fusion import Fuser, feature_matrix
 from operators.item import Item
 from operators.normalize import Normalizer
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
@@ -174,7 +175,9 @@ class TestFuser:
         out: list[Item] = []
         flow = Dataflow("fuses")
         source = TestingSource([scored({"hate": level}) for level in levels], batch_size=batch)
-        give("out", fusion("fuse", take("in", flow, source), Fuser(MODEL)), TestingSink(out))
+        give(
+            "out", flat_map_batch("fuse", take("in", flow, source), Fuser(MODEL)), TestingSink(out)
+        )
         run_main(flow)  # type: ignore[no-untyped-call]  # bytewax.testing is not typed
         together = Fuser(MODEL)([scored({"hate": level}) for level in levels])
         assert [one.scores for one in out] == [one.scores for one in together]

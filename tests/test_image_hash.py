@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 
 from cli.hash import hash_files
 from operators.image_cache import PictureCache
-from operators.image_hash import ImageHashMatcher, image_hash
+from operators.image_hash import ImageHashMatcher
 from policy.hashlist import HashList, parse_hashes
 from training.pictures import picture, pictures
 
@@ -171,6 +171,6 @@ def test_the_shell(matcher):
     out = []
     flow = Dataflow("test")
     items = op.input("in", flow, TestingSource([item(encoded(LISTED, "PNG")), item()]))
-    op.output("out", image_hash("image_hash", items, matcher), TestingSink(out))
+    op.output("out", op.flat_map_batch("image_hash", items, matcher), TestingSink(out))
     run_main(flow)
     assert [bool(one.signals) for one in out] == [True, False]

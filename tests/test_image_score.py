@@ -14,7 +14,7 @@ from events.messages import Evidence, Signal
 from models.image.classifier import ImageClassifier
 from operators import image_score as module
 from operators.image_cache import PictureCache
-from operators.image_score import ImageScorer, image_score
+from operators.image_score import ImageScorer
 from training.pictures import picture
 
 COLOURS = Path(__file__).parent / "image_model" / "card.json"
@@ -175,6 +175,6 @@ def test_the_shell(scorer):
     out = []
     flow = Dataflow("test")
     items = op.input("in", flow, TestingSource([item(RED), item()]))
-    op.output("out", image_score("image_score", items, scorer), TestingSink(out))
+    op.output("out", op.flat_map_batch("image_score", items, scorer), TestingSink(out))
     run_main(flow)
     assert [bool(one.image_scores) for one in out] == [True, False]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from bytewax.dataflow import Dataflow
+from bytewax.operators import flat_map_batch as op_flat_map_batch
 from bytewax.operators import input as op_input
 from bytewax.operators import output as op_output
 from bytewax.testing import TestingSink, TestingSource, run_main
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from events.messages import Content, Position
 from operators.item import Item
-from operators.language import LanguageDetector, detect_language
+from operators.language import LanguageDetector
 
 DETECTOR = LanguageDetector()
 
@@ -69,7 +70,7 @@ def test_the_stage_runs_in_a_flow(batch_size: int) -> None:
     seen: list[Item] = []
     flow = Dataflow("test")
     stream = op_input("in", flow, TestingSource(items, batch_size=batch_size))
-    op_output("out", detect_language("language", stream, DETECTOR), TestingSink(seen))
+    op_output("out", op_flat_map_batch("language", stream, DETECTOR), TestingSink(seen))
     run_main(flow)
     assert len(seen) == len(items)
     assert sum("text_language" in item.degraded for item in seen) == 5 * 20

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from bytewax.dataflow import Dataflow
+from bytewax.operators import flat_map_batch as op_flat_map_batch
 from bytewax.operators import input as op_input
 from bytewax.operators import output as op_output
 from bytewax.testing import TestingSink, TestingSource, run_main
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from events.messages import Content, Position
 from operators.item import Item
-from operators.normalize import CHANGED_LEVEL, Normalizer, normalize, normalize_text
+from operators.normalize import CHANGED_LEVEL, Normalizer, normalize
 
 UNDONE = {
     "h4te w0m3n": "hate women",  # leet inside words
@@ -173,6 +174,6 @@ def test_the_stage_runs_in_a_flow(batch_size: int) -> None:
     seen: list[Item] = []
     flow = Dataflow("test")
     stream = op_input("in", flow, TestingSource(items, batch_size=batch_size))
-    op_output("out", normalize_text("text", stream, Normalizer()), TestingSink(seen))
+    op_output("out", op_flat_map_batch("text", stream, Normalizer()), TestingSink(seen))
     run_main(flow)
     assert [i.normalized.text for i in seen if i.normalized] == list(UNDONE.values()) * 60

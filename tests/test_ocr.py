@@ -12,7 +12,7 @@ from events.messages import AuthorFeatures, Evidence, ModelOutput, Signal
 from models.image.ocr import TextReader, may_hold_text
 from operators.image_cache import PictureCache
 from operators.normalize import Normalizer
-from operators.ocr import ImageTextReader, ocr
+from operators.ocr import ImageTextReader
 from operators.regex_match import RuleMatcher
 from policy.rules import parse_rules
 from training.pictures import KINDS, caption, picture
@@ -198,7 +198,7 @@ def test_the_shell(reader):
     out = []
     flow = Dataflow("test")
     items = op.input("in", flow, TestingSource([item(RED), item()]))
-    op.output("out", ocr("ocr", items, reader), TestingSink(out))
+    op.output("out", op.flat_map_batch("ocr", items, reader), TestingSink(out))
     run_main(flow)
     assert [bool(one.signals) for one in out] == [True, False]
 

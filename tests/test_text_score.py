@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from bytewax.dataflow import Dataflow
+from bytewax.operators import flat_map_batch
 from bytewax.operators import input as take
 from bytewax.operators import output as give
 from bytewax.testing import TestingSink, TestingSource, run_main
@@ -14,7 +15,7 @@ from models.text.cascade import Band, Cascade
 from models.text.fast import FastTextModel
 from operators.item import Item
 from operators.normalize import Normalizer
-from operators.text_score import SIGNAL_LEVEL, TextScorer, text_score
+from operators.text_score import SIGNAL_LEVEL, TextScorer
 from policy.taxonomy import TEXT_CATEGORIES
 from tests.builders import item
 
@@ -99,7 +100,11 @@ def test_batch_edges_change_nothing(batch: int) -> None:
     out: list[Item] = []
     flow = Dataflow("scores")
     source = TestingSource([item(text=text or " ") for text in texts], batch_size=batch)
-    give("out", text_score("score", take("in", flow, source), TextScorer(MODEL)), TestingSink(out))
+    give(
+        "out",
+        flat_map_batch("score", take("in", flow, source), TextScorer(MODEL)),
+        TestingSink(out),
+    )
     run_main(flow)  # type: ignore[no-untyped-call]  # bytewax.testing is not typed
     assert [one.text_scores for one in out] == [
         one.text_scores for one in scored(*texts[:2], " ", texts[3])
