@@ -10,6 +10,7 @@ from bytewax.errors import BytewaxRuntimeError
 from bytewax.operators import input as op_input
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSource, cluster_main, run_main
+from servers import free_port
 
 from connectors.local_sink import PARTITIONS, Place, write
 from connectors.writers import GatheringWriter, TeeWriter
@@ -81,7 +82,7 @@ def test_a_cluster_can_come_back_with_another_number_of_processes(tmp_path) -> N
     run_main(flow(stopped, Recorder()), epoch_interval=timedelta(0), recovery_config=config)
     recorder = Recorder()
     cluster_main(
-        flow(stopped, recorder), ["127.0.0.1:21998"], 0, worker_count_per_proc=2,
+        flow(stopped, recorder), [f"127.0.0.1:{free_port()}"], 0, worker_count_per_proc=2,
         epoch_interval=timedelta(0), recovery_config=config,
     )  # fmt: skip
     assert 3 in recorder.written
