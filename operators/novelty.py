@@ -47,12 +47,13 @@ class Novelty:
         """The anomaly score of the next value: 0.5 and more at the first value of an anomaly."""
         surprise = 0.0
         for tail, view in zip(self._tails, self._views(at, value, z_score), strict=True):
-            surprise = max(surprise, tail.surprise(view))
-            tail.learn(view)
+            if view is not None:
+                surprise = max(surprise, tail.surprise(view))
+                tail.learn(view)
         self._seen += 1
         return self._said(surprise)
 
-    def _views(self, at: float, value: float, z_score: float) -> tuple[float, ...]:
+    def _views(self, at: float, value: float, z_score: float) -> tuple[float | None, ...]:
         if not self._seen:
             self._levels = [value] * 3
             self._last = value
@@ -66,15 +67,16 @@ class Novelty:
         shift = abs(middle - long)
         return residual, abs(z_score), jump, shift, short, -short, self._season(at, value)
 
-    def _season(self, at: float, value: float) -> float:
+    def _season(self, at: float, value: float) -> float | None:
+        """How far the last values are from the hour's usual; None before there is a usual."""
         usual = self._day.usual(at, periods=2)
         self._day.learn(at, value)
-        departure = 0.0
-        if usual is not None:
-            departure = value - usual - self._drift
-            self._drift += 0.01 * departure
+        if usual is None:
+            return None
+        departure = value - usual - self._drift
+        self._drift += 0.01 * departure
         self._departure += 0.25 * (departure - self._departure)
-        return abs(self._departure) if usual is not None else 0.0
+        return abs(self._departure)
 
     def _said(self, surprise: float) -> float:
         habit = self._habit * math.exp((self._fired - self._seen) / _FORGET)

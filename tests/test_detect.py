@@ -166,3 +166,13 @@ def test_any_text_is_scored_or_refused(lines: list[str]) -> None:
     with contextlib.suppress(SeriesError):
         rows = list(SeriesScorer("a")(["timestamp,value", *lines]))
         assert len(rows) <= len(lines)
+
+
+def test_the_first_day_that_has_a_usual_is_no_anomaly() -> None:
+    """The hour's usual is known from the third day on: that it is known is no surprise."""
+    rng = random.Random(3)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    lines = ["timestamp,value"]
+    lines += [f"{start + timedelta(minutes=5 * n)},{rng.gauss(50, 5):.3f}" for n in range(1_000)]
+    scores = [float(row[3]) for row in SeriesScorer("a")(lines)]
+    assert max(scores[570:590]) < 0.5
