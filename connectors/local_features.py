@@ -28,7 +28,7 @@ class LocalFeatureStore:
         # The flow is built in one thread and run in another, never at the same time.
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536;" + _TABLES
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;" + _TABLES
         )
 
     def claim(self, claims: Sequence[tuple[tuple[str, int], Position]]) -> list[bool]:
