@@ -20,7 +20,7 @@ def run_files(source: str, output: Path | None) -> None:
     settings = load_settings(**({"output": output} if output else {}))
     size = None if source == "-" or not Path(source).is_file() else Path(source).stat().st_size
     with _progress(size) as advance:
-        job = file_job(source, settings.output, settings, advance)
+        job = file_job(source, settings, advance)
         run(job, epoch=FILE_EPOCH)
     job.store.close()
     print(f"{metrics.summary()}; results in {settings.output}", file=sys.stderr)

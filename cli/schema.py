@@ -13,13 +13,10 @@ def schema_apply() -> None:
         StoreError: ClickHouse does not answer or refuses.
     """
     settings = load_settings()
-    dsn = settings.clickhouse_dsn
-    path = (settings.output / "clickhouse").resolve()
-    place = dsn.get_secret_value() if dsn is not None else f"chdb://{path}"
-    store = ClickHouseWriter(place)
+    store = ClickHouseWriter(settings.store_dsn)
     try:
         store.apply_schema()
         store.check_schema()
     finally:
         store.close()
-    print(f"the tables are at {public_dsn(place)}")
+    print(f"the tables are at {public_dsn(settings.store_dsn)}")

@@ -37,7 +37,7 @@ class LocalFeatureStore:
         execute("BEGIN")
         owned = []
         for (content_id, revision), position in claims:
-            identity, mine = f"{revision}:{content_id}", _place(position)
+            identity, mine = f"{revision}:{content_id}", position.place
             inserted = execute(
                 "INSERT OR IGNORE INTO claims VALUES (?, ?, 0)", (identity, mine)
             ).rowcount
@@ -76,9 +76,3 @@ class LocalFeatureStore:
                     (decision.author_id, int(decision.action == "block"), now),
                 )
         execute("COMMIT")
-
-
-def _place(position: Position) -> str:
-    return (
-        f"{position.topic}/{position.partition}/{position.offset}/{position.file}/{position.line}"
-    )

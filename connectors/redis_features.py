@@ -87,7 +87,7 @@ class RedisFeatureStore:
     def claim(self, claims: Sequence[tuple[tuple[str, int], Position]]) -> list[bool]:
         """See `operators.enrich.FeatureStore.claim`; forgotten after `CLAIM_TTL_S`."""
         keys = [_claim_key(*identity) for identity, _ in claims]
-        places = [f"{p.topic}/{p.partition}/{p.offset}/{p.file}/{p.line}" for _, p in claims]
+        places = [position.place for _, position in claims]
         owned = self._call(self._claim, keys=keys, args=[CLAIM_TTL_S, *places])
         return [bool(own) for own in owned]
 

@@ -180,6 +180,11 @@ class Position(Struct, frozen=True, omit_defaults=True):
     file: str = ""
     line: int = 0
 
+    @property
+    def place(self) -> str:
+        """The position as one text, another for every position."""
+        return f"{self.topic}/{self.partition}/{self.offset}/{self.file}/{self.line}"
+
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
     """A message that could not be used, kept whole, with a reason its producer can act on."""

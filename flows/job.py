@@ -66,11 +66,10 @@ class Job:
 
 def file_job(
     source: str,
-    output: Path,
     settings: Settings,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Job:
-    """JSON Lines from the file `source` (`-`: standard input) to files in `output`.
+    """JSON Lines from the file `source` (`-`: standard input) to files in the output directory.
 
     `progress` is told the bytes read.
 
@@ -79,10 +78,10 @@ def file_job(
     """
     if source != "-" and not Path(source).is_file():
         raise BadSettingError(f"--input: {source} is not a file")
-    _make_directory(output)
-    store = _open_store(settings, output)
+    _make_directory(settings.output)
+    store = ClickHouseWriter(settings.store_dsn)
     store.apply_schema()
-    sinks = file_sinks(output, store, settings)
+    sinks = file_sinks(settings.output, store, settings)
     return Job(build(LinesSource(source, progress=progress), sinks, settings), store)
 
 
@@ -101,7 +100,7 @@ def kafka_job(settings: Settings, place: Place = Place()) -> Job:
     config = kafka_config(settings)
     check_topics(config)
     _make_directory(settings.output)
-    store = _open_store(settings, settings.output)
+    store = ClickHouseWriter(settings.store_dsn)
     store.check_schema()
     heartbeat = Heartbeat()
     if settings.metrics_port is not None:
@@ -197,13 +196,6 @@ def place_from_command_line() -> Place:
         index = int(os.environ.get("BYTEWAX_PROCESS_ID", "0"))
     addresses = known.addresses or os.environ.get("BYTEWAX_ADDRESSES", "")
     return Place(index, max(1, len([a for a in addresses.split(";") if a])))
-
-
-def _open_store(settings: Settings, output: Path) -> ClickHouseWriter:
-    dsn = settings.clickhouse_dsn
-    return ClickHouseWriter(
-        dsn.get_secret_value() if dsn else f"chdb://{(output / 'clickhouse').resolve()}"
-    )
 
 
 def _make_directory(path: Path) -> None:

@@ -90,6 +90,13 @@ class Settings(BaseSettings):
     )
     metrics_host: str = Field("127.0.0.1", description="address that metrics are served on")
 
+    @property
+    def store_dsn(self) -> str:
+        """Where the store is: what is set, or the embedded engine under the output directory."""
+        if self.clickhouse_dsn is not None:
+            return self.clickhouse_dsn.get_secret_value()
+        return f"chdb://{(self.output / 'clickhouse').resolve()}"
+
     @classmethod
     def settings_customise_sources(
         cls,
