@@ -118,6 +118,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     created_at: Instant
     decided_at: Instant
     latency_ms: float
+    hold: bool = False
+    """True: while a human has yet to decide, the content stays hidden."""
 
 
 class ReviewItem(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
 from connectors.ruleset_watcher import RulesetWatcher
 from operators.hash_match import HashMatcher
-from operators.regex_match import LiveRuleMatcher
+from operators.regex_match import AllowedRules, LiveRuleMatcher
 from policy.hashlist import HashList
 from policy.rulebook import parse_rulebook, read_rulebook
 
@@ -27,19 +27,27 @@ class LiveRulebook:
     follows later ones and makes this process one that a push waits for. Workers on threads of one
     process share one.
 
+    `allowed` names the rules that do not apply in a community.
+
     Raises:
         PolicyError: the policy directory or the active version cannot be used.
         RulesetStoreDownError: the store does not answer.
     """
 
-    def __init__(self, directory: Path, store: RulesetStore, worker: str = "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        store: RulesetStore,
+        worker: str = "",
+        allowed: AllowedRules = lambda _: (),
+    ) -> None:
         self._files = read_rulebook(directory)
         self._listeners: list[Callable[[HashList], None]] = []
         book = parse_rulebook(self._files)
         self.watcher = RulesetWatcher(store, self._apply, worker or worker_name(), book.version)
         self.hash_matcher = HashMatcher(book.hashes)
         self.rule_matcher = LiveRuleMatcher(
-            book.rules, book.version, age_s=lambda: self.watcher.age_s
+            book.rules, book.version, age_s=lambda: self.watcher.age_s, allowed=allowed
         )
         self.hashes = book.hashes
         """The lists in force, for stages with an index of their own."""

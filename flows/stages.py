@@ -28,6 +28,7 @@ from operators.language import LanguageDetector
 from operators.normalize import Normalizer
 from operators.ocr import ImageTextReader
 from operators.quota import BlockQuota, LocalLedger
+from operators.regex_match import AllowedRules
 from operators.text_score import TextScorer
 from policy.policy import Policy, load_policy
 
@@ -70,16 +71,17 @@ def feature_store(settings: Settings) -> FeatureStore:
     return store
 
 
-def load_rulebook(settings: Settings) -> LiveRulebook:
-    """The rule and hash stages with what is pushed now.
+def load_rulebook(settings: Settings, allowed: AllowedRules) -> LiveRulebook:
+    """The rule and hash stages with what is pushed now; `allowed` as `LiveRulebook` takes it.
 
     Raises:
         PolicyError: a rule or hash file cannot be used.
         RulesetStoreDownError: Redis does not answer.
     """
     if settings.redis_url is None:
-        return LiveRulebook(settings.policy, LocalRulesetStore())
-    return LiveRulebook(settings.policy, RedisRulesetStore(settings.redis_url.get_secret_value()))
+        return LiveRulebook(settings.policy, LocalRulesetStore(), allowed=allowed)
+    store = RedisRulesetStore(settings.redis_url.get_secret_value())
+    return LiveRulebook(settings.policy, store, allowed=allowed)
 
 
 def block_quota(settings: Settings, policy: Policy, rulebook: LiveRulebook) -> BlockQuota:
@@ -90,7 +92,7 @@ def block_quota(settings: Settings, policy: Policy, rulebook: LiveRulebook) -> B
         LocalLedger() if url is None else RedisLedger(url.get_secret_value()),
         rule_quota=rulebook.rule_matcher.quota,
         # The share of a stream's traffic tells of a fault; a file may be all violations.
-        max_share=0.5 if settings.kafka_brokers else 1.0,
+        max_share=policy.file.max_block_share if settings.kafka_brokers else 1.0,
     )
 
 
@@ -106,7 +108,7 @@ def load_stages(settings: Settings, *, use_rules: bool = True, follow: bool = Fa
         StageError: a model does not work.
     """
     policy = load_policy(settings.policy)
-    rulebook = load_rulebook(settings)
+    rulebook = load_rulebook(settings, policy.allowed_rules)
     store = feature_store(settings)
     text_model, fusion_model = Cascade.load(), FusionModel()
     pictures = PictureCache(_image_fetcher(settings))

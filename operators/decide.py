@@ -40,16 +40,16 @@ def verdict(
     """What the policy says of `scores`.
 
     The strictest action of any category wins; among equals the more severe category, then the
-    higher score. `blind`: categories that a missing stage might have seen; those that fail closed
-    go to a human.
+    higher score. `blind`: categories that a missing stage might have seen; the fail mode of each
+    is the least that happens.
     """
     best: tuple[int, int, float] = (0, 0, 0.0)
     result: Verdict = ("allow", "")
     for category, treatment in categories.items():
         score = scores.get(category, 0.0)
         action = _action(score, treatment, band)
-        if action == "allow" and category in blind and treatment.fail == "closed":
-            action = "review"
+        if category in blind:
+            action = max(action, treatment.blind_action, key=_RANK.__getitem__)
         rank = (_RANK[action], treatment.severity, score)
         if action != "allow" and rank > best:
             best, result = rank, (action, category)
@@ -125,6 +125,7 @@ class Decider:
             created_at=content.created_at,
             decided_at=decided_at,
             latency_ms=round(max(0.0, now - item.received_at) * 1000, 3),
+            hold=category != "" and categories[category].hold,
         )
         return Judgement(content, decision, tuple(item.outputs))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from events.messages import Evidence, Signal
 from operators.item import Item
 from policy.compiled import CompiledRules, Match
 from policy.rules import RuleSet
+
+AllowedRules = Callable[[str], Collection[str]]
+"""Community to the ids of the rules that do not apply there."""
 
 
 class RuleMatcher:
@@ -20,6 +23,7 @@ class RuleMatcher:
     Args:
         rules: the rule set; it is compiled here, which takes from milliseconds to minutes.
         previous: a matcher whose unchanged files are taken over instead of compiled again.
+        allowed: ids of the rules that do not apply in a community.
 
     Raises:
         PolicyError: a rule does not compile.
@@ -27,8 +31,15 @@ class RuleMatcher:
 
     STAGE = "rules"
 
-    def __init__(self, rules: RuleSet, previous: RuleMatcher | None = None) -> None:
+    def __init__(
+        self,
+        rules: RuleSet,
+        previous: RuleMatcher | None = None,
+        *,
+        allowed: AllowedRules = lambda _: (),
+    ) -> None:
         self.rules = rules
+        self._allowed = allowed
         self.compiled: CompiledRules = CompiledRules(rules, previous.compiled if previous else None)
         self._forms = self.compiled.forms()
 
@@ -52,9 +63,10 @@ class RuleMatcher:
                 except OverflowError:
                     item.degraded.append(self.STAGE)
                     continue
+                allowed = self._allowed(item.content.community) if matches else ()
                 for found in matches:
                     rule = found.rule
-                    if not rule.expired(item.received_at):
+                    if rule.id not in allowed and not rule.expired(item.received_at):
                         item.signals.append(self._signal(item, found, form))
                         if rule.action == "review" and not item.asked_review:
                             item.asked_review = rule.category
@@ -75,7 +87,7 @@ class LiveRuleMatcher:
     `swap` builds the new one beside the running one and then takes its place in one assignment: no
     batch waits and none is read by two sets. Every item is told the version that read it. `age_s`
     says for how long the source of the rules has been silent; past `stale_s` the items say that
-    their rules may be old, by `STALE` in `degraded`.
+    their rules may be old, by `STALE` in `degraded`. `allowed` is as `RuleMatcher` takes it.
     """
 
     STALE = "live_rules"
@@ -87,8 +99,10 @@ class LiveRuleMatcher:
         *,
         age_s: Callable[[], float] = lambda: 0.0,
         stale_s: float = 30.0,
+        allowed: AllowedRules = lambda _: (),
     ) -> None:
-        self._current = (RuleMatcher(rules), version)
+        self._allowed = allowed
+        self._current = (RuleMatcher(rules, allowed=allowed), version)
         self._age_s = age_s
         self._stale_s = stale_s
 
@@ -113,7 +127,8 @@ class LiveRuleMatcher:
         Raises:
             PolicyError: a rule does not compile; the old rules run on.
         """
-        self._current = (RuleMatcher(rules, self._current[0]), version)
+        matcher = RuleMatcher(rules, self._current[0], allowed=self._allowed)
+        self._current = (matcher, version)
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The same items, with the signals of the rules that match."""

@@ -2,10 +2,11 @@
 
 import pytest
 from builders import AT, content, decision, item, items
+from msgspec import structs
 
 from events.messages import Judgement, Signal
 from operators.decide import Decider, ReviewPicker, verdict
-from policy.policy import load_policy, parse_policy
+from policy.policy import BUILT_IN, load_policy, parse_policy
 from policy.taxonomy import CATEGORIES
 
 BAND = (0.45, 0.55)
@@ -65,6 +66,39 @@ def test_a_missing_stage_sends_what_fails_closed_to_a_human(what, degraded, scor
     one.degraded.append(degraded)
     made = Decider(POLICY)([one])[0].decision
     assert (made.action, made.category) == expected
+
+
+@pytest.mark.parametrize(
+    ("what", "fail", "scores", "expected"),
+    [
+        ("allow decides on what is left", "allow", {}, ("allow", "")),
+        ("open is another word for it", "open", {}, ("allow", "")),
+        ("allow leaves a review a review", "allow", {"spam": 0.7}, ("review", "spam")),
+        ("review sends it to a human", "review", {}, ("review", "spam")),
+        ("closed is another word for it", "closed", {}, ("review", "spam")),
+        ("review leaves a block a block", "review", {"spam": 0.95}, ("block", "spam")),
+        ("block blocks", "block", {}, ("block", "spam")),
+        ("block blocks what would be reviewed", "block", {"spam": 0.7}, ("block", "spam")),
+        ("a severer block decides", "block", {"hate": 0.95}, ("block", "hate")),
+    ],
+)
+def test_fail_modes(what: str, fail: str, scores: dict[str, float], expected) -> None:
+    categories = dict(POLICY.categories(""))
+    categories["spam"] = structs.replace(categories["spam"], fail=fail)
+    blind = {"spam", "harassment"}
+    assert verdict(scores, blind=blind, categories=categories, band=BAND) == expected, what
+    seen = verdict(scores, blind={"harassment"}, categories=categories, band=BAND)
+    assert seen == verdict(scores, blind=(), categories=categories, band=BAND), what
+
+
+@pytest.mark.parametrize(
+    ("what", "score", "hold"),
+    [("allowed", 0.0, False), ("to a human", 0.2, True), ("blocked", 0.95, True)],
+)
+def test_what_the_policy_holds_is_hidden_until_a_human_has_decided(what, score, hold) -> None:
+    text = (BUILT_IN / "policy.yaml").read_text()
+    made = Decider(parse_policy(text, "p"))([item(scores={"csam": score})])[0].decision
+    assert made.hold == hold, what
 
 
 @pytest.mark.parametrize(("community", "action"), [("", "review"), ("medical", "allow")])

@@ -49,6 +49,20 @@ def test_a_text_without_a_match_gets_nothing() -> None:
     assert signals("an honest day") == []
 
 
+def test_a_rule_that_a_community_allows_does_not_apply_there() -> None:
+    allowed = {"medical": {"word", "vague"}}
+    text = "rules: [{id: vague, category: hate, score: 0.4, pattern: vermin, action: review}]"
+    rules = parse_rules({"a.yaml": RULES, "b.yaml": text})
+    matcher = LiveRuleMatcher(rules, "v", allowed=lambda name: allowed.get(name, ()))
+    for _ in range(2):  # as it is made, and after a swap
+        here, there = (item(text="free money, vermin!", community=c) for c in ("medical", ""))
+        matcher([here, there])
+        assert [signal.rule for signal in here.signals] == ["money"]
+        assert [signal.rule for signal in there.signals] == ["money", "word", "vague"]
+        assert (here.asked_review, there.asked_review) == ("", "hate")
+        matcher.swap(rules, "v2")
+
+
 def test_evidence_is_in_the_original_text() -> None:
     # `f r e e   money`: blanks between letters are undone by the normalizer.
     normalized = Normalized("free money", (0, 2, 4, 6, 9, 10, 11, 12, 13, 14, 15))
