@@ -13,6 +13,7 @@ from pathlib import Path
 from werkzeug.serving import make_server
 
 from cli.errors import UsageError
+from cli.store import existing_store
 from connectors import kafka
 from connectors.clickhouse import ClickHouseWriter
 from connectors.kafka import KafkaWriter
@@ -51,7 +52,7 @@ def console_command(
             f"--host {host} opens the console to others: set BREAKWATER_CONSOLE_PASSWORD first"
         )
     policy = load_policy(settings.policy)
-    dsn = _dsn(settings)
+    dsn = existing_store(settings)
     submit = _submit_to_kafka(settings) if settings.kafka_brokers else None
     writer = ClickHouseWriter(dsn)
     writer.check_schema()
@@ -82,18 +83,6 @@ def console_command(
         server.server_close()
         desk.close()
         writer.close()
-
-
-def _dsn(settings: Settings) -> str:
-    if settings.clickhouse_dsn is not None:
-        return settings.clickhouse_dsn.get_secret_value()
-    path = settings.output.resolve() / "clickhouse"
-    if not path.is_dir():
-        raise UsageError(
-            f"{path} does not exist: name the --output of an earlier run"
-            " (`breakwater demo` makes out/demo), or set BREAKWATER_CLICKHOUSE_DSN"
-        )
-    return f"chdb://{path}"
 
 
 def _submit_to_kafka(settings: Settings) -> Callable[[Label], None]:

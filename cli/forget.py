@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.errors import UsageError
-from cli.query import store_dsn
+from cli.store import existing_store
 from connectors.clickhouse import connect
 from connectors.clickhouse_forget import forget_author
 from flows.settings import load_settings
@@ -18,7 +18,7 @@ def forget_command(author_id: str, *, confirmed: bool) -> None:
     """
     if not confirmed:
         raise UsageError(f"this deletes everything of {author_id!r} for good: add --yes")
-    client = connect(store_dsn(load_settings()))
+    client = connect(existing_store(load_settings()))
     try:
         deleted = forget_author(client, author_id)
     finally:

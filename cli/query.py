@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
+from cli.store import existing_store
 from connectors.clickhouse import connect
 from connectors.query_library import Answer, Query, QueryError, export, list_queries, load, run
-from flows.settings import Settings, load_settings
+from flows.settings import load_settings
 
 CELL_WIDTH = 120
 
@@ -57,7 +58,7 @@ def query_command(
         raise UsageError("Parquet is binary: give --output FILE, or redirect")
     try:
         query = load(name)
-        client = connect(store_dsn(load_settings()))
+        client = connect(existing_store(load_settings()))
         try:
             if output_format is OutputFormat.table:
                 _print_answer(query, run(client, name, params), output)
@@ -67,23 +68,6 @@ def query_command(
             client.close()
     except QueryError as error:
         raise UsageError(str(error)) from None
-
-
-def store_dsn(settings: Settings) -> str:
-    """Where the store is: the DSN that is set, or the embedded one under the output directory.
-
-    Raises:
-        UsageError: neither is there.
-    """
-    if settings.clickhouse_dsn is not None:
-        return settings.clickhouse_dsn.get_secret_value()
-    path = (settings.output / "clickhouse").resolve()
-    if not path.is_dir():
-        raise UsageError(
-            f"no store at {path}: set BREAKWATER_CLICKHOUSE_DSN, or BREAKWATER_OUTPUT to the"
-            " directory that `breakwater run` or `demo` wrote to"
-        )
-    return f"chdb://{path}"
 
 
 def _assignment(text: str) -> tuple[str, str]:

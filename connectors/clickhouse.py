@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -17,13 +17,13 @@ import stamina
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 from clickhouse_connect.driver.insert import InsertContext
-from msgspec.structs import replace
 
 from connectors import clickhouse_rows as rows
 from connectors.clickhouse_rows import Row, Table
-from events.messages import Alert, DeadLetter, Judgement, Label
+from connectors.store import Store
 
 M = TypeVar("M")
+Redact = Callable[[Sequence[str]], list[str]]
 
 DATABASE = "moderation"
 CONNECT_TIMEOUT_S = 5
@@ -37,30 +37,6 @@ _PASSING_CODES = frozenset({159, 202, 209, 210, 241, 242, 252, 999})
 
 class StoreError(RuntimeError):
     """ClickHouse does not answer, refuses, or lacks the tables; one line that says what to do."""
-
-
-class Store(Protocol):
-    """Where everything that happened is kept; the same row twice has one effect."""
-
-    def insert_judgements(self, judgements: Sequence[Judgement]) -> None:
-        """Keep contents, decisions and model outputs."""
-        ...
-
-    def insert_labels(self, labels: Sequence[Label]) -> None:
-        """Keep what people say."""
-        ...
-
-    def insert_alerts(self, alerts: Sequence[Alert]) -> None:
-        """Keep changes of alerts: drift in a table of its own."""
-        ...
-
-    def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep messages that could not be used."""
-        ...
-
-    def close(self) -> None:
-        """Release the connection."""
-        ...
 
 
 def public_dsn(dsn: str) -> str:
@@ -157,14 +133,15 @@ def _will_pass(error: Exception) -> bool:
     return isinstance(error, OperationalError)
 
 
-class ClickHouseWriter:
+class ClickHouseWriter(Store):
     """Writes messages into the tables of `clickhouse/schema.sql`.
 
     An insert that fails for a passing reason is tried again for a minute, then raises; rows may be
-    sent twice then, which their tables undo. `redact` goes over each text before it is stored.
+    sent twice then, which their tables undo. `redact` goes over the texts of users before they are
+    stored, see `connectors.clickhouse_rows.Table`.
     """
 
-    def __init__(self, dsn: str, *, redact: Callable[[str], str] | None = None) -> None:
+    def __init__(self, dsn: str, *, redact: Redact | None = None) -> None:
         """Connect to `dsn`, see `connect`.
 
         Raises:
@@ -234,32 +211,16 @@ class ClickHouseWriter:
                     " run `breakwater schema apply`"
                 )
 
-    def insert_judgements(self, judgements: Sequence[Judgement]) -> None:
-        """Keep contents, decisions and model outputs; 10,000 at a time is a good size."""
-        self._insert(rows.MODERATION_LOGS, judgements)
-        self._insert(rows.MODEL_OUTPUTS, judgements)
-        if self._redact is not None:
-            judgements = [_redacted(judgement, self._redact) for judgement in judgements]
-        self._insert(rows.CONTENT, judgements)
-
-    def insert_labels(self, labels: Sequence[Label]) -> None:
-        """Keep what people say."""
-        self._insert(rows.HUMAN_LABELS, labels)
-
-    def insert_alerts(self, alerts: Sequence[Alert]) -> None:
-        """Keep changes of alerts: drift in a table of its own."""
-        self._insert(rows.DRIFT_ALERTS, [alert for alert in alerts if alert.kind == "drift"])
-        self._insert(rows.SURGE_ALERTS, [alert for alert in alerts if alert.kind != "drift"])
-
-    def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep messages that could not be used."""
-        self._insert(rows.DEAD_LETTERS, letters)
-
     def close(self) -> None:
         """Close the connection; the embedded engine of this process with its last client."""
         self.client.close()
 
-    def _insert(self, table: Table[M], messages: Iterable[M]) -> None:
+    def insert(self, table: Table[M], messages: Iterable[M]) -> None:
+        """Keep the rows that `messages` are in `table`.
+
+        Raises:
+            StoreError: they could not be kept.
+        """
         made = [row for message in messages for row in table.rows(message)]
         if not made:
             return
@@ -282,10 +243,18 @@ class ClickHouseWriter:
             )
         context.settings = self._settings(len(made))
         try:
-            context.data = list(zip(*made, strict=True))
+            context.data = self._columns(table, made)
             self.client.insert(context=context)
         finally:
             context.data = None
+
+    def _columns(self, table: Table[Any], made: list[Row]) -> list[Sequence[Any]]:
+        columns: list[Sequence[Any]] = list(zip(*made, strict=True))
+        if self._redact is not None:
+            for name in table.texts:
+                index = table.columns.index(name)
+                columns[index] = self._redact(columns[index])
+        return columns
 
     def _settings(self, count: int) -> dict[str, Any]:
         # An import of old contents may touch more months than the default of 100.
@@ -296,8 +265,3 @@ class ClickHouseWriter:
                 "wait_for_async_insert": 1,
             }
         return settings
-
-
-def _redacted(judgement: Judgement, redact: Callable[[str], str]) -> Judgement:
-    content = replace(judgement.content, text=redact(judgement.content.text))
-    return replace(judgement, content=content)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from connectors import clickhouse_rows as rows
 from connectors.clickhouse_rows import Row, Table
-from events.messages import Alert, DeadLetter, Judgement, Label
+from connectors.store import Store
 
 M = TypeVar("M")
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """A `Store` in memory, for tests.
 
     Unlike ClickHouse it forgets a replaced row at once rather than in a merge, keeps rows for good,
@@ -26,29 +26,8 @@ class MemoryStore:
         """The rows of `table` in the order of their first insert, as column name to value."""
         return list(self.tables[table].values())
 
-    def insert_judgements(self, judgements: Sequence[Judgement]) -> None:
-        """Keep contents, decisions and model outputs."""
-        self._insert(rows.MODERATION_LOGS, judgements)
-        self._insert(rows.MODEL_OUTPUTS, judgements)
-        self._insert(rows.CONTENT, judgements)
-
-    def insert_labels(self, labels: Sequence[Label]) -> None:
-        """Keep what people say."""
-        self._insert(rows.HUMAN_LABELS, labels)
-
-    def insert_alerts(self, alerts: Sequence[Alert]) -> None:
-        """Keep changes of alerts."""
-        self._insert(rows.DRIFT_ALERTS, [alert for alert in alerts if alert.kind == "drift"])
-        self._insert(rows.SURGE_ALERTS, [alert for alert in alerts if alert.kind != "drift"])
-
-    def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep messages that could not be used."""
-        self._insert(rows.DEAD_LETTERS, letters)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def _insert(self, table: Table[M], messages: Iterable[M]) -> None:
+    def insert(self, table: Table[M], messages: Iterable[M]) -> None:
+        """Keep the rows of `messages`, the one with the highest version of each identity."""
         kept = self.tables[table.name]
         for message in messages:
             for values in table.rows(message):
@@ -56,3 +35,6 @@ class MemoryStore:
                 identity = tuple(row[column] for column in table.identity)
                 if row.get("version", 0) >= kept.get(identity, row).get("version", 0):
                     kept[identity] = row
+
+    def close(self) -> None:
+        """Nothing is open."""

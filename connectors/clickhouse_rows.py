@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from events.messages import Alert, DeadLetter, Decision, Judgement, Label, Signal
+from events.messages import (
+    Alert,
+    Appeal,
+    DeadLetter,
+    Decision,
+    Judgement,
+    Label,
+    Signal,
+    UserReport,
+)
 
 M = TypeVar("M")
 Row = tuple[Any, ...]
@@ -25,13 +35,14 @@ class Table(Generic[M]):
     """A table of database `moderation` and how a message becomes rows of it.
 
     `identity` names the columns that tell rows apart; a second row of one identity replaces the
-    first.
+    first. `texts` names the columns in which users wrote what they liked.
     """
 
     name: str
     identity: tuple[str, ...]
     columns: tuple[str, ...]
     rows: Callable[[M], Iterator[Row]]
+    texts: tuple[str, ...] = ()
 
 
 def deciding_signal(decision: Decision) -> Signal | None:
@@ -135,52 +146,15 @@ def _outputs(judgement: Judgement) -> Iterator[Row]:
         )
 
 
-def _label(label: Label) -> Iterator[Row]:
-    yield (
-        label.label_id,
-        label.content_id,
-        label.revision,
-        label.category,
-        label.action,
-        label.reviewer_id,
-        label.source,
-        label.labeled_at,
-    )
+def _fields(*names: str) -> Callable[[Any], Iterator[Row]]:
+    """Makes a message one row of its fields `names`, a dot leading into a field's own."""
+    pick = attrgetter(*names)
+    return lambda message: iter((pick(message),))
 
 
-def _alert(alert: Alert) -> Iterator[Row]:
-    yield (
-        alert.alert_id,
-        alert.kind,
-        alert.state,
-        alert.severity,
-        alert.key.category,
-        alert.key.signature,
-        alert.key.community,
-        alert.window_start,
-        alert.window_end,
-        alert.observed,
-        alert.expected,
-        alert.z_score,
-        alert.distinct_authors,
-        alert.examples,
-        alert.summary,
-    )
-
-
-def _dead_letter(letter: DeadLetter) -> Iterator[Row]:
-    source = letter.source
-    yield (
-        letter.raw,
-        letter.error,
-        letter.stage,
-        source.topic,
-        source.partition,
-        source.offset,
-        source.file,
-        source.line,
-        letter.failed_at,
-    )
+def _appeal(appeal: Appeal) -> Iterator[Row]:
+    for *known, resolved_at in _fields(*_APPEAL_COLUMNS)(appeal):
+        yield (*known, resolved_at or UNKNOWN_TIME)
 
 
 CONTENT = Table[Judgement](
@@ -192,6 +166,7 @@ CONTENT = Table[Judgement](
         "decided_at", "version",
     ),
     _content,
+    texts=("text",),
 )  # fmt: skip
 
 MODERATION_LOGS = Table[Judgement](
@@ -224,13 +199,38 @@ HUMAN_LABELS = Table[Label](
         "label_id", "content_id", "revision", "true_label", "action", "reviewer_id", "source",
         "labeled_at",
     ),
-    _label,
+    _fields(
+        "label_id", "content_id", "revision", "category", "action", "reviewer_id", "source",
+        "labeled_at",
+    ),
 )  # fmt: skip
+
+_REPORT_COLUMNS = (
+    "report_id", "content_id", "reporter_id", "category", "reason", "reported_at",
+)  # fmt: skip
+USER_REPORTS = Table[UserReport](
+    "user_reports",
+    ("content_id", "report_id"),
+    _REPORT_COLUMNS,
+    _fields(*_REPORT_COLUMNS),
+    texts=("reason",),
+)
+
+_APPEAL_COLUMNS = (
+    "appeal_id", "content_id", "revision", "decision_id", "user_id", "category", "policy_version",
+    "statement", "state", "reviewer_id", "appealed_at", "resolved_at",
+)  # fmt: skip
+APPEALS = Table[Appeal]("appeals", ("appeal_id",), _APPEAL_COLUMNS, _appeal, texts=("statement",))
 
 _ALERT_IDENTITY = ("alert_id", "state", "window_end")
 _ALERT_COLUMNS = (
     "alert_id", "kind", "state", "severity", "category", "signature", "community", "window_start",
     "window_end", "observed", "expected", "z_score", "distinct_authors", "examples", "summary",
+)  # fmt: skip
+_alert = _fields(
+    "alert_id", "kind", "state", "severity", "key.category", "key.signature", "key.community",
+    "window_start", "window_end", "observed", "expected", "z_score", "distinct_authors", "examples",
+    "summary",
 )  # fmt: skip
 SURGE_ALERTS = Table[Alert]("surge_alerts", _ALERT_IDENTITY, _ALERT_COLUMNS, _alert)
 DRIFT_ALERTS = Table[Alert]("drift_alerts", _ALERT_IDENTITY, _ALERT_COLUMNS, _alert)
@@ -242,10 +242,14 @@ DEAD_LETTERS = Table[DeadLetter](
         "raw", "error", "stage", "source_topic", "source_partition", "source_offset",
         "source_file", "source_line", "failed_at",
     ),
-    _dead_letter,
+    _fields(
+        "raw", "error", "stage", "source.topic", "source.partition", "source.offset", "source.file",
+        "source.line", "failed_at",
+    ),
 )  # fmt: skip
 
 TABLES: tuple[Table[Any], ...] = (
-    CONTENT, MODERATION_LOGS, MODEL_OUTPUTS, HUMAN_LABELS, SURGE_ALERTS, DRIFT_ALERTS, DEAD_LETTERS,
+    CONTENT, MODERATION_LOGS, MODEL_OUTPUTS, HUMAN_LABELS, USER_REPORTS, APPEALS, SURGE_ALERTS,
+    DRIFT_ALERTS, DEAD_LETTERS,
 )  # fmt: skip
 """Every table that the job writes."""

@@ -39,6 +39,8 @@ DECISIONS_TOPIC = "moderation.decisions.v1"
 REVIEW_TOPIC = "moderation.review.v1"
 LABELS_TOPIC = "moderation.labels.v1"
 TRUE_LABELS_TOPIC = "moderation.true-labels.v1"
+USER_REPORTS_TOPIC = "moderation.user-reports.v1"
+APPEALS_TOPIC = "moderation.appeals.v1"
 ALERTS_TOPIC = "moderation.alerts.v1"
 DEAD_LETTER_TOPIC = "moderation.dead-letter.v1"
 TOPICS = (
@@ -47,6 +49,8 @@ TOPICS = (
     REVIEW_TOPIC,
     LABELS_TOPIC,
     TRUE_LABELS_TOPIC,
+    USER_REPORTS_TOPIC,
+    APPEALS_TOPIC,
     ALERTS_TOPIC,
     DEAD_LETTER_TOPIC,
 )

@@ -8,9 +8,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from events.messages import MAX_MESSAGE_BYTES, Content, Label, ScoreRequest
+from events.messages import MAX_MESSAGE_BYTES, Appeal, Content, Label, ScoreRequest, UserReport
 
-T = TypeVar("T", Content, Label, ScoreRequest)
+T = TypeVar("T", Content, Label, UserReport, Appeal, ScoreRequest)
 
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")

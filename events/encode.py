@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from events.messages import Alert, Content, DeadLetter, Decision, Label, ReviewItem
+from events.messages import (
+    Alert,
+    Appeal,
+    Content,
+    DeadLetter,
+    Decision,
+    Label,
+    ReviewItem,
+    UserReport,
+)
 
-Message = Content | Decision | ReviewItem | Label | Alert | DeadLetter
+Message = Content | Decision | ReviewItem | Label | UserReport | Appeal | Alert | DeadLetter
 
 _encoder = msgspec.json.Encoder()
 

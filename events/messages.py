@@ -16,6 +16,7 @@ Action = Literal["allow", "review", "block"]
 Mode = Literal["live", "shadow"]
 ReviewReason = Literal["uncertain", "policy", "appeal", "sample"]
 LabelSource = Literal["review", "appeal", "golden", "user_report"]
+AppealState = Literal["open", "granted", "denied"]
 AlertKind = Literal["surge", "drift", "health"]
 AlertState = Literal["open", "update", "resolved"]
 AlertSeverity = Literal["critical", "error", "warning", "info"]
@@ -33,12 +34,12 @@ Revision = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Score = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-def _check_text(text: str) -> None:
+def _check_text(text: str, field: str = "text") -> None:
     # A code point is at most four bytes of UTF-8: most texts need not be encoded.
     if len(text) * 4 > MAX_TEXT_BYTES:
         size = len(text.encode("utf-8", "surrogatepass"))
         if size > MAX_TEXT_BYTES:
-            raise ValueError(f"`text` is {size} bytes long, at most {MAX_TEXT_BYTES} are taken")
+            raise ValueError(f"`{field}` is {size} bytes long, at most {MAX_TEXT_BYTES} are taken")
 
 
 class Image(Struct, frozen=True, omit_defaults=True):
@@ -142,6 +143,42 @@ class Label(Struct, frozen=True, kw_only=True):
     category: str
     source: LabelSource
     labeled_at: Instant
+
+
+class UserReport(Struct, frozen=True, kw_only=True):
+    """A user's complaint about a content; `category` is "" when they chose none."""
+
+    report_id: Id
+    content_id: Id
+    reporter_id: Id
+    category: Name = ""
+    reason: str = ""
+    reported_at: Instant
+
+    def __post_init__(self) -> None:
+        _check_text(self.reason, "reason")
+
+
+class Appeal(Struct, frozen=True, kw_only=True):
+    """An author's appeal against a decision; the answer comes under the same `appeal_id`."""
+
+    appeal_id: Id
+    content_id: Id
+    revision: Revision = 0
+    decision_id: Name = ""
+    user_id: Id
+    category: Name = ""
+    policy_version: Name = ""
+    statement: str = ""
+    state: AppealState = "open"
+    reviewer_id: Annotated[str, Meta(max_length=128)] = ""
+    appealed_at: Instant
+    resolved_at: Instant | None = None
+
+    def __post_init__(self) -> None:
+        if (self.state == "open") != (self.resolved_at is None):
+            raise ValueError("`resolved_at` belongs to an appeal that is granted or denied")
+        _check_text(self.statement, "statement")
 
 
 class AlertKey(Struct, frozen=True, order=True):

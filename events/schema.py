@@ -7,7 +7,16 @@ from typing import Any
 
 import msgspec
 
-from events.messages import Alert, Content, DeadLetter, Decision, Label, ReviewItem
+from events.messages import (
+    Alert,
+    Appeal,
+    Content,
+    DeadLetter,
+    Decision,
+    Label,
+    ReviewItem,
+    UserReport,
+)
 
 SCHEMA_DIR = Path(__file__).parent / "schemas"
 
@@ -17,6 +26,8 @@ TOPIC_MESSAGES: dict[str, type[msgspec.Struct]] = {
     "moderation.review.v1": ReviewItem,
     "moderation.labels.v1": Label,
     "moderation.true-labels.v1": Label,
+    "moderation.user-reports.v1": UserReport,
+    "moderation.appeals.v1": Appeal,
     "moderation.alerts.v1": Alert,
     "moderation.dead-letter.v1": DeadLetter,
 }

@@ -1,8 +1,10 @@
 """The way back: what people say, into the store and to the models' next training.
 
-    labels -> decode -> human_labels
-                 |          |
-            dead letters    consensus -> true labels
+    labels  -> decode -> human_labels -> consensus -> true labels
+    reports -> decode -> user_reports
+    appeals -> decode -> appeals
+                 |
+            dead letters
 
 `build` is pure; `build_from_env` connects it to Kafka and ClickHouse, for
 `python -m bytewax.run flows.feedback:build_from_env`.
@@ -15,9 +17,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 import bytewax.operators as op
-from bytewax.dataflow import Dataflow
+from bytewax.dataflow import Dataflow, Stream, operator
 from bytewax.inputs import Source
 
 from connectors import kafka
@@ -26,12 +29,14 @@ from connectors.kafka import KafkaSource, KafkaWriter
 from connectors.local_sink import Place, Writer, write
 from connectors.writers import GatheringWriter, TeeWriter
 from events.decode import DecodeError, Decoder
-from events.messages import DeadLetter, Label, Raw
+from events.messages import Appeal, DeadLetter, Label, Raw, UserReport
 from flows.health import Heartbeat, serve_health
 from flows.job import START_ERRORS, Job, place_from_command_line, stop_on_signal
 from flows.settings import BadSettingError, Settings, load_settings
 from flows.sinks import kafka_config
 from operators.consensus import consensus
+
+M = TypeVar("M", Label, UserReport, Appeal)
 
 
 @dataclass(frozen=True)
@@ -40,36 +45,60 @@ class FeedbackSinks:
 
     labels: Callable[[], Writer[Label]]
     """Every label as it was given."""
+    user_reports: Callable[[], Writer[UserReport]]
+    appeals: Callable[[], Writer[Appeal]]
     true_labels: Callable[[], Writer[Label]]
     """The settled answer on each content; a later one replaces an earlier one of its label_id."""
     dead_letters: Callable[[], Writer[DeadLetter]]
 
 
-class LabelDecoder:
-    """Raw messages to labels; what does not decode becomes a dead letter."""
+@dataclass(frozen=True)
+class FeedbackSources:
+    """Where messages of each kind are read."""
 
-    def __init__(self) -> None:
-        self._decode = Decoder(Label)
+    labels: Source[Raw]
+    user_reports: Source[Raw]
+    appeals: Source[Raw]
 
-    def __call__(self, batch: list[Raw]) -> list[Label | DeadLetter]:
-        """A label or a dead letter for each message, in order."""
-        return [self._one(raw) for raw in batch]
 
-    def _one(self, raw: Raw) -> Label | DeadLetter:
+@dataclass(frozen=True)
+class Decoded(Generic[M]):
+    """Messages of one kind, and what is none."""
+
+    messages: Stream[M]
+    dead_letters: Stream[DeadLetter]
+
+
+@operator
+def decode(step_id: str, up: Stream[Raw], message_type: type[M], stage: str) -> Decoded[M]:
+    """Raw messages to those of `message_type`; `stage` is what a dead letter names."""
+    decoder = Decoder(message_type)
+
+    def decode_one(raw: Raw) -> M | DeadLetter:
         try:
-            return self._decode(raw.value)
+            return decoder(raw.value)
         except DecodeError as error:
             return DeadLetter(
                 raw=raw.value,
                 error=str(error),
-                stage="decode_label",
+                stage=stage,
                 source=raw.position,
                 failed_at=datetime.now(UTC),
             )
 
+    each = op.flat_map_batch("each", up, lambda batch: [decode_one(raw) for raw in batch])
+    return Decoded(
+        messages=op.flat_map_batch(
+            "messages", each, lambda batch: [x for x in batch if not isinstance(x, DeadLetter)]
+        ),
+        dead_letters=op.flat_map_batch(
+            "letters", each, lambda batch: [x for x in batch if isinstance(x, DeadLetter)]
+        ),
+    )
+
 
 def build(
-    source: Source[Raw],
+    sources: FeedbackSources,
     sinks: FeedbackSinks,
     *,
     place: Place = Place(),
@@ -77,22 +106,31 @@ def build(
 ) -> Dataflow:
     """The feedback dataflow of one process; `confidence` settles a true label, see `consensus`."""
     flow = Dataflow("feedback")
-    decoded = op.flat_map_batch("decode", op.input("read", flow, source), LabelDecoder())
-    labels = op.flat_map_batch(
-        "labels", decoded, lambda batch: [x for x in batch if isinstance(x, Label)]
+    labels = decode("decode", op.input("read", flow, sources.labels), Label, "decode_label")
+    reports = decode(
+        "decode_reports",
+        op.input("read_reports", flow, sources.user_reports),
+        UserReport,
+        "decode_user_report",
     )
-    letters = op.flat_map_batch(
-        "dead_letters", decoded, lambda batch: [x for x in batch if isinstance(x, DeadLetter)]
+    appeals = decode(
+        "decode_appeals", op.input("read_appeals", flow, sources.appeals), Appeal, "decode_appeal"
     )
-    write("write_labels", labels, sinks.labels, place)
+    true_labels = consensus("consensus", labels.messages, confidence)
+    letters = op.merge(
+        "dead_letters", labels.dead_letters, reports.dead_letters, appeals.dead_letters
+    )
+    write("write_labels", labels.messages, sinks.labels, place)
+    write("write_user_reports", reports.messages, sinks.user_reports, place)
+    write("write_appeals", appeals.messages, sinks.appeals, place)
     write("write_dead_letters", letters, sinks.dead_letters, place)
-    write("write_true_labels", consensus("consensus", labels, confidence), sinks.true_labels, place)
+    write("write_true_labels", true_labels, sinks.true_labels, place)
     return flow
 
 
 def feedback_sinks(settings: Settings, store: ClickHouseWriter) -> FeedbackSinks:
-    """Labels into the store, true labels onto their topic, dead letters to both."""
-    executor = ThreadPoolExecutor(1, "labels")
+    """What people say into the store, true labels onto their topic, dead letters to both."""
+    executor = ThreadPoolExecutor(1, "feedback")
     config = kafka_config(settings)
 
     def dead_letters() -> Writer[DeadLetter]:
@@ -103,6 +141,8 @@ def feedback_sinks(settings: Settings, store: ClickHouseWriter) -> FeedbackSinks
 
     return FeedbackSinks(
         labels=lambda: GatheringWriter[Label](store.insert_labels, executor),
+        user_reports=lambda: GatheringWriter[UserReport](store.insert_user_reports, executor),
+        appeals=lambda: GatheringWriter[Appeal](store.insert_appeals, executor),
         true_labels=lambda: KafkaWriter[Label](
             config, kafka.TRUE_LABELS_TOPIC, lambda label: label.content_id
         ),
@@ -117,11 +157,11 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
         BadSettingError, BrokerError, StoreError: it cannot start.
     """
     if not settings.kafka_brokers:
-        raise BadSettingError("BREAKWATER_KAFKA_BROKERS is not set: labels come from Kafka")
+        raise BadSettingError("BREAKWATER_KAFKA_BROKERS is not set: feedback comes from Kafka")
     if settings.clickhouse_dsn is None:
         raise BadSettingError(
             "BREAKWATER_CLICKHOUSE_DSN is not set: the embedded engine belongs to the job alone,"
-            " labels need a ClickHouse server"
+            " feedback needs a ClickHouse server"
         )
     config = kafka_config(settings)
     kafka.check_topics(config)
@@ -130,12 +170,14 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
     heartbeat = Heartbeat()
     if settings.metrics_port is not None:
         serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
-    source = KafkaSource(
-        config | {"group.id": f"{settings.kafka_group}-feedback"},
-        kafka.LABELS_TOPIC,
-        stop_on_signal(heartbeat),
+    config |= {"group.id": f"{settings.kafka_group}-feedback"}
+    stopping = stop_on_signal(heartbeat)
+    sources = FeedbackSources(
+        labels=KafkaSource(config, kafka.LABELS_TOPIC, stopping),
+        user_reports=KafkaSource(config, kafka.USER_REPORTS_TOPIC, stopping),
+        appeals=KafkaSource(config, kafka.APPEALS_TOPIC, stopping),
     )
-    return Job(build(source, feedback_sinks(settings, store), place=place), store)
+    return Job(build(sources, feedback_sinks(settings, store), place=place), store)
 
 
 def build_from_env() -> Dataflow:

@@ -9,8 +9,9 @@ import re
 from itertools import combinations, pairwise
 from types import SimpleNamespace
 
+import msgspec
 import pandas as pd
-from store_samples import APPEALS, END, History
+from store_samples import END, History
 
 from connectors.clickhouse_rows import deciding_signal
 
@@ -71,7 +72,7 @@ def frames(made: History) -> SimpleNamespace:
         shadows=logs(made.shadows),
         outputs=outputs,
         labels=labels,
-        appeals=pd.DataFrame(made.appeals, columns=APPEALS),
+        appeals=pd.DataFrame(msgspec.structs.asdict(appeal) for appeal in made.appeals),
         letters=made.letters,
         made=made,
     )
@@ -468,11 +469,13 @@ def content_history(data, params):
     rows += [
         (x.labeled_at, "review label", x.action) for x in made.labels if x.content_id == content_id
     ]
-    rows += [(_ms(x[5]), "user report", "") for x in made.reports if x[1] == content_id]
     rows += [
-        (_ms(x[10] if x[8] == "open" else x[11]), "appeal", x[8])
+        (_ms(x.reported_at), "user report", "") for x in made.reports if x.content_id == content_id
+    ]
+    rows += [
+        (_ms(x.resolved_at or x.appealed_at), "appeal", x.state)
         for x in made.appeals
-        if x[1] == content_id
+        if x.content_id == content_id
     ]
     return sorted(rows)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from msgspec.structs import replace
 
 from connectors.clickhouse import ClickHouseWriter
-from connectors.clickhouse_rows import UNKNOWN_TIME
 from events.identity import decision_id
 from events.messages import (
+    Appeal,
+    AppealState,
     Content,
     DeadLetter,
     Decision,
@@ -21,6 +21,7 @@ from events.messages import (
     ModelOutput,
     Position,
     Signal,
+    UserReport,
 )
 
 END = datetime(2026, 11, 17, tzinfo=UTC)
@@ -30,23 +31,18 @@ NEW_POLICY_AT = SURGE_AT - timedelta(hours=1)
 COMMUNITIES = ("pets", "news", "music")
 CATEGORIES = ("hate", "harassment", "spam")
 RULES = {"spam": "scam-link", "hate": "slur-1", "harassment": "insult-2"}
-APPEALS = (
-    "appeal_id", "content_id", "revision", "decision_id", "user_id", "category", "policy_version",
-    "statement", "state", "reviewer_id", "appealed_at", "resolved_at",
-)  # fmt: skip
-REPORTS = ("report_id", "content_id", "reporter_id", "category", "reason", "reported_at")
 
 
 @dataclass
 class History:
-    """Everything that happened, as messages and, where there are none yet, as rows."""
+    """Everything that happened."""
 
     judgements: list[Judgement] = field(default_factory=list)
     shadows: list[Judgement] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
-    appeals: list[tuple[Any, ...]] = field(default_factory=list)
-    reports: list[tuple[Any, ...]] = field(default_factory=list)
+    appeals: list[Appeal] = field(default_factory=list)
+    reports: list[UserReport] = field(default_factory=list)
 
 
 def history(contents: int = 3000, seed: int = 11) -> History:
@@ -81,10 +77,8 @@ def store_history(writer: ClickHouseWriter, made: History) -> None:
         writer.insert_judgements(batch)
     writer.insert_labels(made.labels + made.labels[:50])
     writer.insert_dead_letters(made.letters + made.letters[:5])
-    for table, columns, rows in (
-        ("appeals", APPEALS, made.appeals), ("user_reports", REPORTS, made.reports),
-    ):  # fmt: skip
-        writer.client.insert(table, rows + rows[:3], column_names=columns, database="moderation")
+    writer.insert_appeals(made.appeals + made.appeals[:3])
+    writer.insert_user_reports(made.reports + made.reports[:3])
 
 
 def _judgement(
@@ -174,22 +168,27 @@ def _labels(rng: random.Random, judgement: Judgement) -> list[Label]:
     return labels
 
 
-def _appeal(rng: random.Random, judgement: Judgement) -> tuple[Any, ...]:
+def _appeal(rng: random.Random, judgement: Judgement) -> Appeal:
     decision = judgement.decision
-    state = rng.choice(("open", "granted", "denied"))
+    state: AppealState = rng.choice(("open", "granted", "denied"))
     asked = decision.decided_at + timedelta(seconds=rng.randrange(60, 9000))
     answered = asked + timedelta(seconds=rng.randrange(60, 90000))
-    return (
-        f"a-{decision.content_id}", decision.content_id, 0, decision.decision_id,
-        decision.author_id, decision.category, decision.policy_version, "please", state,
-        "" if state == "open" else "m1", asked, UNKNOWN_TIME if state == "open" else answered,
+    return Appeal(
+        appeal_id=f"a-{decision.content_id}", content_id=decision.content_id,
+        decision_id=decision.decision_id, user_id=decision.author_id, category=decision.category,
+        policy_version=decision.policy_version, statement="please", state=state,
+        reviewer_id="" if state == "open" else "m1", appealed_at=asked,
+        resolved_at=None if state == "open" else answered,
     )  # fmt: skip
 
 
-def _report(rng: random.Random, judgement: Judgement) -> tuple[Any, ...]:
+def _report(rng: random.Random, judgement: Judgement) -> UserReport:
     at = judgement.decision.decided_at + timedelta(seconds=rng.randrange(5, 900))
     content_id = judgement.content.content_id
-    return (f"r-{content_id}", content_id, f"u{rng.randrange(120)}", "spam", "look", at)
+    return UserReport(
+        report_id=f"r-{content_id}", content_id=content_id, reporter_id=f"u{rng.randrange(120)}",
+        category="spam", reason="look", reported_at=at,
+    )  # fmt: skip
 
 
 def _letter(rng: random.Random, number: int) -> DeadLetter:

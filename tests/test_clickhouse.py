@@ -14,7 +14,17 @@ from msgspec.structs import replace
 from connectors.clickhouse import ClickHouseWriter, StoreError, connect, public_dsn
 from connectors.clickhouse_memory import MemoryStore
 from connectors.clickhouse_rows import TABLES, reason
-from events.messages import Alert, AlertKey, DeadLetter, Image, Label, Position, Signal
+from events.messages import (
+    Alert,
+    AlertKey,
+    Appeal,
+    DeadLetter,
+    Image,
+    Label,
+    Position,
+    Signal,
+    UserReport,
+)
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +159,22 @@ LABEL = Label(
 )  # fmt: skip
 
 
+REPORT = UserReport(report_id="r1", content_id="c1", reporter_id="u2", reported_at=AT)
+APPEAL = Appeal(appeal_id="a1", content_id="c1", user_id="u1", appealed_at=AT)
+ANSWER = replace(APPEAL, state="granted", reviewer_id="m1", resolved_at=AT + timedelta(hours=3))
+LETTER = DeadLetter(
+    raw=b"{", error="not JSON", stage="decode", source=Position(file="-", line=1), failed_at=AT
+)
+
+
+@pytest.mark.parametrize("order", [(APPEAL, ANSWER), (ANSWER, APPEAL)], ids=["in order", "late"])
+def test_an_answer_replaces_the_open_appeal(store, order):
+    for each in order:
+        store.insert_appeals([each])
+    kept = stored(store, "appeals", "state, reviewer_id")
+    assert kept == [{"state": "granted", "reviewer_id": "m1"}]
+
+
 def test_the_twin_in_memory_keeps_the_same_rows(store):
     memory = MemoryStore()
     late = AT + timedelta(seconds=5)
@@ -157,6 +183,9 @@ def test_the_twin_in_memory_keeps_the_same_rows(store):
         each.insert_judgements([blocked("c2"), judgement(decided_at=late), judgement("c1")])
         each.insert_labels([LABEL, LABEL])
         each.insert_alerts([ALERT, replace(ALERT, kind="drift"), ALERT])
+        each.insert_user_reports([REPORT, REPORT])
+        each.insert_appeals([APPEAL, ANSWER])
+        each.insert_dead_letters([LETTER, LETTER])
     for table in TABLES:
         identities = ", ".join(table.identity)
         there = {tuple(row.values()) for row in stored(store, table.name, identities)}
@@ -170,12 +199,16 @@ def test_the_twin_in_memory_keeps_the_same_rows(store):
     )
 
 
-def test_text_is_redacted_before_it_is_stored(server):
-    writer = ClickHouseWriter(server, redact=lambda text: text.replace("0123", "[phone]"))
+def test_what_users_wrote_is_redacted_before_it_is_stored(server):
+    writer = ClickHouseWriter(server, redact=lambda texts: [t.replace("0123", "*") for t in texts])
+    writer.client.command("DROP DATABASE IF EXISTS moderation")
     writer.apply_schema()
-    writer.insert_judgements([judgement("redacted", text="call 0123")])
-    sql = "SELECT text FROM moderation.content FINAL WHERE content_id = 'redacted'"
-    assert writer.client.query(sql).result_rows == [("call [phone]",)]
+    writer.insert_judgements([judgement(text="call 0123"), judgement("c2", text="hello")])
+    writer.insert_user_reports([replace(REPORT, reason="0123 is a scam")])
+    writer.insert_appeals([replace(APPEAL, statement="that is 0123")])
+    assert [row["text"] for row in stored(writer, "content", "text")] == ["call *", "hello"]
+    assert stored(writer, "user_reports", "reason") == [{"reason": "* is a scam"}]
+    assert stored(writer, "appeals", "statement") == [{"statement": "that is *"}]
     writer.close()
 
 

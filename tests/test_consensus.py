@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,20 @@ from clickhouse_server import clickhouse_server
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from connectors.clickhouse import ClickHouseWriter
-from connectors.kafka import LABELS_TOPIC, TRUE_LABELS_TOPIC, create_topics
+from connectors.kafka import (
+    APPEALS_TOPIC,
+    LABELS_TOPIC,
+    TRUE_LABELS_TOPIC,
+    USER_REPORTS_TOPIC,
+    create_topics,
+)
 from events.encode import encode
 from events.identity import label_id
-from events.messages import DeadLetter, Label, Position, Raw
-from flows.feedback import FeedbackSinks, build
+from events.messages import Appeal, Label, Position, Raw, UserReport
+from flows.feedback import FeedbackSinks, FeedbackSources, build
 from operators.consensus import (
     ANSWERS,
     CONSENSUS,
@@ -43,9 +52,9 @@ AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
 def label(
-    reviewer: str, category: str = "spam", content: str = "c1", minute: int = 0, **fields: Any
+    reviewer: str, category: str = "spam", content: str = "c1", minute: int = 0, **others: Any
 ) -> Label:
-    source = fields.setdefault("source", "review")
+    source = others.setdefault("source", "review")
     made = {
         "label_id": label_id(content, 0, reviewer, source),
         "content_id": content,
@@ -55,7 +64,7 @@ def label(
         "category": category,
         "labeled_at": AT + timedelta(minutes=minute),
     }
-    return Label(**made | fields)
+    return Label(**made | others)
 
 
 def golden(category: str, content: str = "c1", minute: int = 0) -> Label:
@@ -257,30 +266,43 @@ class _Kept:
     def close(self) -> None: ...
 
 
-def test_the_feedback_flow_keeps_labels_and_refuses_what_is_none() -> None:
-    given_raw = [
-        encode(label("ann")),
-        b'{"label_id": "x"}',
-        b"not json",
-        encode(label("bob")),
-        encode(label("ann")).replace(b'"block"', b'"destroy"'),
-    ]
-    labels: list[Label] = []
-    true_labels: list[Label] = []
-    letters: list[DeadLetter] = []
-    source = TestingSource(
-        [Raw(raw, Position(file="-", line=n), 0.0) for n, raw in enumerate(given_raw, 1)]
+REPORT = UserReport(
+    report_id="r1", content_id="k1", reporter_id="u2", category="spam", reported_at=AT
+)
+APPEAL = Appeal(appeal_id="a1", content_id="k1", user_id="u1", category="hate", appealed_at=AT)
+
+
+def messages(*raws: bytes) -> TestingSource[Raw]:
+    return TestingSource(
+        [Raw(raw, Position(file="-", line=n), 0.0) for n, raw in enumerate(raws, 1)]
     )
-    sinks = FeedbackSinks(
-        labels=lambda: _Kept(labels),
-        true_labels=lambda: _Kept(true_labels),
-        dead_letters=lambda: _Kept(letters),
+
+
+def test_the_feedback_flow_keeps_what_people_say_and_refuses_what_is_none() -> None:
+    kept: dict[str, list[Any]] = {field.name: [] for field in fields(FeedbackSinks)}
+    sinks = FeedbackSinks(**{name: partial(_Kept, rows) for name, rows in kept.items()})
+    sources = FeedbackSources(
+        labels=messages(
+            encode(label("ann")),
+            b'{"label_id": "x"}',
+            b"not json",
+            encode(label("bob")),
+            encode(label("ann")).replace(b'"block"', b'"destroy"'),
+        ),
+        user_reports=messages(encode(REPORT), b"{}"),
+        appeals=messages(b"[]", encode(APPEAL)),
     )
-    run_main(build(source, sinks))
-    assert [kept.reviewer_id for kept in labels] == ["ann", "bob"]
-    assert [kept.category for kept in true_labels] == ["spam"]
-    assert [letter.source.line for letter in letters] == [2, 3, 5]
-    assert "action" in letters[2].error
+    run_main(build(sources, sinks))
+    assert [each.reviewer_id for each in kept["labels"]] == ["ann", "bob"]
+    assert [each.category for each in kept["true_labels"]] == ["spam"]
+    assert kept["user_reports"] == [REPORT]
+    assert kept["appeals"] == [APPEAL]
+    letters = sorted((letter.stage, letter.source.line) for letter in kept["dead_letters"])
+    assert letters == [
+        ("decode_appeal", 1), ("decode_label", 2), ("decode_label", 3), ("decode_label", 5),
+        ("decode_user_report", 2),
+    ]  # fmt: skip
+    assert any("action" in letter.error for letter in kept["dead_letters"])
 
 
 def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
@@ -290,6 +312,12 @@ def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
     producer = Producer(servers)
     for each in (label("ann", "hate", "k1"), label("bob", "hate", "k1"), label("ann", "", "k2")):
         producer.produce(LABELS_TOPIC, encode(each), each.content_id.encode())
+    answer = replace(APPEAL, state="granted", reviewer_id="ann", resolved_at=AT)
+    for topic, said in (
+        (USER_REPORTS_TOPIC, REPORT), (USER_REPORTS_TOPIC, REPORT), (APPEALS_TOPIC, APPEAL),
+        (APPEALS_TOPIC, answer),
+    ):  # fmt: skip
+        producer.produce(topic, encode(said), said.content_id.encode())
     producer.flush(10)
 
     with clickhouse_server(tmp_path / "clickhouse") as dsn:
@@ -306,7 +334,8 @@ def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
         deadline = time.monotonic() + 120
         made: list[Label] = []
         rows: list[Any] = []
-        while time.monotonic() < deadline and not (made and len(rows) == 3):
+        said: tuple[int, ...] = ()
+        while time.monotonic() < deadline and not (made and len(rows) == 3 and said == (1, 1)):
             assert process.poll() is None, "the flow has ended"
             message = consumer.poll(0.5)
             if message is not None and message.error() is None:
@@ -315,6 +344,10 @@ def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
                 "SELECT content_id, true_label, reviewer_id FROM moderation.human_labels FINAL"
                 " ORDER BY content_id, reviewer_id"
             ).result_rows
+            said = store.client.query(
+                "SELECT (SELECT count() FROM moderation.user_reports FINAL),"
+                " (SELECT countIf(state = 'granted') FROM moderation.appeals FINAL)"
+            ).result_rows[0]
         consumer.close()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
@@ -324,3 +357,4 @@ def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
         ("k2", "", "ann"),
     ]
     assert {(m.content_id, m.category) for m in made} == {("k1", "hate")}
+    assert said == (1, 1), "a report sent twice is one, the answer replaces the open appeal"

@@ -680,7 +680,7 @@ class TestCommand:
         from cli.console import console_command
         from cli.errors import UsageError
 
-        with pytest.raises(UsageError, match=r"does not exist: name the --output of an earlier"):
+        with pytest.raises(UsageError, match=r"no store at .*: set BREAKWATER_CLICKHOUSE_DSN"):
             console_command(output=tmp_path)
 
     def test_over_the_embedded_store_of_a_run_until_it_is_told_to_stop(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from events.decode import DecodeError, Decoder
 from events.encode import encode
 from events.identity import alert_id, decision_id
-from events.messages import AlertKey, Content, Image, Label
+from events.messages import AlertKey, Appeal, Content, Image, Label, UserReport
 from events.schema import SCHEMA_DIR, TOPIC_MESSAGES, schema
 
 GOOD: dict[str, Any] = {
@@ -162,6 +162,49 @@ def test_a_label_decodes_by_the_same_decoder() -> None:
         category="spam", source="review", labeled_at=datetime.now(UTC),
     )  # fmt: skip
     assert Decoder(Label)(encode(label)) == label
+
+
+REPORT = {
+    "report_id": "r", "content_id": "c", "reporter_id": "u", "reported_at": "2026-11-21T10:00:00Z",
+}  # fmt: skip
+APPEAL = {
+    "appeal_id": "a", "content_id": "c", "user_id": "u", "appealed_at": "2026-11-21T10:00:00Z",
+}  # fmt: skip
+ANSWER = {"state": "granted", "resolved_at": "2026-11-21T11:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("message_type", "message"),
+    [
+        (UserReport, REPORT),
+        (UserReport, REPORT | {"category": "spam", "reason": "x" * 65_536}),
+        (Appeal, APPEAL),
+        (Appeal, APPEAL | ANSWER),
+        (Appeal, APPEAL | ANSWER | {"state": "denied", "reviewer_id": "m1"}),
+    ],
+    ids=["the least", "a reason of 64 KiB", "an open appeal", "a granted one", "a denied one"],
+)
+def test_reports_and_appeals_decode(message_type: Any, message: dict[str, Any]) -> None:
+    made = Decoder(message_type)(json.dumps(message).encode())
+    assert Decoder(message_type)(encode(made)) == made
+
+
+@pytest.mark.parametrize(
+    ("message_type", "message", "reason"),
+    [
+        (UserReport, REPORT | {"report_id": ""}, "report_id"),
+        (UserReport, REPORT | {"reason": "x" * 65_537}, "`reason` is 65537 bytes"),
+        (Appeal, APPEAL | {"statement": "é" * 32_769}, "`statement` is 65538 bytes"),
+        (Appeal, APPEAL | {"state": "lost"}, "lost"),
+        (Appeal, APPEAL | {"state": "granted"}, "`resolved_at` belongs to"),
+        (Appeal, APPEAL | ANSWER | {"state": "open"}, "`resolved_at` belongs to"),
+    ],
+)
+def test_what_is_no_report_or_appeal_says_why(
+    message_type: Any, message: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(DecodeError, match=reason):
+        Decoder(message_type)(json.dumps(message).encode())
 
 
 @pytest.mark.parametrize("topic", TOPIC_MESSAGES)

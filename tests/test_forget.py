@@ -6,11 +6,10 @@ import pytest
 from clickhouse_samples import AT, blocked, judgement
 from clickhouse_server import clickhouse_server
 from msgspec.structs import replace
-from store_samples import APPEALS, REPORTS
 
 from connectors.clickhouse import ClickHouseWriter
 from connectors.clickhouse_forget import forget_author
-from events.messages import Alert, AlertKey, DeadLetter, Label, Position
+from events.messages import Alert, AlertKey, Appeal, DeadLetter, Label, Position, UserReport
 
 GONE = "it's \\ me"
 TABLES = (
@@ -58,18 +57,18 @@ def fill(writer):
     writer.insert_alerts([ALERT])
     mine = b'{"author_id": "' + GONE.encode() + b'", "'
     writer.insert_dead_letters([LETTER, replace(LETTER, raw=mine)])
-    for table, columns, rows in (
-        ("appeals", APPEALS, [
-            ("ap1", "theirs", 0, "d", GONE, "spam", "p", "", "open", "", AT, AT),
-            ("ap2", "others", 0, "d", "u1", "spam", "p", "", "open", "", AT, AT),
-        ]),
-        ("user_reports", REPORTS, [
-            ("r1", "theirs", "u1", "spam", "", AT),
-            ("r2", "others", GONE, "spam", "", AT),
-            ("r3", "others", "u2", "spam", "", AT),
-        ]),
-    ):  # fmt: skip
-        writer.client.insert(table, rows, column_names=columns, database="moderation")
+    writer.insert_appeals(
+        [
+            Appeal(appeal_id=content, content_id=content, user_id=user, appealed_at=AT)
+            for content, user in (("theirs", GONE), ("others", "u1"))
+        ]
+    )
+    writer.insert_user_reports(
+        [
+            UserReport(report_id=user, content_id=content, reporter_id=user, reported_at=AT)
+            for content, user in (("theirs", "u1"), ("others", GONE), ("others", "u2"))
+        ]
+    )
     return writer.client
 
 

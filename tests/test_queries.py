@@ -70,8 +70,8 @@ def filled(writer, made):
 
 def busiest_content(made):
     """The content with an appeal, a report and labels, so that its history has every event."""
-    appealed = {row[1] for row in made.appeals}
-    reported = {row[1] for row in made.reports}
+    appealed = {appeal.content_id for appeal in made.appeals}
+    reported = {report.content_id for report in made.reports}
     labelled = {label.content_id for label in made.labels}
     return min(appealed & reported & labelled or appealed & labelled)
 
