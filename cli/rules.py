@@ -22,8 +22,7 @@ from connectors.ruleset_store import (
     overlaid,
 )
 from flows.settings import load_settings
-from policy.compiled import CompiledRules
-from policy.lint import MAX_EVERYDAY_RATE, Finding, check_examples, lint
+from policy.lint import MAX_EVERYDAY_RATE, Finding, lint
 from policy.rulebook import Rulebook, parse_rulebook, read_rulebook, read_rulebook_file
 from policy.rules import Rule
 
@@ -79,12 +78,11 @@ def lint_files(
 @app.command("test", epilog="Example: breakwater rules test policy/rules/spam.yaml")
 def hold_to_examples(files: Files = None) -> None:
     """Whether every rule matches what its examples say, and does not match what they forbid."""
-    compiled = CompiledRules(parse_rulebook(_texts(files)).rules)
-    _fail_on(list(check_examples(compiled)))
-    count = sum(
-        len(rule.examples.match) + len(rule.examples.no_match) for rule in compiled.rules.rules
-    )
-    typer.echo(f"{count} examples of {len(compiled.rules.rules)} rules hold")
+    texts = _texts(files)
+    _fail_on(lint(texts, rate=1.0))
+    rules = parse_rulebook(texts).rules.rules
+    count = sum(len(rule.examples.match) + len(rule.examples.no_match) for rule in rules)
+    typer.echo(f"{count} examples of {len(rules)} rules hold")
 
 
 @app.command("push", epilog="Example: breakwater rules push wave.yaml --reason 'link wave'")
@@ -119,7 +117,7 @@ def push(
         if not permanent:
             _check_expiry(pushed)
         overlay |= pushed
-    _activate(store, overlay, author, reason, wait)
+    _activate(store, active, overlay, author, reason, wait)
 
 
 @app.command("rollback", epilog="Example: breakwater rules rollback --reason 'too many matches'")
@@ -143,22 +141,32 @@ def rollback(
         if stored is None:
             raise UsageError(f"--to {target}: no such push is kept; the last is {number}")
         files = stored.files
-    _activate(store, files, author, f"back to {target}: {reason}", wait)
+    _activate(store, store.load(number), files, author, f"back to {target}: {reason}", wait)
 
 
 def _activate(
-    store: RulesetStore, files: dict[str, str], author: str, reason: str, wait_s: float
+    store: RulesetStore,
+    active: StoredRuleset | None,
+    files: dict[str, str],
+    author: str,
+    reason: str,
+    wait_s: float,
 ) -> None:
     """Check, push and wait until all workers that are up say that they run it."""
-    _fail_on(lint(overlaid(read_rulebook(load_settings().policy), _stored(files))))
+    before = active.files if active is not None else {}
+    changed = [name for name, text in files.items() if before.get(name) != text]
+    texts = overlaid(read_rulebook(load_settings().policy), _stored(files))
+    _fail_on(lint(texts, only=changed))
     expected = set(store.workers())
     began = time.monotonic()
     number = store.push(_stored(files, author or getpass.getuser(), reason))
     typer.echo(f"push {number} stored, roll back with: breakwater rules rollback")
     while True:
         reports = store.workers()
-        done = [name for name in expected if name in reports and reports[name].number >= number]
-        failed = {name: report.error for name, report in reports.items() if report.error}
+        # A worker that has ended meanwhile is not waited for.
+        expected &= reports.keys()
+        done = [name for name in expected if reports[name].number >= number]
+        failed = {name: at.error for name, at in reports.items() if at.failed >= number}
         took = time.monotonic() - began
         if failed:
             name, error = next(iter(failed.items()))

@@ -19,7 +19,7 @@ from msgspec import Struct
 from events.messages import Instant
 
 KEPT_VERSIONS: Final = 100
-WORKER_TTL_S: Final = 15.0
+WORKER_TTL_S: Final = 6.0
 """A worker that has not reported for so long is gone."""
 
 _PREFIX: Final = "breakwater:rules:"
@@ -37,14 +37,15 @@ class StoredRuleset(Struct, frozen=True, kw_only=True):
 
 
 class WorkerReport(Struct, frozen=True):
-    """What a worker runs: version `number` (0: only its directory's files), or why it cannot.
+    """What a worker runs: version `number` (0: none that the store knows).
 
-    `ruleset_version` is what its decisions carry.
+    `ruleset_version` is what its decisions carry; `error` says why it cannot run version `failed`.
     """
 
     number: int
     ruleset_version: str
     error: str = ""
+    failed: int = -1
 
 
 class RulesetStoreDownError(ConnectionError):
@@ -70,8 +71,8 @@ class RulesetStore(Protocol):
         """Return when something was pushed since the last call, or after `timeout_s`."""
         ...
 
-    def report(self, worker: str, report: WorkerReport) -> None:
-        """Say what `worker` runs; to be said again within `WORKER_TTL_S`."""
+    def report(self, worker: str, report: WorkerReport, valid_s: float = WORKER_TTL_S) -> None:
+        """Say what `worker` runs; to be said again within `valid_s`."""
         ...
 
     def workers(self) -> dict[str, WorkerReport]:
@@ -86,6 +87,7 @@ class LocalRulesetStore:
         self._now = now
         self._versions: list[StoredRuleset] = []
         self._reports: dict[str, tuple[float, WorkerReport]] = {}
+        """Until when a worker's report is valid, and the report."""
         self._pushed = threading.Condition()
         self._seen = 0
 
@@ -112,14 +114,14 @@ class LocalRulesetStore:
             self._pushed.wait_for(lambda: len(self._versions) > self._seen, timeout_s)
             self._seen = len(self._versions)
 
-    def report(self, worker: str, report: WorkerReport) -> None:
+    def report(self, worker: str, report: WorkerReport, valid_s: float = WORKER_TTL_S) -> None:
         """See `RulesetStore.report`."""
-        self._reports[worker] = (self._now(), report)
+        self._reports[worker] = (self._now() + valid_s, report)
 
     def workers(self) -> dict[str, WorkerReport]:
         """See `RulesetStore.workers`."""
-        oldest = self._now() - WORKER_TTL_S
-        return {name: report for name, (at, report) in self._reports.items() if at >= oldest}
+        now = self._now()
+        return {name: report for name, (until, report) in self._reports.items() if until >= now}
 
 
 # KEYS: counter, version prefix, channel; ARGV: the version, how many are kept.
@@ -167,14 +169,14 @@ class RedisRulesetStore:
                 self._subscription = subscription
                 return  # a push may have come before the subscription did
             self._subscription.get_message(timeout=timeout_s)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
+        except redis.RedisError as error:
             self._subscription = None
             raise _down(error) from None
 
-    def report(self, worker: str, report: WorkerReport) -> None:
+    def report(self, worker: str, report: WorkerReport, valid_s: float = WORKER_TTL_S) -> None:
         """See `RulesetStore.report`."""
         key, body = f"{_PREFIX}worker:{worker}", msgspec.json.encode(report)
-        _answer(lambda: self._client.set(key, body, px=int(WORKER_TTL_S * 1000)))
+        _answer(lambda: self._client.set(key, body, px=int(valid_s * 1000)))
 
     def workers(self) -> dict[str, WorkerReport]:
         """See `RulesetStore.workers`."""
@@ -191,7 +193,7 @@ class RedisRulesetStore:
 def _answer(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
-    except (redis.ConnectionError, redis.TimeoutError) as error:
+    except redis.RedisError as error:
         raise _down(error) from None
 
 

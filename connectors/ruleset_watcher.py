@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
 from collections.abc import Callable
+
+from msgspec import structs
 
 from connectors.ruleset_store import (
     RulesetStore,
@@ -13,6 +16,11 @@ from connectors.ruleset_store import (
     StoredRuleset,
     WorkerReport,
 )
+
+log = logging.getLogger(__name__)
+
+BUILD_S = 150.0
+"""How long a worker may be silent while it builds: longer than any version that lint lets pass."""
 
 
 class RulesetWatcher:
@@ -49,8 +57,7 @@ class RulesetWatcher:
         self._jitter_s = jitter_s
         self._beat_s = beat_s
         self._running = WorkerReport(0, ruleset_version)
-        self._failed = 0
-        """Number of the version that could not be applied last."""
+        self._following = False
         self._heard_at = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="ruleset", daemon=True)
@@ -62,8 +69,11 @@ class RulesetWatcher:
 
     @property
     def age_s(self) -> float:
-        """Seconds since the store was last heard from: how old the rules may be."""
-        return time.monotonic() - self._heard_at
+        """Seconds since the store was last heard from: how old the rules may be.
+
+        0 for who does not follow: a command or a run on a file keeps the rules it began with.
+        """
+        return time.monotonic() - self._heard_at if self._following else 0.0
 
     def catch_up(self) -> None:
         """Apply the active version now, in this thread.
@@ -72,10 +82,13 @@ class RulesetWatcher:
             RulesetStoreDownError: the store does not answer.
         """
         number = self._store.active_number()
-        if number not in (self._running.number, self._failed):
+        if self._is_new(number):
             stored = self._store.load(number)
             if stored is not None:
                 self._try(stored)
+            else:
+                # The store has lost its memory and will count from 1 again; the rules run on.
+                self._running = WorkerReport(0, self._running.ruleset_version)
         self._heard_at = time.monotonic()
 
     def start(self) -> None:
@@ -85,6 +98,7 @@ class RulesetWatcher:
             RulesetStoreDownError: the store does not answer.
         """
         self._catch_up_and_report()
+        self._following = True
         self._thread.start()
 
     def stop(self) -> None:
@@ -100,22 +114,27 @@ class RulesetWatcher:
         try:
             version = self._apply(stored)
         except ValueError as error:
-            self._failed = stored.number
-            running = self._running
-            self._running = WorkerReport(running.number, running.ruleset_version, str(error))
+            self._running = structs.replace(self._running, error=str(error), failed=stored.number)
         else:
             self._running = WorkerReport(stored.number, version)
+
+    def _is_new(self, number: int) -> bool:
+        running = self._running
+        return number not in (running.number, running.failed)
 
     def _follow(self) -> None:
         pause = 0.1
         while not self._stop.is_set():
             try:
                 self._store.wait(self._beat_s)
-                if self._store.active_number() != self._running.number:
+                if self._is_new(self._store.active_number()):
                     # Chance here spreads load, it guards nothing.
                     self._stop.wait(random.uniform(0, self._jitter_s))  # noqa: S311
+                    self._store.report(self._worker, self._running, BUILD_S)
                 self._catch_up_and_report()
                 pause = 0.1
-            except RulesetStoreDownError:
+            except Exception as error:  # whatever it is: without this thread pushes are ignored
+                if not isinstance(error, RulesetStoreDownError):
+                    log.warning("the pushed rules cannot be followed", exc_info=error)
                 self._stop.wait(pause)
-                pause = min(2 * pause, 5.0)
+                pause = min(2 * pause, 2.0)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import make_wsgi_app
+from prometheus_client import REGISTRY, make_wsgi_app
 
 from flows.settings import BadSettingError
 
@@ -49,6 +49,13 @@ class _QuietHandler(WSGIRequestHandler):
         """A probe a second is nothing to log."""
 
 
+def _ruleset() -> str:
+    """Which pushed rules run, and how old that knowledge is."""
+    number = REGISTRY.get_sample_value("breakwater_ruleset_push") or 0.0
+    age_s = REGISTRY.get_sample_value("breakwater_ruleset_age_seconds") or 0.0
+    return f"ruleset: push {number:.0f}, its store last heard from {age_s:.1f} s ago"
+
+
 def serve_health(host: str, port: int, heartbeat: Heartbeat) -> WSGIServer:
     """Serve until the process ends.
 
@@ -69,7 +76,8 @@ def serve_health(host: str, port: int, heartbeat: Heartbeat) -> WSGIServer:
         fine = probes[path]
         status = "200 OK" if fine else "503 Service Unavailable"
         start_response(status, [("Content-Type", "text/plain")])
-        return [b"ok\n" if fine else b"no input taken for too long\n"]
+        state = "ok" if fine else "no input taken for too long"
+        return [f"{state}\n{_ruleset()}\n".encode()]
 
     try:
         server = make_server(host, port, answer, handler_class=_QuietHandler)

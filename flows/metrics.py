@@ -35,13 +35,17 @@ DEGRADED = Counter("breakwater_degraded_total", "Decisions made without a stage.
 UNKNOWN_FIELDS = Counter("breakwater_unknown_fields_total", "Fields beyond the contract, left out.")
 REPEATS = Counter("breakwater_repeats_total", "Contents that had been seen already.")
 ALERTS = Counter("breakwater_alerts_total", "Alerts by what became of them.", ["kind", "state"])
+RULESET_AGE = Gauge(
+    "breakwater_ruleset_age_seconds", "Since the store of pushed rules was last heard from."
+)
+RULESET_PUSH = Gauge("breakwater_ruleset_push", "Number of the push that runs; 0: none.")
 LAST_BATCH = Gauge(
     "breakwater_last_batch_timestamp_seconds", "When a batch was last taken, Unix time."
 )
 
 METRICS = (
     DECISIONS, LATENCY, STAGE_DURATION, BATCH_SIZE, DEAD_LETTERS, DEGRADED, UNKNOWN_FIELDS,
-    REPEATS, ALERTS, LAST_BATCH,
+    REPEATS, ALERTS, RULESET_AGE, RULESET_PUSH, LAST_BATCH,
 )  # fmt: skip
 """Every metric; the docs and the dashboards are tested against this list."""
 

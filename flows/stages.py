@@ -147,7 +147,7 @@ def load_stages(settings: Settings, *, use_rules: bool = True, follow: bool = Fa
     )
     _try_out(stages)
     if follow and settings.redis_url is not None:
-        rulebook.watcher.start()
+        rulebook.follow()
     return stages
 
 

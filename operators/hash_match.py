@@ -14,7 +14,8 @@ class HashMatcher:
     """Adds a `Signal` (stage `hash`, score 1) for every digest of an item that is on a list.
 
     Of a text two MD5 are looked up: of its UTF-8 as it is, and of its canonical form, so that
-    blanks and case do not hide a copy. Of an image, that of its bytes as they were sent.
+    blanks and case do not hide a copy. Of an image, that of its bytes as they were sent. An entry
+    past its `expires` is asleep, by the clock of `Item.received_at`.
     Perceptual hashes (PDQ, pHash) are the image stage's.
     """
 
@@ -39,12 +40,12 @@ class HashMatcher:
         text = item.content.text
         if text:
             known = listed.get(_digest(text)) or listed.get(_digest(canonical(text)))
-            if known is not None:
+            if known is not None and not known.expired(item.received_at):
                 evidence = Evidence("text", 0, len(text))
                 yield Signal(self.STAGE, f"md5:{known.source}", known.category, 1.0, (evidence,))
         for image in item.content.images:
             known = listed.get(_md5(image.data)) if image.data else None
-            if known is not None:
+            if known is not None and not known.expired(item.received_at):
                 evidence = Evidence(f"images.{image.image_id}", 0, 0)
                 yield Signal(self.STAGE, f"md5:{known.source}", known.category, 1.0, (evidence,))
 

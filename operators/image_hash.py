@@ -79,10 +79,10 @@ class ImageHashMatcher:
         queries: dict[str, list[tuple[int, Hashes]]],
     ) -> None:
         for known in self._lists:
-            for place, rule, category in known.near(queries[known.algorithm]):
+            for place, rule, entry in known.near(queries[known.algorithm]):
                 item, evidence = places[place]
-                signal = Signal("hash", rule, category, 1.0, (evidence,))
-                if signal not in item.signals:
+                signal = Signal("hash", rule, entry.category, 1.0, (evidence,))
+                if signal not in item.signals and not entry.expired(item.received_at):
                     item.signals.append(signal)
 
 
@@ -106,8 +106,8 @@ class _KnownPictures:
         rows = np.frombuffer(b"".join(known), np.uint8).reshape(-1, HASH_BYTES[algorithm])
         self._index = _index(rows, max_distance, directory and directory / algorithm)
 
-    def near(self, queries: list[tuple[int, Hashes]]) -> Iterator[tuple[int, str, str]]:
-        """Place, rule and category of the entry of each list and category nearest to each place.
+    def near(self, queries: list[tuple[int, Hashes]]) -> Iterator[tuple[int, str, Known]]:
+        """Place, rule and entry, the one of each list and category nearest to each place.
 
         `queries` are places with their hashes, (rows, bytes) each.
         """
@@ -121,7 +121,7 @@ class _KnownPictures:
         for (place, known), match in nearest.items():
             entry = self._index.hashes[match.entry].tobytes().hex()
             rule = f"{self.algorithm}:{known.source}:{entry}:{match.distance}"
-            yield place, rule, known.category
+            yield place, rule, known
 
 
 def _index(rows: Hashes, max_distance: int, directory: Path | None) -> HashIndex:

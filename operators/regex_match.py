@@ -98,7 +98,7 @@ class LiveRuleMatcher:
         version: str,
         *,
         age_s: Callable[[], float] = lambda: 0.0,
-        stale_s: float = 30.0,
+        stale_s: float = 10.0,
         allowed: AllowedRules = lambda _: (),
     ) -> None:
         self._allowed = allowed

@@ -149,8 +149,9 @@ class Database:
 class CompiledRules:
     """A rule set ready to scan.
 
-    Files that `previous` has compiled are taken over and only the others are compiled, so that an
-    emergency rule beside a large set takes milliseconds.
+    Files that `previous` has compiled are taken over and only the others are compiled, each in a
+    layer of its own above the one that the first set made, so that an emergency rule beside a large
+    set takes milliseconds.
 
     Raises:
         PolicyError: a file does not compile.
@@ -159,10 +160,13 @@ class CompiledRules:
     def __init__(self, rules: RuleSet, previous: CompiledRules | None = None) -> None:
         self.rules = rules
         self._live = {file.digest for file in rules.files}
-        self.base: _Layer = previous.base if previous is not None else _Layer(rules.files)
-        added = _Layer(file for file in rules.files if file.digest not in self.base.digests)
+        base, *above = previous.layers if previous is not None else [_Layer(rules.files)]
+        kept = [base, *(layer for layer in above if layer.digests & self._live)]
+        compiled = {digest for layer in kept for digest in layer.digests}
+        added = [_Layer([file]) for file in rules.files if file.digest not in compiled]
+        self.layers: list[_Layer] = [*kept, *added]
         self._databases = {
-            form: [layer.databases[form] for layer in (self.base, added) if form in layer.databases]
+            form: [layer.databases[form] for layer in self.layers if form in layer.databases]
             for form in FORMS
         }
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import msgspec
@@ -28,6 +28,14 @@ TIMEOUT_S: Final = 120.0
 MEMORY_BYTES: Final = 4 * 1024**3
 
 
+class _Question(Struct, frozen=True):
+    """What the child is asked."""
+
+    texts: dict[str, str]
+    only: frozenset[str]
+    rate: float
+
+
 class Finding(Struct, frozen=True):
     """One thing that is wrong, in one line; `rule` is "" when it is not about one rule."""
 
@@ -38,18 +46,21 @@ class Finding(Struct, frozen=True):
 def lint(
     texts: Mapping[str, str],
     *,
+    only: Iterable[str] | None = None,
     rate: float = MAX_EVERYDAY_RATE,
     timeout_s: float = TIMEOUT_S,
 ) -> list[Finding]:
     """Everything wrong with the rulebook of `texts` (as `policy.rulebook.parse_rulebook` takes it).
 
     Its format, whether it compiles within `timeout_s` and `MEMORY_BYTES`, every rule's own
-    examples, and rules that match more than `rate` of everyday sentences.
+    examples, and rules that match more than `rate` of everyday sentences; all but the format for
+    the files named by `only`, without it for all.
     """
+    asked = _Question(dict(texts), frozenset(texts if only is None else only), rate)
     try:
-        child = subprocess.run(  # noqa: S603  our own interpreter on our own module
-            [sys.executable, "-m", "policy.lint", str(rate)],
-            input=msgspec.json.encode(texts),
+        child = subprocess.run(
+            [sys.executable, "-m", "policy.lint"],
+            input=msgspec.json.encode(asked),
             capture_output=True,
             timeout=timeout_s,
             check=False,
@@ -63,10 +74,15 @@ def lint(
     return msgspec.json.decode(child.stdout, type=list[Finding])
 
 
-def examine(texts: Mapping[str, str], *, rate: float = MAX_EVERYDAY_RATE) -> list[Finding]:
+def examine(
+    texts: Mapping[str, str], *, only: Iterable[str] | None = None, rate: float = MAX_EVERYDAY_RATE
+) -> list[Finding]:
     """What `lint` finds, in this process and without its bounds."""
     try:
-        compiled = CompiledRules(parse_rulebook(texts).rules)
+        rules = parse_rulebook(texts).rules
+        if only is not None:
+            rules = rules.part({PurePosixPath(name).name for name in only})
+        compiled = CompiledRules(rules)
     except PolicyError as error:
         return [Finding("", str(error))]
     return [*check_examples(compiled), *_check_everyday(compiled, rate)]
@@ -119,5 +135,6 @@ def _limit_memory() -> None:
 
 
 if __name__ == "__main__":
-    _texts = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, str])
-    sys.stdout.buffer.write(msgspec.json.encode(examine(_texts, rate=float(sys.argv[1]))))
+    _asked = msgspec.json.decode(sys.stdin.buffer.read(), type=_Question)
+    _found = examine(_asked.texts, only=_asked.only, rate=_asked.rate)
+    sys.stdout.buffer.write(msgspec.json.encode(_found))

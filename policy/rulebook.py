@@ -22,8 +22,10 @@ class Rulebook(Struct, frozen=True):
     version: str
 
 
-def parse_rulebook(texts: Mapping[str, str]) -> Rulebook:
+def parse_rulebook(texts: Mapping[str, str], previous: Rulebook | None = None) -> Rulebook:
     """The rulebook of file texts by name: `rules/NAME.yaml` and `hashes/NAME.csv`.
+
+    What is unchanged since `previous` is taken over from it.
 
     Raises:
         PolicyError: a file breaks its format, or its name is of neither kind.
@@ -37,7 +39,8 @@ def parse_rulebook(texts: Mapping[str, str]) -> Rulebook:
             hashes[path.name] = text
         else:
             raise PolicyError(f"{name}: expected rules/NAME.yaml or hashes/NAME.csv")
-    ruleset, hashlist = parse_rules(rules), parse_hashes(hashes)
+    ruleset = parse_rules(rules, previous.rules if previous else None)
+    hashlist = parse_hashes(hashes, previous.hashes if previous else None)
     version = blake2b(f"{ruleset.version}{hashlist.version}".encode(), digest_size=6).hexdigest()
     return Rulebook(ruleset, hashlist, version)
 

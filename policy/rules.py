@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
@@ -91,6 +91,10 @@ class RuleSet(Struct, frozen=True, dict=True):
         """Ids of the rules whose matches always reach a human."""
         return frozenset(rule.id for rule in self.rules if rule.action == "review")
 
+    def part(self, names: Collection[str]) -> RuleSet:
+        """The files of these names alone."""
+        return RuleSet(tuple(file for file in self.files if file.name in names), self.version)
+
 
 class _Loader(yaml.CSafeLoader):
     """YAML without YAML 1.1's booleans: the key `on` and the keywords `no` and `off` are words."""
@@ -140,13 +144,19 @@ def read_rule_file(path: Path) -> str:
         raise PolicyError(f"{path}: cannot be read ({error})") from None
 
 
-def parse_rules(texts: Mapping[str, str]) -> RuleSet:
+def parse_rules(texts: Mapping[str, str], previous: RuleSet | None = None) -> RuleSet:
     """The rule set of rule files, given as text by file name.
+
+    Files that are unchanged since `previous` are taken over from it.
 
     Raises:
         PolicyError: as `load_rules`.
     """
-    files = tuple(_parse_file(name, text) for name, text in sorted(texts.items()))
+    known = {(file.name, file.digest): file for file in previous.files} if previous else {}
+    files = tuple(
+        known.get((name, _digest(text))) or _parse_file(name, text)
+        for name, text in sorted(texts.items())
+    )
     seen: dict[str, str] = {}
     for file in files:
         for rule in file.rules:
@@ -176,12 +186,17 @@ def _parse_file(name: str, text: str) -> RuleFile:
     if not isinstance(raw, dict) or set(raw) != {"rules"} or not isinstance(raw["rules"], list):
         raise PolicyError(f"{name}: one key `rules` with a list of rules is expected")
     rules = tuple(_parse_rule(name, number, rule) for number, rule in enumerate(raw["rules"], 1))
-    return RuleFile(name, blake2b(text.encode(), digest_size=16).hexdigest(), rules)
+    return RuleFile(name, _digest(text), rules)
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _parse_rule(name: str, number: int, raw: Any) -> Rule:
-    named = raw.get("id", number) if isinstance(raw, dict) else number
-    where = f"{name}: rule {str(named)[:64]!r}"
+    named = raw.get("id") if isinstance(raw, dict) else None
+    # Aliases of YAML can make anything but a string too large to print.
+    where = f"{name}: rule {(named if isinstance(named, str) else str(number))[:64]!r}"
     try:
         rule = msgspec.convert(raw, Rule)
     except msgspec.ValidationError as error:

@@ -1,5 +1,6 @@
 """Hash lists and the hash stage."""
 
+from datetime import UTC, datetime
 from hashlib import md5
 
 import pytest
@@ -11,6 +12,7 @@ from policy.errors import PolicyError
 from policy.hashlist import load_hashes, parse_hashes
 
 HEADER = "algorithm,hash,category,source\n"
+EXPIRING = "algorithm,hash,category,source,expires\n"
 
 
 def row(data: bytes, category: str = "spam", source: str = "s") -> str:
@@ -86,6 +88,8 @@ def test_the_test_strings_of_the_built_in_list_are_found() -> None:
         ("no category", HEADER + row(b"x", "spma"), "line 2: category 'spma' is not one of"),
         ("no source", HEADER + row(b"x", source=""), "line 2: source must have"),
         ("after a remark", "# list\n" + HEADER + "\n" + "md5\n", "line 4: 1 fields"),
+        ("no time", EXPIRING + row(b"x").strip() + ",soon\n", "line 2: expires: 'soon' is no time"),
+        ("no zone", EXPIRING + row(b"x").strip() + ",2026-11-21T00:00:00\n", "with a zone"),
         ("a quote left open", HEADER + 'md5,"00,spam,s\n' + row(b"x"), "t.csv: line 2:"),
     ],
 )
@@ -104,6 +108,49 @@ def test_all_algorithms_are_read_and_the_first_entry_counts() -> None:
     assert lists.phash[bytes.fromhex("ab" * 8)].source == "y"
     assert lists.md5[md5(b"k").digest()].category == "hate"
     assert lists.version != parse_hashes({"a.csv": HEADER}).version
+
+
+LATER, NOW, SOONER = (f"2026-11-2{day}T00:00:00Z" for day in (2, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("what", "column", "found"),
+    [
+        ("no expiry", "", True),
+        ("still awake", LATER, True),
+        ("its very moment", NOW, False),
+        ("past", SOONER, False),
+    ],
+)
+def test_an_entry_past_its_expiry_is_asleep(what: str, column: str, found: bool) -> None:
+    lists = parse_hashes({"a.csv": EXPIRING + row(b"hello").strip() + f",{column}\n"})
+    one = item(text="hello")
+    one.received_at = datetime(2026, 11, 21, tzinfo=UTC).timestamp()
+    assert bool(HashMatcher(lists)([one])[0].signals) == found, what
+
+
+@pytest.mark.parametrize(
+    ("what", "first", "second", "counts"),
+    [
+        ("the first of two that stay", "", "", "first"),
+        ("the one that stays", LATER, "", "second"),
+        ("the later", SOONER, LATER, "second"),
+        ("the later, which is first", LATER, SOONER, "first"),
+    ],
+)
+def test_of_two_entries_the_one_that_lasts_longer_counts(what, first, second, counts) -> None:
+    texts = {
+        f"{name}.csv": EXPIRING + row(b"k", source=name).strip() + f",{column}\n"
+        for name, column in (("first", first), ("second", second))
+    }
+    assert parse_hashes(texts).md5[md5(b"k").digest()].source == counts, what
+
+
+def test_unchanged_files_are_taken_over() -> None:
+    old = parse_hashes({"a.csv": HEADER + row(b"x"), "b.csv": HEADER + row(b"y")})
+    new = parse_hashes({"a.csv": HEADER + row(b"x"), "b.csv": HEADER + row(b"z")}, old)
+    assert new.files[0] is old.files[0]
+    assert set(new.md5) == {md5(b"x").digest(), md5(b"z").digest()}
 
 
 def test_a_directory_without_hashes_says_what_to_do(tmp_path) -> None:

@@ -1,5 +1,6 @@
 """The probes tell the truth: starting, going round, held up, hanging."""
 
+import re
 import urllib.error
 import urllib.request
 
@@ -57,6 +58,12 @@ def test_the_port_answers_probes_and_metrics() -> None:
     clock.seconds += ALIVE_S
     assert (status(port, "/livez"), status(port, "/readyz")) == (503, 503)
     assert (status(port, "/metrics"), status(port, "/")) == (200, 404)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        assert b"breakwater_ruleset_age_seconds" in answer.read()
+    clock.seconds -= ALIVE_S
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=10) as answer:
+        said = answer.read().decode()
+    assert re.fullmatch(r"ok\nruleset: push \d+, its store last heard from \d+\.\d s ago\n", said)
     server.shutdown()
     server.server_close()
 

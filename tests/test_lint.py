@@ -43,6 +43,16 @@ def test_the_child_finds_the_same_as_this_process() -> None:
     assert lint(texts) == examine(texts)
 
 
+def test_only_the_files_that_are_asked_about_are_compiled_and_held_to_everyday_talk() -> None:
+    bad = book("pattern: '[a-z]'")
+    texts = bad | {"rules/u.yaml": "rules: [{id: b, category: spam, score: 1, pattern: zebra}]"}
+    assert lint(texts, only=["rules/u.yaml"]) == []
+    assert [finding.rule for finding in lint(texts, only=bad)] == ["a"]
+    twice = texts | {"rules/u.yaml": bad["rules/t.yaml"]}
+    [finding] = lint(twice, only=["rules/u.yaml"])
+    assert "has a rule with the same id" in finding.message
+
+
 def test_a_rule_may_match_a_few_everyday_sentences() -> None:
     once = everyday_sentences()[0].split()[0].lower()
     assert examine(book(f"pattern: '^{once} morning everyone'"), rate=0.01) == []

@@ -262,9 +262,18 @@ def test_a_changed_file_is_compiled_beside_the_others() -> None:
     first = CompiledRules(parse_rules({"base.yaml": base}))
     urgent = rule_file("id: b, category: spam, score: 1, pattern: urgent")
     second = CompiledRules(parse_rules({"base.yaml": base, "u.yaml": urgent}), first)
-    assert second.base is first.base
+    assert second.layers[0] is first.layers[0]
     assert {match.rule.id for match in second.match("urgent free money")} == {"a", "b"}
-    third = CompiledRules(parse_rules({"u.yaml": urgent}), second)
+    more = rule_file("id: c, category: spam, score: 1, pattern: more")
+    beside = CompiledRules(
+        parse_rules({"base.yaml": base, "u.yaml": urgent, "v.yaml": more}), second
+    )
+    assert [layer is kept for layer, kept in zip(beside.layers, second.layers, strict=False)] == [
+        True,
+        True,
+    ]
+    third = CompiledRules(parse_rules({"u.yaml": urgent}), beside)
+    assert len(third.layers) == 2
     assert {match.rule.id for match in third.match("urgent free money")} == {"b"}
     assert {match.rule.id for match in first.match("urgent free money")} == {"a"}
 

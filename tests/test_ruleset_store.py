@@ -5,7 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
+import redis
 from builders import items
 from servers import free_port
 
@@ -103,8 +105,9 @@ def test_old_versions_are_let_go(store) -> None:
 def test_reports_of_workers_are_kept_by_name(store) -> None:
     store.report("w1", WorkerReport(0, "v0"))
     store.report("w1", WorkerReport(1, "v1"))
-    store.report("w:2", WorkerReport(1, "v1", "why"))
-    assert store.workers() == {"w1": WorkerReport(1, "v1"), "w:2": WorkerReport(1, "v1", "why")}
+    failed = WorkerReport(1, "v1", "why", 2)
+    store.report("w:2", failed)
+    assert store.workers() == {"w1": WorkerReport(1, "v1"), "w:2": failed}
 
 
 def test_a_silent_worker_is_gone() -> None:
@@ -125,6 +128,58 @@ def test_a_server_that_does_not_answer_is_said_so() -> None:
 
 
 # The watcher
+
+
+def test_a_missed_broadcast_is_noticed_with_the_next_beat(valkey_url) -> None:
+    store, applied = RedisRulesetStore(valkey_url), Applied()
+    watcher = watch(store, applied)
+    watcher.start()
+    with redis.Redis.from_url(valkey_url) as client:
+        client.set("breakwater:rules:version:1", msgspec.json.encode(ruleset(a="1")))
+        client.incr("breakwater:rules:active")
+    assert applied.wait_for(1)
+    watcher.stop()
+
+
+def test_a_store_that_lost_its_memory_takes_no_rules_away(valkey_url) -> None:
+    store, applied = RedisRulesetStore(valkey_url), Applied()
+    watcher = watch(store, applied)
+    store.push(ruleset(a="1"))
+    watcher.catch_up()
+    with redis.Redis.from_url(valkey_url) as client:
+        client.flushdb()
+    watcher.start()
+    assert applied.numbers == [1]
+    assert store.workers() == {"w1": WorkerReport(0, "v1")}
+    store.push(ruleset(a="1"))
+    assert applied.wait_for(1)
+    watcher.stop()
+    assert store.workers() == {"w1": WorkerReport(1, "v1")}
+
+
+def test_rules_age_only_while_they_are_followed() -> None:
+    watcher = watch(Flaky(LocalRulesetStore()), Applied())
+    watcher.catch_up()
+    assert watcher.age_s == 0.0
+    watcher.start()
+    watcher.stop()
+    assert watcher.age_s > 0.0
+
+
+def test_an_error_of_ours_does_not_end_the_following() -> None:
+    store, applied = LocalRulesetStore(), Applied()
+
+    def apply(stored: StoredRuleset) -> str:
+        if stored.number == 1:
+            raise KeyError("a mistake")
+        return applied(stored)
+
+    watcher = watch(store, apply)
+    watcher.start()
+    store.push(ruleset(a="1"))
+    store.push(ruleset(a="2"))
+    assert applied.wait_for(2)
+    watcher.stop()
 
 
 def test_a_worker_that_starts_late_catches_up(store) -> None:
@@ -162,7 +217,7 @@ def test_a_version_that_cannot_be_used_leaves_the_old_one_running(store) -> None
     store.push(ruleset(a=BROKEN))
     watcher.start()
     assert watcher.number == 1
-    assert store.workers() == {"w1": WorkerReport(1, "v1", "does not compile")}
+    assert store.workers() == {"w1": WorkerReport(1, "v1", "does not compile", 2)}
     store.push(ruleset(a="3"))
     assert applied.wait_for(3)
     watcher.stop()
