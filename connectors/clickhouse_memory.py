@@ -33,7 +33,8 @@ class MemoryStore(Store):
             for values in table.rows(message):
                 row = dict(zip(table.columns, values, strict=True))
                 identity = tuple(row[column] for column in table.identity)
-                if row.get("version", 0) >= kept.get(identity, row).get("version", 0):
+                known = kept.get(identity, row)
+                if row.get(table.version, 0) >= known.get(table.version, 0):
                     kept[identity] = row
 
     def close(self) -> None:

@@ -35,13 +35,15 @@ class Table(Generic[M]):
     """A table of database `moderation` and how a message becomes rows of it.
 
     `identity` names the columns that tell rows apart; a second row of one identity replaces the
-    first. `texts` names the columns in which users wrote what they liked.
+    first unless its `version` (a column, if the table has it) is lower. `texts` names the columns
+    in which users wrote what they liked.
     """
 
     name: str
     identity: tuple[str, ...]
     columns: tuple[str, ...]
     rows: Callable[[M], Iterator[Row]]
+    version: str = "version"
     texts: tuple[str, ...] = ()
 
 
@@ -203,6 +205,7 @@ HUMAN_LABELS = Table[Label](
         "label_id", "content_id", "revision", "category", "action", "reviewer_id", "source",
         "labeled_at",
     ),
+    version="labeled_at",
 )  # fmt: skip
 
 _REPORT_COLUMNS = (
@@ -213,6 +216,7 @@ USER_REPORTS = Table[UserReport](
     ("content_id", "report_id"),
     _REPORT_COLUMNS,
     _fields(*_REPORT_COLUMNS),
+    version="reported_at",
     texts=("reason",),
 )
 
@@ -220,7 +224,14 @@ _APPEAL_COLUMNS = (
     "appeal_id", "content_id", "revision", "decision_id", "user_id", "category", "policy_version",
     "statement", "state", "reviewer_id", "appealed_at", "resolved_at",
 )  # fmt: skip
-APPEALS = Table[Appeal]("appeals", ("appeal_id",), _APPEAL_COLUMNS, _appeal, texts=("statement",))
+APPEALS = Table[Appeal](
+    "appeals",
+    ("appeal_id",),
+    _APPEAL_COLUMNS,
+    _appeal,
+    version="resolved_at",
+    texts=("statement",),
+)
 
 _ALERT_IDENTITY = ("alert_id", "state", "window_end")
 _ALERT_COLUMNS = (

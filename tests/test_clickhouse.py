@@ -169,10 +169,13 @@ LETTER = DeadLetter(
 
 @pytest.mark.parametrize("order", [(APPEAL, ANSWER), (ANSWER, APPEAL)], ids=["in order", "late"])
 def test_an_answer_replaces_the_open_appeal(store, order):
+    memory = MemoryStore()
     for each in order:
         store.insert_appeals([each])
+        memory.insert_appeals([each])
     kept = stored(store, "appeals", "state, reviewer_id")
     assert kept == [{"state": "granted", "reviewer_id": "m1"}]
+    assert [row["state"] for row in memory.rows("appeals")] == ["granted"]
 
 
 def test_the_twin_in_memory_keeps_the_same_rows(store):
