@@ -253,8 +253,16 @@ class ClickHouseWriter(Store):
         if self._redact is not None:
             for name in table.texts:
                 index = table.columns.index(name)
-                columns[index] = self._redact(columns[index])
+                columns[index] = self._redacted(columns[index])
         return columns
+
+    def _redacted(self, column: Sequence[Any]) -> Sequence[Any]:
+        assert self._redact is not None
+        if isinstance(column[0], str):
+            return self._redact(column)
+        # Raw bytes of any encoding: a character a byte, and back.
+        texts = self._redact([raw.decode("latin-1") for raw in column])
+        return [text.encode("latin-1") for text in texts]
 
     def _settings(self, count: int) -> dict[str, Any]:
         # An import of old contents may touch more months than the default of 100.

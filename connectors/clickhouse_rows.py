@@ -257,6 +257,7 @@ DEAD_LETTERS = Table[DeadLetter](
         "raw", "error", "stage", "source.topic", "source.partition", "source.offset", "source.file",
         "source.line", "failed_at",
     ),
+    texts=("raw",),
 )  # fmt: skip
 
 TABLES: tuple[Table[Any], ...] = (

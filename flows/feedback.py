@@ -33,7 +33,7 @@ from events.messages import Appeal, DeadLetter, Label, Raw, UserReport
 from flows.health import Heartbeat, serve_health
 from flows.job import START_ERRORS, Job, place_from_command_line, stop_on_signal
 from flows.settings import BadSettingError, Settings, load_settings
-from flows.sinks import kafka_config
+from flows.sinks import kafka_config, open_store
 from operators.consensus import consensus
 
 M = TypeVar("M", Label, UserReport, Appeal)
@@ -165,7 +165,7 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
         )
     config = kafka_config(settings)
     kafka.check_topics(config)
-    store = ClickHouseWriter(settings.clickhouse_dsn.get_secret_value())
+    store = open_store(settings)
     store.check_schema()
     heartbeat = Heartbeat()
     if settings.metrics_port is not None:

@@ -27,7 +27,7 @@ from connectors.ruleset_store import RulesetStoreDownError
 from flows.health import Heartbeat, serve_health
 from flows.moderation import build
 from flows.settings import BadSettingError, Settings
-from flows.sinks import file_sinks, kafka_config, kafka_sinks
+from flows.sinks import file_sinks, kafka_config, kafka_sinks, open_store
 from flows.stages import StageError
 from policy.errors import PolicyError
 
@@ -79,7 +79,7 @@ def file_job(
     if source != "-" and not Path(source).is_file():
         raise BadSettingError(f"--input: {source} is not a file")
     _make_directory(settings.output)
-    store = ClickHouseWriter(settings.store_dsn)
+    store = open_store(settings)
     store.apply_schema()
     sinks = file_sinks(settings.output, store, settings)
     return Job(build(LinesSource(source, progress=progress), sinks, settings), store)
@@ -100,7 +100,7 @@ def kafka_job(settings: Settings, place: Place = Place()) -> Job:
     config = kafka_config(settings)
     check_topics(config)
     _make_directory(settings.output)
-    store = ClickHouseWriter(settings.store_dsn)
+    store = open_store(settings)
     store.check_schema()
     heartbeat = Heartbeat()
     if settings.metrics_port is not None:

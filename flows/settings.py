@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     console_password: SecretStr | None = Field(
         None, description="password of the console, needed when it is open beyond loopback"
     )
+    token_key: SecretStr | None = Field(
+        None, description="secret of the tokens that stand for personal data in the store"
+    )
     metrics_host: str = Field("127.0.0.1", description="address that metrics are served on")
 
     @property

@@ -20,6 +20,8 @@ from connectors.slack import SlackSender
 from connectors.writers import GatheringWriter, TeeWriter
 from events.messages import Alert, DeadLetter, Decision, Judgement, ReviewItem
 from flows.settings import BadSettingError, Settings
+from policy.personal_data import redactor
+from policy.policy import load_policy
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,20 @@ def senders(settings: Settings) -> list[Sender]:
         key = settings.pagerduty_routing_key.get_secret_value()
         result.append(PagerDutySender(key, settings.pagerduty_url))
     return result
+
+
+def open_store(settings: Settings) -> ClickHouseWriter:
+    """The store; texts lose their personal data on the way into it as the policy says.
+
+    Raises:
+        BadSettingError, PolicyError, StoreError: it cannot be opened.
+    """
+    key = settings.token_key.get_secret_value().encode() if settings.token_key else b""
+    try:
+        redact = redactor(load_policy(settings.policy).file.personal_data, key)
+    except ValueError as error:
+        raise BadSettingError(f"BREAKWATER_TOKEN_KEY: {error}") from None
+    return ClickHouseWriter(settings.store_dsn, redact=redact)
 
 
 def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sinks:

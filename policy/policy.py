@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from events.messages import Action
 from policy.errors import PolicyError
+from policy.personal_data import Kind, Treatment
 from policy.policy_file import Key, PolicyText
 from policy.taxonomy import CATEGORIES
 
@@ -76,6 +77,7 @@ class PolicyFile(Struct, frozen=True, forbid_unknown_fields=True):
     share: Probability | None = None
     uncertainty_band: tuple[Probability, Probability] = (0.45, 0.55)
     sample_rate: Probability = 0.0
+    personal_data: dict[Kind, Treatment] = {}
     max_block_share: Probability = 0.5
     communities: dict[str, CommunityPolicy] = {}
 

@@ -212,6 +212,8 @@ def test_what_users_wrote_is_redacted_before_it_is_stored(server):
     assert [row["text"] for row in stored(writer, "content", "text")] == ["call *", "hello"]
     assert stored(writer, "user_reports", "reason") == [{"reason": "* is a scam"}]
     assert stored(writer, "appeals", "statement") == [{"statement": "that is *"}]
+    writer.insert_dead_letters([replace(LETTER, raw=b"\xff0123")])
+    assert stored(writer, "dead_letters", "raw") == [{"raw": b"\xff*"}]
     writer.close()
 
 
