@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint bench lock up down clean
+.PHONY: demo test lint bench train-venv lock up down clean
 
 demo: .venv/ready
 	$(BIN)/breakwater demo
@@ -31,6 +31,11 @@ down:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
+
+# What making the models needs (`breakwater models train|evaluate|audit`): torch and its kin.
+train-venv: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group train \
+		--constraint requirements.lock --extra-index-url https://download.pytorch.org/whl/cpu
 
 # Newer versions: resolve for every supported Python at once.
 lock:

@@ -40,7 +40,7 @@ def check_item(text: str, image: Path | None, *, as_json: bool) -> None:
     if text == "-":
         text = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1).decode("utf-8", "replace")
     content = _content(text, image)
-    stages = load_stages(load_settings(redis_url=None))
+    stages = load_stages(load_settings(redis_url=None), thorough=True)
     decision = stages.judge([Item(content, Position(), time.time())])[0].decision
     if as_json:
         sys.stdout.buffer.write(encode(decision) + b"\n")

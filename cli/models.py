@@ -1,78 +1,166 @@
-"""`breakwater models`: what scores, and making it anew."""
+"""`breakwater models`: what scores, making it anew, and putting it in use."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.table import Table
 
 from cli.errors import UsageError
+from flows.settings import load_settings
+from models.registry import Registry, RegistryError
 
 app = typer.Typer(help="The models.", no_args_is_help=True)
 
-MODELS = Path(__file__).parent.parent / "models"
-DIRECTORIES = {
-    "text-fast": MODELS / "text" / "fast",
-    "text": MODELS / "text" / "minilm",
-    "fusion": MODELS / "fusion" / "lightgbm",
-    "image": MODELS / "image" / "nsfw",
+PARTS = {
+    "text-fast": ("text", "fast"),
+    "text-transformer": ("text", "minilm"),
+    "text": ("text", "."),
+    "fusion": ("fusion", "."),
+    "image": ("image", "."),
 }
-"""Where each model's artefact and card are."""
+"""Each model: what it is promoted with, and where in there its card is."""
+
+Data = Annotated[Path, typer.Option(help="Directory of the labelled sets.", exists=True)]
+Candidate = Annotated[
+    Path | None, typer.Option(help="A model that `train` made; by default the one in use.")
+]
 
 
 @app.command("list", epilog="Example: breakwater models list")
 def list_models() -> None:
-    """Each model with its version and where its card is."""
-    table = Table("model", "version", "card", box=None, header_style="dim")
-    for name, directory in DIRECTORIES.items():
-        version = _card(name).get("version", "?") if directory.is_dir() else "not there"
-        table.add_row(name, str(version), str(directory / "card.md"))
+    """Each model with its version, since when it is in use, and where its card is."""
+    registry = Registry(load_settings().models)
+    table = Table("model", "version", "in use since", "card", box=None, header_style="dim")
+    for name, (unit, part) in PARTS.items():
+        directory = registry.current(unit) / part
+        history = registry.history(unit)
+        since = history[-1].promoted_at if history else "built in"
+        table.add_row(name, _version(directory), since, str(directory / "card.md"))
     Console().print(table)
 
 
-@app.command(epilog="Example: breakwater models train text-fast --data ../data --out out/text-fast")
+@app.command(epilog="Example: breakwater models train text --data ../data --out out/text")
 def train(
-    name: Annotated[str, typer.Argument(help="text-fast, text or fusion.")],
-    data: Annotated[Path, typer.Option(help="Directory of the labelled sets.")],
-    out: Annotated[Path | None, typer.Option(help="Where to; by default in its place.")] = None,
+    name: Annotated[str, typer.Argument(help="text, text-fast or fusion.")],
+    data: Data,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the model and its card go; by default out/models/.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same model.")] = 0,
+    budget: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of texts that the transformer may see.")
+    ] = 0.04,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the transformer.")] = 4,
+    minutes: Annotated[float, typer.Option(help="The transformer's training ends then.")] = 120,
 ) -> None:
-    """Train a model on labelled data; its card says how good it is on splits it never saw."""
-    if not data.is_dir():
-        raise UsageError(f"--data {data}: no such directory")
-    target = out or _directory(name)
-    try:
-        if name == "text-fast":
+    """Train a model on labelled data; its card says how good it is on splits it never saw.
+
+    `text` makes both text models and the bands between them; what lies in --out already is kept,
+    and a training that was broken off goes on. `text-fast` makes the fast one alone.
+    """
+    unit = PARTS[name][0] if name in PARTS else name
+    target = out or Path("out") / "models" / unit
+    with _asked_for_clearly():
+        if name in {"text", "text-fast"}:
             from training import text_fast
 
-            text_fast.train(data, target, seed=seed)
+            if not (target / "fast" / "card.json").exists():
+                text_fast.train(data, target / "fast", seed=seed)
         elif name == "fusion":
             from training import fusion
 
             fusion.train(data, target, seed=seed)
-        elif name == "text":
-            from training import transformer
-
-            transformer.train(data, target, work=Path("out/training"))
         else:
-            raise UsageError(f"{name}: text-fast, text and fusion can be trained")
+            raise UsageError(f"{name}: text, text-fast and fusion can be trained")
+        if name == "text":
+            from training import cascade, text_card, transformer
+
+            if not (target / "minilm" / "card.json").exists():
+                work = target / "work"
+                transformer.train(
+                    data, target / "minilm", work=work, epochs=epochs, minutes=minutes
+                )
+            cascade.train(data, target, budget=budget)
+            text_card.write_card(data, target)
+
+
+@app.command(epilog="Example: breakwater models evaluate text --data ../data --candidate out/text")
+def evaluate(
+    name: Annotated[str, typer.Argument(help="text.")], data: Data, candidate: Candidate = None
+) -> None:
+    """Figures on the test split, functional tests and spelling tricks; a candidate beside them."""
+    if name != "text":
+        raise UsageError(f"{name}: text is evaluated; the cards of the others have their figures")
+    with _asked_for_clearly():
+        from models.text.cascade import Cascade
+        from training.evaluate import report
+
+        for title, directory in _asked("text", candidate):
+            Console().print(Markdown(f"# {title}\n\n{report(Cascade.load(directory), data)}"))
+
+
+@app.command(epilog="Example: breakwater models audit text --data ../data")
+def audit(
+    name: Annotated[str, typer.Argument(help="text.")], data: Data, candidate: Candidate = None
+) -> None:
+    """Are neutral sentences flagged more for some identities than for others? (fairlearn)."""
+    if name != "text":
+        raise UsageError(f"{name}: only text speaks of identities")
+    with _asked_for_clearly():
+        from models.text.cascade import Cascade
+        from training import audit as fairness
+
+        for title, directory in _asked("text", candidate):
+            found = fairness.audit(Cascade.load(directory).predict, *fairness.draw(data))
+            Console().print(Markdown(f"# {title}\n\n{fairness.markdown(*found)}"))
+
+
+@app.command(epilog="Example: breakwater models promote text out/text")
+def promote(
+    name: Annotated[str, typer.Argument(help="text, fusion or image.")],
+    candidate: Annotated[Path, typer.Argument(help="What `breakwater models train` made.")],
+) -> None:
+    """Put a model in use: workers that start from now on score with it."""
+    with _asked_for_clearly():
+        promotion = Registry(load_settings().models).promote(name, candidate)
+    print(f"{name} {promotion.version} is in use by workers that start from now on")
+
+
+@app.command(epilog="Example: breakwater models rollback text")
+def rollback(name: Annotated[str, typer.Argument(help="text, fusion or image.")]) -> None:
+    """Take back the last promotion: the model before it is in use again."""
+    with _asked_for_clearly():
+        directory = Registry(load_settings().models).rollback(name)
+    print(f"{name}: {directory} is in use by workers that start from now on")
+
+
+def _asked(unit: str, candidate: Path | None) -> list[tuple[str, Path]]:
+    current = Registry(load_settings().models).current(unit)
+    return [("in use", current), *([("candidate", candidate)] if candidate else [])]
+
+
+@contextmanager
+def _asked_for_clearly() -> Iterator[None]:
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise UsageError(f"{error.name} is missing: `make train-venv` installs it") from None
+    except RegistryError as error:
+        raise UsageError(str(error)) from None
 
 
-def _directory(name: str) -> Path:
-    if name not in DIRECTORIES:
-        raise UsageError(f"no model is called {name}: {', '.join(DIRECTORIES)}")
-    return DIRECTORIES[name]
-
-
-def _card(name: str) -> dict[str, object]:
+def _version(directory: Path) -> str:
+    """Of its card; of both text models together, what `models list` shows line by line."""
     try:
-        card: dict[str, object] = json.loads((_directory(name) / "card.json").read_text())
+        card: dict[str, object] = json.loads((directory / "card.json").read_text("utf-8"))
     except (OSError, ValueError):
-        return {}
-    return card
+        return ""
+    return str(card.get("version", ""))

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
         None, description="Redis or Valkey; by default features are kept in memory"
     )
     policy: Path = Field(BUILT_IN, description="directory of policy.yaml, rules/ and hashes/")
+    models: Path | None = Field(
+        None, description="directory of promoted models; by default the built-in ones score"
+    )
     slack_webhook_url: Annotated[SecretStr | None, _scheme("http://", "https://")] = Field(
         None, description="incoming webhook that alerts are posted to"
     )

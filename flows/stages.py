@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from connectors.image_fetch import ImageFetcher
 from connectors.local_features import LocalFeatureStore
@@ -15,6 +16,8 @@ from events.messages import Content, Judgement, Position
 from flows.live_rules import LiveRulebook
 from flows.settings import BadSettingError, Settings
 from models.fusion.fusion import FusionModel
+from models.image.classifier import ImageClassifier
+from models.registry import Registry
 from models.text.cascade import Cascade
 from operators.decide import Decider, ReviewPicker
 from operators.decode import ContentDecoder
@@ -96,21 +99,28 @@ def block_quota(settings: Settings, policy: Policy, rulebook: LiveRulebook) -> B
     )
 
 
-def load_stages(settings: Settings, *, use_rules: bool = True, follow: bool = False) -> Stages:
+def load_stages(
+    settings: Settings, *, use_rules: bool = True, follow: bool = False, thorough: bool = False
+) -> Stages:
     """Everything read and compiled; with `use_rules` false, models alone speak.
 
     `follow`: pushed rules are taken over while the process runs, and pushes wait for it.
+    `thorough`: evidence by the dearer models too, for one content and not a stream.
 
     Raises:
         PolicyError: a policy, rule or hash file cannot be used.
         BadSettingError: an image prefix is none.
         FeatureStoreDownError, RulesetStoreDownError: Redis does not answer.
+        RegistryError, ModelError: a promoted model is not what its card says.
         StageError: a model does not work.
     """
     policy = load_policy(settings.policy)
     rulebook = load_rulebook(settings, policy.allowed_rules)
     store = feature_store(settings)
-    text_model, fusion_model = Cascade.load(), FusionModel()
+    registry = Registry(settings.models)
+    text_model = Cascade.load(registry.current("text"))
+    fusion_model = FusionModel(registry.current("fusion"))
+    image_card = registry.current("image") / "card.json"
     pictures = PictureCache(_image_fetcher(settings))
     lists: list[NamedStage] = [("hash_match", rulebook.hash_matcher)]
     picture_lists: list[NamedStage] = [("image_hash", ImageHashMatcher(rulebook.hashes, pictures))]
@@ -120,14 +130,14 @@ def load_stages(settings: Settings, *, use_rules: bool = True, follow: bool = Fa
     text_way: list[NamedStage] = [
         ("normalize", Normalizer()),
         *patterns,
-        ("text_score", TextScorer(text_model)),
+        ("text_score", TextScorer(text_model, thorough=thorough)),
     ]
     scoring: list[NamedStage] = [
         *lists,
         *picture_lists,
         *text_way,
         ("language", LanguageDetector()),
-        ("image_score", ImageScorer(pictures)),
+        ("image_score", ImageScorer(pictures, partial(ImageClassifier, image_card))),
         ("ocr", ImageTextReader(pictures, [stage for _, stage in text_way], settings.ocr)),
         ("fusion", Fuser(fusion_model)),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import structlog
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from events.messages import Evidence, ModelOutput, Signal
 from models.text.cascade import Cascade
+from models.text.model import Contribution, TextModel
 from operators.item import Item
 
 log = structlog.get_logger(__name__)
@@ -18,36 +19,6 @@ log = structlog.get_logger(__name__)
 SIGNAL_LEVEL: Final = 0.4
 """Categories that score above this get a signal with evidence: uncertain ones are told of too."""
 _PREDICTED: Final = 0.5
-_MAX_EVIDENCE: Final = 3
-
-
-class _Named(Protocol):
-    @property
-    def name(self) -> str:
-        """What `model_outputs` and signals call it."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """Changes with every training."""
-        ...
-
-
-class TextModel(_Named, Protocol):
-    """What scores texts."""
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """The columns of `predict`."""
-        ...
-
-    def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Probabilities (len(texts), len(categories)) of normalized texts."""
-        ...
-
-    def attribute(self, text: str, category: str) -> list[tuple[int, int, float]]:
-        """Spans of `text` with what each adds to `category`, the largest contribution first."""
-        ...
 
 
 class TextScorer:
@@ -59,8 +30,10 @@ class TextScorer:
 
     STAGE = "text_score"
 
-    def __init__(self, model: TextModel | Cascade) -> None:
+    def __init__(self, model: TextModel | Cascade, *, thorough: bool = False) -> None:
+        """`thorough`: evidence by the model that settled a text, for one text and not a stream."""
         self._model = model
+        self._thorough = thorough
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The same items, in order."""
@@ -72,11 +45,11 @@ class TextScorer:
             probabilities, settled_by = self._predict(texts)
             scores = probabilities.astype(np.float64).round(4)
             flagged = np.argwhere(scores > SIGNAL_LEVEL).tolist()
-            signals = [
-                (row, self._signal(texted[row], texts[row], settled_by[row].name, column, score))
-                for row, column in flagged
-                for score in (float(scores[row, column]),)
-            ]
+            contributions = self._attribute(
+                [texts[row] for row, _ in flagged],
+                [self._model.categories[column] for _, column in flagged],
+                [settled_by[row] for row, _ in flagged],
+            )
         except Exception:
             # Whatever a model fails with must not stop the stream; policy knows what to do.
             log.exception("text model failed", model=self._model.name, texts=len(texts))
@@ -86,31 +59,38 @@ class TextScorer:
         for item, row, model in zip(texted, scores.tolist(), settled_by, strict=True):
             item.text_scores = dict(zip(self._model.categories, row, strict=True))
             item.outputs.append(_output(model, item.text_scores))
-        for row, signal in signals:
-            texted[row].signals.append(signal)
+        for (row, column), found in zip(flagged, contributions, strict=True):
+            category, name = self._model.categories[column], settled_by[row].name
+            evidence = _evidence(texted[row], found)
+            score = float(scores[row, column])
+            texted[row].signals.append(Signal(name, name, category, score, evidence))
         return items
 
-    def _predict(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], Sequence[_Named]]:
+    def _attribute(
+        self, texts: Sequence[str], categories: Sequence[str], models: Sequence[TextModel]
+    ) -> list[list[Contribution]]:
+        if not self._thorough:
+            return self._model.attribute(texts, categories)
+        asked = zip(texts, categories, models, strict=True)
+        return [model.attribute([text], [category])[0] for text, category, model in asked]
+
+    def _predict(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], Sequence[TextModel]]:
         """Scores of `texts` and, for each, the model that they are of."""
         if not isinstance(self._model, Cascade):
             return self._model.predict(texts), [self._model] * len(texts)
-        found = self._model.predict(texts)
+        found = self._model.settle(texts)
         return found.scores, [self._model.models[number] for number in found.settled_by.tolist()]
 
-    def _signal(self, item: Item, text: str, model: str, column: int, score: float) -> Signal:
-        category = self._model.categories[column]
-        spans = [
-            (start, end)
-            for start, end, added in self._model.attribute(text, category)[:_MAX_EVIDENCE]
-            if added > 0
-        ]
-        if item.normalized is not None:
-            spans = [item.normalized.original_span(start, end) for start, end in spans]
-        evidence = tuple(Evidence("text", start, end) for start, end in spans)
-        return Signal(model, model, category, score, evidence)
+
+def _evidence(item: Item, contributions: Sequence[Contribution]) -> tuple[Evidence, ...]:
+    """Where in the text as it was posted."""
+    spans = [(start, end) for start, end, _ in contributions]
+    if item.normalized is not None:
+        spans = [item.normalized.original_span(start, end) for start, end in spans]
+    return tuple(Evidence("text", start, end) for start, end in spans)
 
 
-def _output(model: _Named, scores: dict[str, float]) -> ModelOutput:
+def _output(model: TextModel, scores: dict[str, float]) -> ModelOutput:
     top = max(scores, key=scores.__getitem__)
     prediction = top if scores[top] >= _PREDICTED else ""
     return ModelOutput(model.name, model.version, prediction, scores[top], dict(scores))

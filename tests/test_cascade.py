@@ -26,8 +26,11 @@ class Ruler:
         column = [min(1.0, len(text) / 10 + self._shift) for text in texts]
         return np.array([[score, self._other] for score in column], dtype=np.float32).reshape(-1, 2)
 
-    def attribute(self, text: str, category: str) -> list[tuple[int, int, float]]:
-        return [(0, len(text), float(self.categories.index(category)))]
+    def attribute(
+        self, texts: Sequence[str], categories: Sequence[str]
+    ) -> list[list[tuple[int, int, float]]]:
+        asked = zip(texts, categories, strict=True)
+        return [[(0, len(text), float(self.categories.index(name)))] for text, name in asked]
 
 
 def _band(low: float, high: float, other_high: float = 0.0) -> Band:
@@ -47,17 +50,17 @@ def _band(low: float, high: float, other_high: float = 0.0) -> Band:
 )
 def test_a_text_goes_on_only_from_inside_the_band(text: str, by: int) -> None:
     cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [_band(0.3, 0.7)])
-    assert cascade.predict([text]).settled_by.tolist() == [by]
+    assert cascade.settle([text]).settled_by.tolist() == [by]
 
 
 def test_any_unsure_category_sends_a_text_on() -> None:
     cascade = Cascade([Ruler("fast", other=0.4), Ruler("slow")], [_band(0.3, 0.3, other_high=0.5)])
-    assert cascade.predict(["", "aaa"]).settled_by.tolist() == [1, 1]
+    assert cascade.settle(["", "aaa"]).settled_by.tolist() == [1, 1]
 
 
 def test_scores_are_those_of_the_last_model_that_saw_the_text() -> None:
     cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.25)], [_band(0.3, 0.7)])
-    result = cascade.predict(["a", "aaaaa", "aaaaaaaaa"])
+    result = cascade.settle(["a", "aaaaa", "aaaaaaaaa"])
     np.testing.assert_allclose(result.scores[:, 0], [0.1, 0.75, 0.9])
 
 
@@ -65,7 +68,7 @@ def test_a_second_opinion_is_weighed_with_the_first() -> None:
     halves = np.full(2, 0.5, np.float32)
     models = [Ruler("fast", other=0.5), Ruler("slow", shift=0.4, other=0.5)]
     cascade = Cascade(models, [_band(0.1, 0.9)], [Blend(halves, halves, np.zeros(2, np.float32))])
-    np.testing.assert_allclose(cascade.predict(["aaa"]).scores, [[0.5, 0.5]], atol=1e-6)
+    np.testing.assert_allclose(cascade.predict(["aaa"]), [[0.5, 0.5]], atol=1e-6)
 
 
 def test_certainty_stays_finite_when_weighed() -> None:
@@ -79,7 +82,7 @@ def test_each_model_sees_what_is_left_in_one_batch_and_in_order() -> None:
     models = [Ruler("a"), Ruler("b", shift=0.1), Ruler("c")]
     cascade = Cascade(models, [_band(0.2, 0.8), _band(0.45, 0.55)])
     texts = ["a" * n for n in (1, 4, 6, 9)]
-    assert cascade.predict(texts).settled_by.tolist() == [0, 2, 1, 0]
+    assert cascade.settle(texts).settled_by.tolist() == [0, 2, 1, 0]
     assert [model.batches for model in models] == [[texts], [texts[1:3]], [texts[1:2]]]
 
 
@@ -90,7 +93,7 @@ def test_nothing_unsure_never_wakes_the_next_model() -> None:
 
 
 def test_no_texts_have_no_scores() -> None:
-    result = Cascade([Ruler("fast"), Ruler("slow")], [_band(0.3, 0.7)]).predict([])
+    result = Cascade([Ruler("fast"), Ruler("slow")], [_band(0.3, 0.7)]).settle([])
     assert result.scores.shape == (0, 2)
 
 
@@ -98,13 +101,13 @@ def test_no_texts_have_no_scores() -> None:
 def test_a_text_scores_the_same_in_every_batch(size: int) -> None:
     cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [_band(0.3, 0.7)])
     texts = ["a" * (n % 11) for n in range(1000)]
-    parts = [cascade.predict(texts[at : at + size]).scores for at in range(0, 1000, size)]
-    np.testing.assert_array_equal(np.concatenate(parts), cascade.predict(texts).scores)
+    parts = [cascade.predict(texts[at : at + size]) for at in range(0, 1000, size)]
+    np.testing.assert_array_equal(np.concatenate(parts), cascade.predict(texts))
 
 
-def test_evidence_comes_from_the_model_that_settled() -> None:
+def test_evidence_comes_from_the_model_that_is_asked() -> None:
     cascade = Cascade([Ruler("fast"), Ruler("slow")], [_band(0.3, 0.7)])
-    assert cascade.attribute("abc", "spam", 1) == [(0, 3, 1.0)]
+    assert cascade.attribute(["abc"], ["spam"], 1) == [[(0, 3, 1.0)]]
 
 
 def test_bands_and_models_must_fit() -> None:

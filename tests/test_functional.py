@@ -17,7 +17,7 @@ CASES = read_suite()
 @cache
 def _scores() -> NDArray[np.float32]:
     cascade = Cascade.load()
-    return hate_scores(lambda texts: cascade.predict(texts).scores, CASES)
+    return hate_scores(cascade.predict, CASES)
 
 
 def test_the_suite_has_cases_of_both_kinds_and_of_every_functionality() -> None:
@@ -36,5 +36,5 @@ def test_the_cascade_tells_hate_from_what_looks_like_it() -> None:
 def test_hate_against_the_same_people_scores_above_kindness_to_them() -> None:
     cascade = Cascade.load()
     for people in ("women", "Muslims", "gay people", "Black people", "disabled people"):
-        scores = cascade.predict([f"{people} are vermin", f"{people} are welcome here"]).scores
+        scores = cascade.predict([f"{people} are vermin", f"{people} are welcome here"])
         assert scores[0, 0] > 0.5 > scores[1, 0], people

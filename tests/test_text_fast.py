@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from models.text.fast import FastTextModel
 from models.text.features import BUCKETS, KINDS, MAX_CHARACTERS, Features, featurise, locate
+from models.text.model import MAX_CONTRIBUTIONS
 from policy.taxonomy import TEXT_CATEGORIES
 
 MODEL = FastTextModel()
@@ -71,17 +72,19 @@ class TestFeatures:
     @settings(max_examples=60, deadline=None)
     @given(ANY_TEXT)
     def test_buckets_and_spans_are_in_bounds(self, text: str) -> None:
-        features, words, spans = locate(text)
+        located = locate(["before", text, "after"])
+        features, words, spans = located.features, located.words, located.spans
         assert features.buckets[0] == 0
         assert ((features.buckets >= 0) & (features.buckets < BUCKETS)).all()
         assert len(words) == len(features.buckets) - 1
         assert not len(words) or words.max() < len(spans)
         assert ((spans[:, 0] >= 0) & (spans[:, 0] < spans[:, 1])).all()
-        assert (spans[:, 1] <= len(text)).all()
+        lengths = np.array([len("before"), len(text), len("after")])
+        assert (spans[:, 1] <= lengths[located.owners]).all()
 
     def test_spans_are_words(self) -> None:
         text = "You don't  know \U0001f642 h\u00e9!"
-        _, _, spans = locate(text)
+        spans = locate([text]).spans
         assert [text[start:end] for start, end in spans] == [
             "You",
             "don't",
@@ -112,7 +115,7 @@ class TestModel:
         assert np.isfinite(alone).all()
         among = MODEL.predict(["hello there", text, "bye"])
         assert np.array_equal(among[1], alone[0])
-        MODEL.attribute(text, "spam")
+        MODEL.attribute([text], ["spam"])
 
     @pytest.mark.parametrize(
         ("text", "category"),
@@ -165,7 +168,7 @@ class TestModel:
 
     def test_attribution_names_the_words(self) -> None:
         text = "well I think you are an IDIOT, see you tomorrow"
-        spans = MODEL.attribute(text, "harassment")
+        (spans,) = MODEL.attribute([text], ["harassment"])
         start, end, added = spans[0]
         assert text[start:end] == "IDIOT"
         assert added > 0
@@ -175,9 +178,29 @@ class TestModel:
     def test_attribution_finds_its_place_in_a_long_text(self) -> None:
         quiet = "we walked along the river and had lunch in the garden. " * 60
         text = quiet + "you stupid idiot, you are an idiot, idiot. " * 10 + quiet
-        start, end, _ = MODEL.attribute(text, "harassment")[0]
+        start, end, _ = MODEL.attribute([text], ["harassment"])[0][0]
         assert text[start:end] == "idiot"
 
     def test_an_unknown_category_is_refused(self) -> None:
         with pytest.raises(ValueError, match="not in tuple"):
-            MODEL.attribute("hello", "csam")
+            MODEL.attribute(["hello"], ["csam"])
+
+    def test_each_text_of_a_batch_is_explained_as_if_alone(self) -> None:
+        texts = [
+            "you are an idiot",
+            "",
+            "!!",
+            "win a free prize now, click http://x",
+            "🔪 you idiot",
+        ]
+        texts += ["lunch by the river. " * 100 + "you stupid idiot"]
+        categories = ["harassment", "spam", "hate", "spam", "harassment", "harassment"]
+        together = MODEL.attribute(texts, categories)
+        for text, category, found in zip(texts, categories, together, strict=True):
+            (alone,) = MODEL.attribute([text], [category])
+            assert [span[:2] for span in found] == [span[:2] for span in alone]
+            assert len(found) <= MAX_CONTRIBUTIONS
+        assert together[1] == []
+
+    def test_no_texts_have_no_evidence(self) -> None:
+        assert MODEL.attribute([], []) == []

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.text.cascade import Band, Cascade
 from models.text.fast import FastTextModel
+from models.text.model import Contribution
 from operators.item import Item
 from operators.normalize import Normalizer
 from operators.text_score import SIGNAL_LEVEL, TextScorer
@@ -36,7 +37,9 @@ class Broken:
             raise RuntimeError("out of order")
         return np.full((len(texts), len(self.categories)), 0.9, dtype=np.float32)
 
-    def attribute(self, text: str, category: str) -> list[tuple[int, int, float]]:
+    def attribute(
+        self, texts: Sequence[str], categories: Sequence[str]
+    ) -> list[list[Contribution]]:
         raise RuntimeError("out of order")
 
 
@@ -118,14 +121,17 @@ class Certain:
 
     def __init__(self, name: str, hate: float) -> None:
         self.name, self.version, self._hate = name, f"{name}-1", hate
+        self.start = len(name)
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:
         scores = np.zeros((len(texts), len(self.categories)), dtype=np.float32)
         scores[:, 0] = self._hate
         return scores
 
-    def attribute(self, text: str, category: str) -> list[tuple[int, int, float]]:
-        return [(0, len(text), 1.0)]
+    def attribute(
+        self, texts: Sequence[str], categories: Sequence[str]
+    ) -> list[list[Contribution]]:
+        return [[(self.start, len(text), 1.0)] for text in texts]
 
 
 @pytest.mark.parametrize(("first", "settles"), [(0.5, "second"), (0.9, "first")])
@@ -136,3 +142,13 @@ def test_of_a_cascade_the_model_that_settled_is_named(first: float, settles: str
     assert [output.model for output in one.outputs] == [settles]
     assert [(signal.stage, signal.category) for signal in one.signals] == [(settles, "hate")]
     assert one.text_scores["hate"] == (0.8 if settles == "second" else 0.9)
+
+
+@pytest.mark.parametrize(("thorough", "asked"), [(False, "first"), (True, "second")])
+def test_evidence_is_of_the_first_model_or_if_thorough_of_the_one_that_settled(
+    thorough: bool, asked: str
+) -> None:
+    edges = [np.full(len(TEXT_CATEGORIES), edge, dtype=np.float32) for edge in (0.3, 0.7)]
+    cascade = Cascade([Certain("first", 0.5), Certain("second", 0.8)], [Band(*edges)])
+    (one,) = TextScorer(cascade, thorough=thorough)([item(text="some more text")])
+    assert [span.start for span in one.signals[0].evidence] == [len(asked)]

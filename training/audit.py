@@ -96,6 +96,18 @@ def audit(
     }
 
 
+def markdown(rates: pd.DataFrame, summary: dict[str, float]) -> str:
+    """The audit as lists and a table, the most often wronged identity first."""
+    lines = [f"- {name}: {value:.3f}" for name, value in summary.items()]
+    rows = [
+        "| term | FPR | FNR | subgroup AUC | BPSN AUC | BNSP AUC |",
+        "|---|---|---|---|---|---|",
+    ]
+    for term, row in rates.sort_values("fpr", ascending=False).iterrows():
+        rows.append(f"| {term} | " + " | ".join(f"{value:.3f}" for value in row) + " |")
+    return "\n".join([*lines, "", *rows]) + "\n"
+
+
 def _auc(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
     return float(roc_auc_score(truth, scores)) if 0 < truth.sum() < len(truth) else float("nan")
 
@@ -104,19 +116,8 @@ def main() -> None:
     """Command line of the audit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("models/text/fairness.md"))
     options = parser.parse_args()
-    cascade = Cascade.load()
-    rates, summary = audit(lambda texts: cascade.predict(texts).scores, *draw(options.data))
-    lines = [f"- {name}: {value:.3f}" for name, value in summary.items()]
-    rows = [
-        "| term | FPR | FNR | subgroup AUC | BPSN AUC | BNSP AUC |",
-        "|---|---|---|---|---|---|",
-    ]
-    for term, row in rates.sort_values("fpr", ascending=False).iterrows():
-        rows.append(f"| {term} | " + " | ".join(f"{value:.3f}" for value in row) + " |")
-    options.out.write_text("\n".join([*lines, "", *rows]) + "\n")
-    print("\n".join(lines))  # noqa: T201 - a command
+    print(markdown(*audit(Cascade.load().predict, *draw(options.data))))  # noqa: T201 - a command
 
 
 if __name__ == "__main__":

@@ -20,7 +20,11 @@ _SHARES: Final = {
     "slurred": 3600,
     "threatening": 1600,
     "misogyny": 400,
-    "neutral": 6500,
+    "neutral": 7500,
+    "named": 8500,
+    "scorned": 6500,
+    "rude": 1500,
+    "polite": 1200,
     "negated": 4200,
     "counter": 4500,
     "reclaimed": 700,
@@ -41,6 +45,8 @@ _WRAPPED: Final = frozenset(
     ("hateful", "slurred", "threatening", "misogyny", "neutral", "negated", "counter", "profane")
 )
 """Kinds whose sentences may get an opener and a closer."""
+_SLURRED: Final = frozenset(("slurred", "threatening"))
+"""Kinds whose sentences use a slur for the group that they are about."""
 _QUOTED: Final = ("hateful", "hateful", "hateful", "slurred", "threatening")
 """Kinds that counter-speech quotes."""
 
@@ -54,6 +60,7 @@ class Templates:
         )
         self._random = random
         self._groups: list[dict[str, Any]] = table["groups"]
+        self._slurred = [group for group in self._groups if group["slurs"]]
         self._slots: dict[str, list[str]] = table["slots"] | table["more_slots"]
         self._kinds: dict[str, dict[str, Any]] = table["sentences"]
 
@@ -66,8 +73,7 @@ class Templates:
     def sentence(self, kind: str) -> str:
         """One sentence of `kind` about a group drawn by chance."""
         entry = self._kinds[kind]
-        group = self._random.choice(self._groups)
-        text = self._fill(self._random.choice(entry["texts"]), group)
+        text = self._fill(self._random.choice(entry["texts"]), self._group(kind))
         if kind in _WRAPPED and self._random.random() < 0.4:
             text = (
                 self._draw("opener")
@@ -76,14 +82,24 @@ class Templates:
             )
         return self._written(text)
 
+    def _group(self, kind: str) -> dict[str, Any]:
+        """By chance, of those that the sentences of `kind` can be about."""
+        return self._random.choice(self._slurred if kind in _SLURRED else self._groups)
+
     def _fill(self, template: str, group: dict[str, Any]) -> str:
-        slur = self._random.choice(group["slurs"])
+        slur = self._random.choice(group["slurs"] or self._random.choice(self._slurred)["slurs"])
+        other = self._random.choice(self._groups)
         reclaimed = self._draw("reclaimed")
         own = {
             "groups": group["groups"],
             "group": group["group"],
             "kind": group["kind"],
             "a_group": _with_article(group["group"]),
+            "a_kind": _with_article(group["kind"]),
+            "other": other["kind"],
+            "others": other["groups"],
+            "a_fine": _with_article(self._draw("fine_bare")),
+            "a_vile": _with_article(self._draw("vile_bare")),
             "slurs": slur,
             "slur": _singular(slur),
             "a_slur": _with_article(_singular(slur)),

@@ -83,7 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     cascade = Cascade.load()
     predict: dict[str, Predict] = {
-        "cascade": lambda texts: cascade.predict(texts).scores,
+        "cascade": cascade.predict,
         "fast": cascade.models[0].predict,
         "transformer": cascade.models[1].predict,
     }

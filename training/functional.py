@@ -83,7 +83,7 @@ def main() -> None:
     cases = [c for c in read_suite(options.suite) if options.split in (c.split, "all")]
     if options.cascade:
         cascade = Cascade.load()
-        scores = hate_scores(lambda texts: cascade.predict(texts).scores, cases)
+        scores = hate_scores(cascade.predict, cases)
     else:
         scores = hate_scores(TransformerModel(options.transformer).predict, cases)
     lines = [accuracy_table(cases, scores)]

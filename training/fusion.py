@@ -19,12 +19,13 @@ from rich.progress import Progress
 
 from events.messages import Content, Position
 from models.fusion.fusion import FEATURES, FusionModel, text_logits
-from models.text.fast import FastTextModel
+from models.text.cascade import Cascade
+from models.text.model import TextModel
 from operators.fusion import feature_matrix
 from operators.item import Item
 from operators.normalize import Normalizer
 from operators.regex_match import RuleMatcher
-from operators.text_score import TextModel, TextScorer
+from operators.text_score import TextScorer
 from policy.rules import load_rules
 from policy.taxonomy import TEXT_CATEGORIES
 from training.authors import simulate_authors
@@ -71,11 +72,11 @@ history weighs is therefore an assumption.
 def train(data: Path, out: Path, *, seed: int = 0, model: TextModel | None = None) -> None:
     """Trains on the sets of `data`; writes a booster a category, card.json and card.md into `out`.
 
-    `model` gives the text scores, the built-in fast model by default. Deterministic for a seed and
+    `model` gives the text scores, the built-in cascade by default. Deterministic for a seed and
     versions of the libraries. Raises training.datasets.DatasetError.
     """
     out.mkdir(parents=True, exist_ok=True)
-    text_model = model or FastTextModel()
+    text_model = model or Cascade.load()
     with Progress() as progress:
         task = progress.add_task("fusion: reading", total=2 + len(TEXT_CATEGORIES))
         corpus = load(data)

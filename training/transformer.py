@@ -23,8 +23,8 @@ from training.classifier import Classifier, load_tokenizer
 from training.examples import Examples, build
 from training.export import export
 
-_BATCH_TOKENS: Final = 2560
-_BODY_RATE: Final = 6e-5
+_BATCH_TOKENS: Final = 5120
+_BODY_RATE: Final = 1e-4
 _HEAD_RATE: Final = 1e-3
 _WARMUP: Final = 40
 _SAVED_EVERY: Final = 120.0

@@ -6,40 +6,20 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.text.fast import FastTextModel
-from models.text.transformer import TransformerModel
+from models.text.model import Contribution, TextModel
+from models.text.transformer import ModelError, TransformerModel
 from policy.taxonomy import TEXT_CATEGORIES
 
 _Opinion: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
-BUILT_IN: Final = Path(__file__).parent / "cascade.json"
-
-
-class TextModel(Protocol):
-    """Anything that gives probabilities of categories to normalized texts."""
-
-    @property
-    def name(self) -> str:
-        """What the model is called in logs and tables."""
-
-    @property
-    def version(self) -> str:
-        """Which artefact it is."""
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """What the columns of `predict` are."""
-
-    def predict(self, texts: Sequence[str], /) -> NDArray[np.float32]:
-        """Probabilities, (n, C), of `texts`."""
-
-    def attribute(self, text: str, category: str, /) -> list[tuple[int, int, float]]:
-        """(start, end, weight) of what in `text` speaks for `category`, the strongest first."""
+BUILT_IN: Final = Path(__file__).parent
+"""Both models and `cascade.json`, the bands and blends that were fitted to them."""
 
 
 @dataclass(frozen=True)
@@ -117,38 +97,71 @@ class Cascade:
         self.categories = models[0].categories
         self.version = "+".join(model.version for model in models)
         opinions: Sequence[_Opinion] = blends or [_replace] * len(bands)
-        self._steps = tuple(zip(bands, opinions, models[1:], strict=True))
+        self._steps = tuple(zip(bands, opinions, strict=True))
 
     @classmethod
-    def load(cls, path: Path = BUILT_IN) -> Cascade:
-        """The built-in models with the bands of `path` (training/cascade.py)."""
-        table = json.loads(path.read_text("utf-8"))
+    def load(cls, directory: Path = BUILT_IN) -> Cascade:
+        """The models under `directory` with the bands between them (training/cascade.py).
+
+        Raises:
+            ModelError: the bands were fitted to other models.
+        """
+        table = json.loads((directory / "cascade.json").read_text("utf-8"))
+        models = (FastTextModel(directory / "fast"), TransformerModel(directory / "minilm"))
+        if table["models"] != [model.version for model in models]:
+            raise ModelError(
+                f"{directory / 'cascade.json'} was fitted to other models:"
+                " `breakwater models train text` fits it to these"
+            )
         columns = [
             np.array([table[name][category] for category in TEXT_CATEGORIES], dtype=np.float32).T
             for name in ("bands", "blends")
         ]
-        return cls([FastTextModel(), TransformerModel()], [Band(*columns[0])], [Blend(*columns[1])])
+        return cls(models, [Band(*columns[0])], [Blend(*columns[1])])
 
-    def predict(self, texts: Sequence[str]) -> CascadeResult:
-        """Scores of normalized texts; each model sees in one batch all that the one before left."""
-        scores = self.models[0].predict(texts)
-        settled_by = np.zeros(len(texts), dtype=np.int64)
-        rows = np.arange(len(texts))
-        for number, (band, blend, model) in enumerate(self._steps, 1):
+    def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Probabilities, (n, C), of normalized texts."""
+        return self.settle(texts).scores
+
+    def settle(self, texts: Sequence[str]) -> CascadeResult:
+        """Scores of normalized texts and who gave them.
+
+        Each model sees in one batch all that the one before was unsure of.
+        """
+
+        def ask(number: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+            return self.models[number].predict([texts[row] for row in rows.tolist()])
+
+        return self._settle(self.models[0].predict(texts), ask)
+
+    def settle_scores(self, *scores: NDArray[np.float32]) -> CascadeResult:
+        """What `settle` would say of texts that every model has scored, (n, C) each."""
+        return self._settle(scores[0].copy(), lambda number, rows: scores[number][rows])
+
+    def _settle(
+        self,
+        scores: NDArray[np.float32],
+        ask: Callable[[int, NDArray[np.int64]], NDArray[np.float32]],
+    ) -> CascadeResult:
+        settled_by = np.zeros(len(scores), dtype=np.int64)
+        rows = np.arange(len(scores))
+        for number, (band, blend) in enumerate(self._steps, 1):
             rows = rows[band.unsure(scores[rows])]
             if not rows.size:
                 break
-            scores[rows] = blend(scores[rows], model.predict([texts[row] for row in rows.tolist()]))
+            scores[rows] = blend(scores[rows], ask(number, rows))
             settled_by[rows] = number
         return CascadeResult(scores, settled_by)
 
-    def attribute(self, text: str, category: str, model: int = 0) -> list[tuple[int, int, float]]:
-        """(start, end, weight) of what in `text` speaks for `category`, the strongest first.
+    def attribute(
+        self, texts: Sequence[str], categories: Sequence[str], model: int = 0
+    ) -> list[list[Contribution]]:
+        """What of each text speaks for its category, the strongest first.
 
         The first model is asked unless another is named: the dearer ones take many runs to explain
         one text, which is for `breakwater check` and not for the stream.
         """
-        return self.models[model].attribute(text, category)
+        return self.models[model].attribute(texts, categories)
 
 
 def _replace(_: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -24,6 +24,7 @@ from models.text.features import (
     featurise,
     locate,
 )
+from models.text.model import MAX_CONTRIBUTIONS, Contribution
 
 BUILT_IN: Final = Path(__file__).parent / "fast"
 _OVERLAP: Final = 128
@@ -67,35 +68,59 @@ class FastTextModel:
         highest: NDArray[np.float32] = np.maximum.reduceat(scores, firsts, axis=0)
         return highest
 
-    def attribute(self, text: str, category: str) -> list[tuple[int, int, float]]:
-        """Words of a normalized text as (start, end, contribution), largest contribution first.
+    def attribute(
+        self, texts: Sequence[str], categories: Sequence[str]
+    ) -> list[list[Contribution]]:
+        """What of each normalized text speaks for its category, the largest contribution first.
 
-        Start and end are code points of `text`; a contribution is what the word, the pair it begins
-        and the n-grams that begin in it add to the logit of `category`. Of a long text the chunk
-        that scores highest is explained; a word that the text repeats is named where it first
-        stands. Raises ValueError for a category that the model does not know.
+        A contribution is what the word, the pair it begins and the n-grams that begin in it add to
+        the logit. Of a long text the chunk that scores highest is explained; a word that the text
+        repeats is named where it first stands. Raises ValueError for an unknown category.
         """
-        column = self.categories.index(category)
+        columns = np.array([self.categories.index(category) for category in categories])
+        chosen = [self._highest_chunk(*pair) for pair in zip(texts, columns.tolist(), strict=True)]
+        if not chosen:
+            return []
+        located = locate([text[at : at + MAX_CHARACTERS] for text, at in chosen])
+        contributions = self._contributions(located.features, columns)
+        added = np.bincount(located.words, contributions, minlength=len(located.spans))
+        found: list[list[Contribution]] = [[] for _ in texts]
+        order = np.lexsort((-added, located.owners))
+        order = order[added[order] > 0]
+        ranked = zip(
+            located.owners[order].tolist(),
+            located.spans[order].tolist(),
+            added[order].tolist(),
+            strict=True,
+        )
+        for owner, (start, end), contribution in ranked:
+            if len(found[owner]) < MAX_CONTRIBUTIONS:
+                at = chosen[owner][1]
+                found[owner].append((start + at, end + at, contribution))
+        return found
+
+    def _highest_chunk(self, text: str, column: int) -> tuple[str, int]:
+        """`text`, and where the piece of it begins that scores highest."""
+        if len(text) <= MAX_CHARACTERS:
+            return text, 0
         chunks, _ = _chunks([text])
-        best = int(np.argmax(self._score(chunks)[:, column])) if len(chunks) > 1 else 0
-        features, words, spans = locate(chunks[best])
-        added = np.bincount(words, self._contributions(features, column), minlength=len(spans))
-        order = np.argsort(-added, kind="stable")
-        found = np.column_stack([spans[order] + best * _STRIDE, added[order]]).tolist()
-        return [(int(start), int(end), contribution) for start, end, contribution in found]
+        return text, int(np.argmax(self._score(chunks)[:, column])) * _STRIDE
 
     def _score(self, chunks: Sequence[str]) -> NDArray[np.float32]:
         features = featurise(chunks)
         (scores,) = self._session.run(["probabilities"], _inputs(features))
         return np.asarray(scores, dtype=np.float32)
 
-    def _contributions(self, features: Features, column: int) -> NDArray[np.float32]:
-        """What each feature of one text adds to a category's logit, (m,)."""
+    def _contributions(self, features: Features, columns: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What each feature adds to the logit of its text's category, (m,); `columns` are (n,)."""
         rows, scales, norms = self._session.run(["rows", "scales", "norms"], _inputs(features))
-        counts = np.diff(features.bounds)
-        by_kind = np.repeat(np.ravel(norms), (WORD_KINDS, len(KINDS) - WORD_KINDS))
-        added = rows[1:, column] * scales[column] / np.repeat(by_kind, counts)
-        return np.asarray(added, dtype=np.float32)
+        counts = np.diff(features.bounds).reshape(len(KINDS), -1)
+        texts = np.repeat(np.tile(np.arange(len(columns)), len(KINDS)), counts.ravel())
+        of_words = np.repeat(np.arange(len(KINDS)) < WORD_KINDS, counts.sum(axis=1))
+        norm = norms[np.where(of_words, 0, 1), texts, 0]
+        column = columns[texts]
+        added: NDArray[np.float32] = rows[np.arange(1, len(rows)), column] * scales[column] / norm
+        return added
 
 
 def _inputs(features: Features) -> dict[str, NDArray[np.int32] | NDArray[np.int64]]:

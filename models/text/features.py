@@ -63,13 +63,22 @@ def featurise(texts: Sequence[str]) -> Features:
     return _assemble(buffer, _kinds(buffer, _words(buffer)))
 
 
-def locate(text: str) -> tuple[Features, NDArray[np.int64], NDArray[np.int64]]:
-    """The features of one text, the number of the word each begins in, and the words' spans.
+@dataclass(frozen=True)
+class Located:
+    """The features of n texts, and the words that they begin in."""
 
-    The numbers are (m,), aligned with buckets[1:]; the spans are (w, 2), [start, end) in code
-    points of `text`. A text without words has no features.
-    """
-    buffer = _buffer([text])
+    features: Features
+    words: NDArray[np.int64]
+    """(m,), aligned with features.buckets[1:]: number of the word that the feature begins in."""
+    spans: NDArray[np.int64]
+    """(w, 2): [start, end) of each word, in code points of its own text."""
+    owners: NDArray[np.int64]
+    """(w,), ascending: the text that each word is of. A text without words has no features."""
+
+
+def locate(texts: Sequence[str]) -> Located:
+    """Features of `texts`, each no longer than MAX_CHARACTERS, and where they stand."""
+    buffer = _buffer(texts)
     words = _words(buffer)
     kinds = _kinds(buffer, words)
     places = np.concatenate([places for _, places in kinds])
@@ -78,8 +87,11 @@ def locate(text: str) -> tuple[Features, NDArray[np.int64], NDArray[np.int64]]:
     inner = buffer.classes >= _SYMBOL
     followed = np.append(inner[1:] & (np.diff(words.numbers) == 0), False)
     lasts = buffer.origins[np.flatnonzero(inner & ~followed)]
-    spans = np.stack([buffer.origins[words.starts], lasts + 1], axis=1)
-    return _assemble(buffer, kinds), words.numbers.take(places), spans
+    owners = np.searchsorted(buffer.bounds, words.starts, side="right") - 1
+    firsts = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 2, out=firsts[1:])
+    spans = np.stack([buffer.origins[words.starts], lasts + 1], axis=1) - firsts[owners, None]
+    return Located(_assemble(buffer, kinds), words.numbers.take(places), spans, owners)
 
 
 def _tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:

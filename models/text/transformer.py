@@ -16,6 +16,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from models.text.model import MAX_CONTRIBUTIONS, Contribution
+
 DIRECTORY: Final = Path(__file__).parent / "minilm"
 ARTEFACTS: Final = ("model.onnx", "tokenizer.json", "runtime.json")
 MAX_CHUNKS: Final = 8
@@ -81,12 +83,17 @@ class TransformerModel:
         np.maximum.at(best, owners, self._run(pieces) * self._slope + self._intercept)
         return best
 
-    def attribute(self, text: str, category: str) -> list[tuple[int, int, float]]:
-        """What of `text` speaks for `category`: (start, end, share), the strongest first.
+    def attribute(
+        self, texts: Sequence[str], categories: Sequence[str]
+    ) -> list[list[Contribution]]:
+        """What of each normalized text speaks for its category, the strongest first.
 
-        Spans of characters of `text`; shares are positive and sum to 1, and there may be none.
-        By occlusion (Zeiler and Fergus 2014): how far the log odds fall when a word is left out.
+        Shares of the whole, and there may be none. By occlusion (Zeiler and Fergus 2014): how far
+        the log odds fall when a word is left out. Dear: a run a word.
         """
+        return [self._occlude(*pair) for pair in zip(texts, categories, strict=True)]
+
+    def _occlude(self, text: str, category: str) -> list[Contribution]:
         words = [found.span() for found in _WORD.finditer(text)]
         column = self.categories.index(category)
         size = -(-len(words) // _MAX_OCCLUSIONS) or 1
@@ -99,8 +106,8 @@ class TransformerModel:
         total = float(falls.sum())
         if total <= 0:
             return []
-        order = np.argsort(-falls, kind="stable")
-        return [(*spans[i], float(falls[i]) / total) for i in order.tolist() if falls[i] > 0]
+        order = np.argsort(-falls, kind="stable")[:MAX_CONTRIBUTIONS].tolist()
+        return [(*spans[i], float(falls[i]) / total) for i in order if falls[i] > 0]
 
     def _pieces(self, ids: list[int]) -> list[NDArray[np.int64]]:
         first, last = self._ends

@@ -1,0 +1,150 @@
+"""The registry: which artefact of each model is in use, and which were before.
+
+A model in use is the built-in one until another is promoted. Promoted ones lie in a directory that
+a deployment sets: `NAME/VERSION/` holds the artefact, `NAME/history.json` what was promoted when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from models.image.classifier import model_file
+
+MODELS: Final = Path(__file__).parent
+BUILT_IN: Final = {
+    "text": MODELS / "text",
+    "fusion": MODELS / "fusion" / "lightgbm",
+    "image": MODELS / "image" / "nsfw",
+}
+"""What decides together is promoted together: `text` is both text models and the bands between."""
+_VERSION_DIGITS: Final = 12
+_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""It names a directory."""
+
+
+class RegistryError(ValueError):
+    """A model cannot be promoted or taken back; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A model that was put in use."""
+
+    version: str
+    promoted_at: str
+    """ISO 8601, UTC."""
+
+
+class Registry:
+    """The models in use. Without a directory these are the built-in ones, and none is promoted."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
+
+    def current(self, name: str) -> Path:
+        """Directory of the artefact in use. Raises RegistryError for an unknown name."""
+        history = self.history(name)
+        return self._home(name) / history[-1].version if history else BUILT_IN[name]
+
+    def history(self, name: str) -> list[Promotion]:
+        """What was promoted and not taken back, the oldest first."""
+        if name not in BUILT_IN:
+            raise RegistryError(f"no model is called {name}: {', '.join(BUILT_IN)}")
+        if self._directory is None or not (self._home(name) / "history.json").exists():
+            return []
+        table = json.loads((self._home(name) / "history.json").read_text("utf-8"))
+        return [Promotion(**entry) for entry in table]
+
+    def promote(self, name: str, candidate: Path) -> Promotion:
+        """Copy `candidate` into the registry and put it in use.
+
+        Raises RegistryError when a card is missing or an artefact is not the one of its card.
+        """
+        history = self.history(name)
+        version = verify(candidate, parts=_parts(name))
+        if history and history[-1].version == version:
+            raise RegistryError(f"{name} {version} is in use already")
+        kept = self._home(name) / version
+        if not kept.exists():
+            arriving = kept.with_name(f"{version}.new")
+            shutil.rmtree(arriving, ignore_errors=True)
+            shutil.copytree(candidate, arriving, ignore=shutil.ignore_patterns("*.py", "__*"))
+            arriving.replace(kept)
+        promotion = Promotion(version, datetime.now(UTC).isoformat(timespec="seconds"))
+        self._write(name, [*history, promotion])
+        return promotion
+
+    def rollback(self, name: str) -> Path:
+        """Take back the last promotion; the directory of what is in use then.
+
+        Raises RegistryError when the built-in model is in use.
+        """
+        history = self.history(name)
+        if not history:
+            raise RegistryError(f"{name}: the built-in model is in use, nothing to take back")
+        self._write(name, history[:-1])
+        return self.current(name)
+
+    def _home(self, name: str) -> Path:
+        if self._directory is None:
+            raise RegistryError("set BREAKWATER_MODELS to the directory of promoted models")
+        return self._directory / name
+
+    def _write(self, name: str, history: list[Promotion]) -> None:
+        path = self._home(name) / "history.json"
+        # Whoever reads meanwhile finds the old list or the new one, never half of one.
+        path.with_suffix(".new").write_text(json.dumps([asdict(one) for one in history]) + "\n")
+        path.with_suffix(".new").replace(path)
+
+
+def verify(directory: Path, *, parts: tuple[str, ...] = (".",)) -> str:
+    """Version of the artefacts in `directory`: of its card, or twelve digits over those of parts.
+
+    Raises RegistryError when a card is missing or broken, or an artefact differs from its card.
+    """
+    versions = [_verified(directory / part) for part in parts]
+    if len(versions) == 1:
+        return versions[0]
+    bands = directory / "cascade.json"
+    if not bands.is_file():
+        raise RegistryError(f"{bands} is missing: `breakwater models train text` writes it")
+    fitted = json.loads(bands.read_text("utf-8")).get("models")
+    if fitted != versions:
+        raise RegistryError(f"{bands} was fitted to the models {fitted}, not to {versions}")
+    whole = hashlib.sha256("".join(versions).encode() + bands.read_bytes())
+    return whole.hexdigest()[:_VERSION_DIGITS]
+
+
+def _verified(directory: Path) -> str:
+    """Version of the card in `directory`, whose artefacts are what it says."""
+    card_file = directory / "card.json"
+    try:
+        card: dict[str, Any] = json.loads(card_file.read_text("utf-8"))
+        version = str(card["version"])
+        wanted: dict[str, str] = card.get("artefacts") or {card["file"]: card["sha256"]}
+        found = {name: _digest(model_file(directory, name)) for name in wanted}
+    except OSError as error:
+        raise RegistryError(f"{error.filename or card_file}: {error.strerror or error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RegistryError(f"{card_file} is no card of a model: {error}") from None
+    changed = [name for name, digest in wanted.items() if found[name] != digest]
+    if changed:
+        raise RegistryError(f"{directory}: {', '.join(changed)} differs from what card.json says")
+    if not _VERSION.fullmatch(version):
+        raise RegistryError(f"{card_file}: the version {version!r} cannot name a directory")
+    return version
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return ("fast", "minilm") if name == "text" else (".",)

@@ -1,0 +1,159 @@
+"""The registry of models: promoted after a check, taken back in order, never half of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.fusion.fusion import FusionModel
+from models.registry import BUILT_IN, Registry, RegistryError, verify
+from models.text.cascade import Cascade
+from models.text.transformer import ModelError
+
+
+@pytest.fixture
+def candidate(tmp_path: Path) -> Path:
+    """Another fusion model: the built-in one under another version."""
+    directory = tmp_path / "candidate"
+    shutil.copytree(BUILT_IN["fusion"], directory)
+    _edit(directory, version="0123456789ab")
+    return directory
+
+
+def _edit(directory: Path, **changes: object) -> None:
+    card = json.loads((directory / "card.json").read_text())
+    (directory / "card.json").write_text(json.dumps(card | changes))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_built_in_model_is_in_use_until_another_is_promoted(name: str, tmp_path: Path) -> None:
+    assert Registry().current(name) == Registry(tmp_path).current(name) == BUILT_IN[name]
+    assert Registry(tmp_path).history(name) == []
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_built_in_models_are_what_their_cards_say(name: str, tmp_path: Path) -> None:
+    Registry(tmp_path / "models").promote(name, BUILT_IN[name])
+    assert Registry(tmp_path / "models").history(name)[0].version
+
+
+def test_a_promoted_model_scores(candidate: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    promotion = registry.promote("fusion", candidate)
+    assert promotion.version == "0123456789ab"
+    assert FusionModel(registry.current("fusion")).version == "0123456789ab"
+    assert Registry(tmp_path / "models").history("fusion") == [promotion], "others see it too"
+
+
+def test_rollback_goes_back_one_by_one_to_the_built_in(candidate: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    registry.promote("fusion", candidate)
+    _edit(candidate, version="ba9876543210")
+    registry.promote("fusion", candidate)
+    assert registry.rollback("fusion").name == "0123456789ab"
+    assert registry.rollback("fusion") == BUILT_IN["fusion"]
+    with pytest.raises(RegistryError, match="nothing to take back"):
+        registry.rollback("fusion")
+
+
+def test_what_was_taken_back_can_be_promoted_again(candidate: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    registry.promote("fusion", candidate)
+    registry.rollback("fusion")
+    assert registry.promote("fusion", candidate).version == "0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("no card", "No such file"),
+        ("card is no JSON", "no card of a model"),
+        ("artefact missing", "No such file"),
+        ("artefact changed", "differs from what card.json says"),
+        ("version climbs out", "cannot name a directory"),
+    ],
+)
+def test_a_broken_candidate_is_refused_and_nothing_changes(
+    candidate: Path, tmp_path: Path, broken: str, reason: str
+) -> None:
+    match broken:
+        case "no card":
+            (candidate / "card.json").unlink()
+        case "card is no JSON":
+            (candidate / "card.json").write_text("{")
+        case "artefact missing":
+            (candidate / "spam.txt").unlink()
+        case "artefact changed":
+            with (candidate / "spam.txt").open("a") as file:
+                file.write("\n")
+        case "version climbs out":
+            _edit(candidate, version="../../etc")
+    registry = Registry(tmp_path / "models")
+    with pytest.raises(RegistryError, match=reason):
+        registry.promote("fusion", candidate)
+    assert registry.current("fusion") == BUILT_IN["fusion"]
+
+
+def test_bands_of_other_text_models_are_refused(tmp_path: Path) -> None:
+    candidate = tmp_path / "text"
+    shutil.copytree(BUILT_IN["text"], candidate, ignore=shutil.ignore_patterns("*.py"))
+    table = json.loads((candidate / "cascade.json").read_text())
+    (candidate / "cascade.json").write_text(json.dumps(table | {"models": ["1", "2"]}))
+    with pytest.raises(RegistryError, match="was fitted to the models"):
+        verify(candidate, parts=("fast", "minilm"))
+    with pytest.raises(ModelError, match="fitted to other models"):
+        Cascade.load(candidate)
+
+
+def test_names_and_directories_are_asked_for(candidate: Path, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="no model is called speech: text, fusion, image"):
+        Registry(tmp_path).current("speech")
+    with pytest.raises(RegistryError, match="set BREAKWATER_MODELS"):
+        Registry().promote("fusion", candidate)
+    Registry(tmp_path / "models").promote("fusion", candidate)
+    with pytest.raises(RegistryError, match="in use already"):
+        Registry(tmp_path / "models").promote("fusion", candidate)
+
+
+def breakwater(models: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("BREAKWATER_")}
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", "models", *arguments],
+        capture_output=True, text=True, timeout=120, check=False,
+        env=kept | {"BREAKWATER_MODELS": str(models), "COLUMNS": "200"},
+    )  # fmt: skip
+
+
+def test_promoting_and_taking_back_as_typed(candidate: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    promoted = breakwater(models, "promote", "fusion", str(candidate))
+    assert promoted.stdout.startswith("fusion 0123456789ab is in use"), promoted.stderr
+    assert "0123456789ab" in breakwater(models, "list").stdout
+    assert breakwater(models, "rollback", "fusion").returncode == 0
+    listed = breakwater(models, "list").stdout
+    assert "0123456789ab" not in listed
+    assert listed.count("built in") == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("promote", "fusion", "nowhere"), "nowhere/card.json: No such file"),
+        (("promote", "speech", "nowhere"), "no model is called speech"),
+        (("rollback", "text"), "nothing to take back"),
+        (("evaluate", "image", "--data", "."), "image: text is evaluated"),
+        (("train", "image", "--data", "."), "image: text, text-fast and fusion"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    arguments: tuple[str, ...], reason: str, tmp_path: Path
+) -> None:
+    found = breakwater(tmp_path, *arguments)
+    assert found.returncode == 2
+    assert reason in found.stderr

@@ -1,0 +1,110 @@
+"""How good a cascade is: figures of the test split, spelling tricks, functional tests.
+
+Nothing here is seen by a training, a calibration or a threshold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from models.text.cascade import Cascade
+from policy.taxonomy import TEXT_CATEGORIES
+from training import evasion, functional
+from training.cascade import Scored, score
+from training.datasets import load
+from training.metrics import Figures, figures
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a cascade and its models, each on every text, are worth on the test split."""
+
+    scored: Scored
+    cascade: NDArray[np.float32]
+    """(n, C)."""
+    sent_on: NDArray[np.bool_]
+    """(n,): the texts that the transformer saw."""
+
+    def figures(self, model: str) -> dict[str, Figures]:
+        """By category, of `fast`, `transformer` or `cascade`."""
+        scores = self.scores(model)
+        return {
+            category: figures(self.scored.targets[:, column], scores[:, column])
+            for column, category in enumerate(TEXT_CATEGORIES)
+        }
+
+    def scores(self, model: str) -> NDArray[np.float32]:
+        """(n, C), of `fast`, `transformer` or `cascade`."""
+        each = {"fast": self.scored.fast, "transformer": self.scored.transformer}
+        return each.get(model, self.cascade)
+
+
+MODELS: Final = ("fast", "transformer", "cascade")
+
+
+def evaluate(cascade: Cascade, data: Path) -> Evaluation:
+    """Scores all rows of the test split with every model. Raises DatasetError."""
+    scored = score(cascade, load(data), "test")
+    settled = cascade.settle_scores(scored.fast, scored.transformer)
+    return Evaluation(scored, settled.scores, settled.settled_by > 0)
+
+
+def f1_table(found: Evaluation) -> str:
+    """Markdown: F1 at 0.5 by category, of the cascade and of each model on every text."""
+    by_model = {model: found.figures(model) for model in MODELS}
+    lines = ["| category | positives | fast | transformer | cascade |", "|---|---|---|---|---|"]
+    for category in TEXT_CATEGORIES:
+        cells = " | ".join(f"{by_model[model][category].f1:.3f}" for model in MODELS)
+        lines.append(f"| {category} | {by_model['fast'][category].positives} | {cells} |")
+    macro = " | ".join(f"{macro_f1(by_model[model]):.3f}" for model in MODELS)
+    return "\n".join([*lines, f"| **macro** | | {macro} |"])
+
+
+def macro_f1(by_category: dict[str, Figures]) -> float:
+    """Mean F1 of the categories."""
+    return float(np.mean([one.f1 for one in by_category.values()]))
+
+
+def figures_table(by_category: dict[str, Figures]) -> str:
+    """Markdown: every figure by category."""
+    lines = [
+        "| category | rows | positives | precision | recall | F1 | FDR | PR-AUC | ROC-AUC | ECE |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for category, one in by_category.items():
+        values = [value for value in asdict(one).values() if isinstance(value, float)]
+        row = " | ".join(f"{value:.3f}" for value in values)
+        lines.append(f"| {category} | {one.rows} | {one.positives} | {row} |")
+    return "\n".join(lines)
+
+
+def sent_on(found: Evaluation) -> str:
+    """Which share of texts the transformer sees."""
+    mix = float(found.scored.mix[found.sent_on].sum())
+    return f"Sent on: {mix:.1%} of the real mix, {found.sent_on.mean():.1%} of the labelled sets."
+
+
+def report(cascade: Cascade, data: Path) -> str:
+    """Markdown: the figures of a cascade, without plots."""
+    found = evaluate(cascade, data)
+    texts, truth = evasion.draw(data)
+    toxic = evasion.toxicity(cascade.predict, texts)
+    cases = functional.read_suite()
+    return "\n\n".join([
+        "### F1 at 0.5, test split",
+        f1_table(found),
+        sent_on(found),
+        "### The cascade",
+        figures_table(found.figures("cascade")),
+        f"Toxic against benign comments: ROC-AUC {roc_auc_score(truth, toxic):.3f}.",
+        "### Functional tests of hate detection",
+        functional.accuracy_table(cases, functional.hate_scores(cascade.predict, cases)),
+        "### Evasion",
+        evasion.table(cascade.predict, texts, truth),
+    ])  # fmt: skip

@@ -1,0 +1,50 @@
+"""The card of the text cascade, with its plots.
+
+`python -m training.text_card --data DIR [--directory models/text]`
+"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from models.text.cascade import BUILT_IN, Cascade
+from training import audit, plots
+from training.cards import machine
+from training.cascade import REAL_MIX
+from training.evaluate import evaluate, report
+
+_ABOUT: Final = Path(__file__).with_name("cascade_card.md")
+
+
+def write_card(data: Path, directory: Path = BUILT_IN) -> None:
+    """Writes card.md, fairness.md, reliability.png and fairness.png into `directory`."""
+    cascade = Cascade.load(directory)
+    found = evaluate(cascade, data)
+    plots.reliability(found.scored.targets, found.cascade, directory / "reliability.png")
+    rates, summary = audit.audit(cascade.predict, *audit.draw(data))
+    plots.rates_by_identity(rates, directory / "fairness.png")
+    (directory / "fairness.md").write_text(audit.markdown(rates, summary))
+    about = _ABOUT.read_text("utf-8").format(
+        mix=", ".join(f"{share:.0%} {name}" for name, share in REAL_MIX.items()),
+        machine=machine(),
+        date=datetime.now(UTC).date(),
+        worst=", ".join(rates["fpr"].sort_values().index[-4:][::-1]),
+        **{name: f"{value:.3f}" for name, value in summary.items()},
+    )
+    (directory / "card.md").write_text(f"{about}\n{report(cascade, data)}\n")
+
+
+def main() -> None:
+    """Command line of the card."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--directory", type=Path, default=BUILT_IN)
+    options = parser.parse_args()
+    write_card(options.data, options.directory)
+
+
+if __name__ == "__main__":
+    main()
