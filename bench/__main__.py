@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench import text_models
 from bench.chain import Run, measure_run, repeated
 from bench.stages import StageCost, measure_stages
 from cli.demo_traffic import day_of_traffic, yesterday
@@ -27,6 +28,9 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=100_000, help="posts of the chain's run")
     parser.add_argument("--large", type=int, default=1_000_000, help="posts of the memory run")
     parser.add_argument("--stage-posts", type=int, default=20_000, help="posts of the stages")
+    parser.add_argument(
+        "--data", type=Path, help="labelled sets: the text models beside each other"
+    )
     arguments = parser.parse_args()
     console = Console()
     with console.status("generating a day of traffic"):
@@ -38,6 +42,9 @@ def main() -> None:
         with console.status(f"breakwater run on {posts:,} posts"):
             runs.append(measure_run(repeated(day, posts)))
     report = "\n".join([_head(), _stage_table(costs, day), _run_table(runs)])
+    if arguments.data:
+        with console.status("the text models on the labelled sets"):
+            report += "\n" + text_models.report(arguments.data)
     console.print(report, markup=False, highlight=False)
     RESULTS.write_text(report)
 
