@@ -16,7 +16,7 @@ from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
 BY_MODEL = frozenset(TEXT_CATEGORIES)
 SEEN_BY: dict[str, frozenset[str]] = {
     "text_score": BY_MODEL,
-    "text_language": BY_MODEL,
+    "text_language": frozenset(),  # the policy's own key for it decides
     "fusion": BY_MODEL,
     "image_score": frozenset({"sexual", "csam", "violent_extremism"}),
     "enrich": frozenset(),
@@ -105,6 +105,9 @@ class Decider:
         )
         if action == "allow" and item.asked_review:
             action, category = "review", item.asked_review
+        if action == "allow" and self._asks_for_language(item):
+            action = "review"
+            category = max(TEXT_CATEGORIES, key=lambda name: item.scores.get(name, 0.0))
         decision = Decision(
             decision_id=decision_id(content.content_id, content.revision, mode=self._mode),
             content_id=content.content_id,
@@ -128,6 +131,9 @@ class Decider:
             hold=category != "" and categories[category].hold,
         )
         return Judgement(content, decision, tuple(item.outputs))
+
+    def _asks_for_language(self, item: Item) -> bool:
+        return self._policy.file.uncovered_language == "review" and "text_language" in item.degraded
 
 
 class ReviewPicker:

@@ -77,6 +77,7 @@ class PolicyFile(Struct, frozen=True, forbid_unknown_fields=True):
     share: Probability | None = None
     uncertainty_band: tuple[Probability, Probability] = (0.45, 0.55)
     sample_rate: Probability = 0.0
+    uncovered_language: Literal["rules", "review"] = "rules"
     personal_data: dict[Kind, Treatment] = {}
     max_block_share: Probability = 0.5
     communities: dict[str, CommunityPolicy] = {}

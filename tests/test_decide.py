@@ -190,3 +190,24 @@ def test_a_sample_of_the_allowed_is_reviewed_and_is_the_same_each_time() -> None
 
 def test_the_built_in_policy_knows_every_category() -> None:
     assert set(load_policy().file.categories) == set(CATEGORIES)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "degraded", "scores", "expected"),
+    [
+        ("rules", ["text_language"], {"hate": 0.3}, ("allow", "")),
+        ("review", ["text_language"], {"hate": 0.3, "spam": 0.2}, ("review", "hate")),
+        ("review", ["text_language"], {"spam": 0.95}, ("block", "spam")),
+        ("review", [], {"hate": 0.3}, ("allow", "")),
+    ],
+    ids=["rules alone decide", "a human decides", "a block stays a block", "a covered language"],
+)
+def test_policy_chooses_for_languages_that_no_model_covers(
+    chosen: str, degraded: list[str], scores: dict[str, float], expected: tuple[str, str]
+) -> None:
+    file = structs.replace(POLICY.file, uncovered_language=chosen)
+    one = item(scores=scores)
+    one.degraded.extend(degraded)
+    [judgement] = Decider(structs.replace(POLICY, file=file))([one])
+    assert (judgement.decision.action, judgement.decision.category) == expected
+    assert list(judgement.decision.degraded) == degraded
