@@ -122,6 +122,29 @@ def doctor() -> None:
     raise typer.Exit(0 if examine() else 1)
 
 
+@app.command(epilog="Example: breakwater load --rate 500 --seconds 60 --burst 10x5")
+def load(
+    rate: Annotated[float, typer.Option(min=0.1, max=1e6, help="Posts a second.")] = 100.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="For how long.")] = 30.0,
+    burst: Annotated[
+        str, typer.Option(help="TIMESxSECONDS: so many times the rate for so long, once.")
+    ] = "",
+    texts: Annotated[
+        Path | None,
+        typer.Option(help="JSON Lines {text} to post; without it, the demo's traffic."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The report as one line of JSON.")] = False,
+) -> None:
+    """Post at a set rate to a running job and report how long decisions take.
+
+    The rate is kept whatever is answered, and a latency counts from the time at which its post was
+    due. Exit code 1: posts have stayed without a decision.
+    """
+    from cli.load import put_load
+
+    raise typer.Exit(1 if put_load(rate, seconds, burst, texts, as_json=json).lost else 0)
+
+
 @app.command(epilog="Example: breakwater hash photo.jpg banned/*.png")
 def hash(  # noqa: A001 (the command's name)
     files: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, GIF, WebP and others.")],

@@ -10,7 +10,7 @@ from events.messages import AlertKey, LabelSource, Mode
 
 def _digest(*parts: str) -> str:
     # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
-    joined = "".join(f"{len(part)}:{part}" for part in parts)
+    joined = "".join([f"{len(part)}:{part}" for part in parts])
     return blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 

@@ -30,8 +30,10 @@ from connectors.local_sink import Place, Writer, write
 from connectors.writers import GatheringWriter, TeeWriter
 from events.decode import DecodeError, Decoder
 from events.messages import Appeal, DeadLetter, Label, Raw, UserReport
+from flows.failures import log_failures
 from flows.health import Heartbeat, serve_health
 from flows.job import START_ERRORS, Job, place_from_command_line, stop_on_signal
+from flows.logs import set_up_logging
 from flows.settings import BadSettingError, Settings, load_settings
 from flows.sinks import kafka_config, open_store
 from operators.consensus import consensus
@@ -125,7 +127,7 @@ def build(
     write("write_appeals", appeals.messages, sinks.appeals, place)
     write("write_dead_letters", letters, sinks.dead_letters, place)
     write("write_true_labels", true_labels, sinks.true_labels, place)
-    return flow
+    return log_failures(flow)
 
 
 def feedback_sinks(settings: Settings, store: ClickHouseWriter) -> FeedbackSinks:
@@ -185,6 +187,7 @@ def build_from_env() -> Dataflow:
 
     A bad setting or a part that does not answer ends the process with one line and exit code 2.
     """
+    set_up_logging()
     try:
         return feedback_job(load_settings(), place_from_command_line()).flow
     except START_ERRORS as error:

@@ -19,6 +19,7 @@ from bytewax.inputs import Source
 from connectors.local_sink import Place, write
 from events.messages import Raw
 from flows import metrics
+from flows.failures import log_failures
 from flows.logs import set_up_logging
 from flows.metrics import timed
 from flows.settings import Settings, load_settings
@@ -71,7 +72,7 @@ def build(
     write("write_reviews", reviews, sinks.reviews, place)
     write("write_dead_letters", letters, sinks.dead_letters, place)
     write("write_alerts", alerts, sinks.alerts, place)
-    return flow
+    return log_failures(flow)
 
 
 @operator
@@ -92,11 +93,13 @@ def build_from_env() -> Dataflow:
 
     A bad setting or a part that does not answer ends the process with one line and exit code 2.
     """
-    from flows.job import START_ERRORS, kafka_job, place_from_command_line  # noqa: PLC0415 (a cycle)
+    from flows import job  # noqa: PLC0415 (a cycle)
 
     set_up_logging()
     try:
-        return kafka_job(load_settings(), place_from_command_line()).flow
-    except START_ERRORS as error:
+        flow = job.kafka_job(load_settings(), job.place_from_command_line()).flow
+    except job.START_ERRORS as error:
         sys.stderr.write(f"breakwater: {error}\n")
         raise SystemExit(2) from None
+    job.calm_garbage_collector()
+    return flow

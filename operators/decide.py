@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from zlib import crc32
 
@@ -50,14 +50,18 @@ def verdict(
         action = _action(score, treatment, band)
         if category in blind:
             action = max(action, treatment.blind_action, key=_RANK.__getitem__)
+        if action == "allow":
+            continue
         rank = (_RANK[action], treatment.severity, score)
-        if action != "allow" and rank > best:
+        if rank > best:
             best, result = rank, (action, category)
     return result
 
 
-def _blind(degraded: Iterable[str]) -> frozenset[str]:
+def _blind(degraded: Collection[str]) -> frozenset[str]:
     """The categories that the missing stages might have seen."""
+    if not degraded:
+        return frozenset()
     seen = [SEEN_BY.get(stage, frozenset(CATEGORIES)) for stage in degraded]
     return frozenset[str]().union(*seen)
 

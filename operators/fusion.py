@@ -25,6 +25,7 @@ model never saw it. What the text model found reaches the decision through fusio
 _COLUMN: Final = {name: column for column, name in enumerate(FEATURES)}
 _BY_CATEGORY: Final = {"rules": "rule", "hash": "hash", "image": "image"}
 _DAY_S: Final = 86_400
+_NO_SCORES: Final = dict.fromkeys(CATEGORIES, 0.0)
 _NO_RATES: Final[Mapping[str, float]] = MappingProxyType({})
 
 
@@ -78,16 +79,14 @@ class Fuser:
                 item.degraded.append(self.STAGE)
                 item.scores = _scores(item, item.text_scores)
             return items
+        name, version = self._model.name, self._model.version
         for item, row in zip(items, rows, strict=True):
             probabilities = dict(zip(TEXT_CATEGORIES, row, strict=True))
-            item.outputs.append(self._output(probabilities))
+            highest = max(row)
+            prediction = TEXT_CATEGORIES[row.index(highest)] if highest >= 0.5 else ""
+            item.outputs.append(ModelOutput(name, version, prediction, highest, probabilities))
             item.scores = _scores(item, probabilities)
         return items
-
-    def _output(self, scores: dict[str, float]) -> ModelOutput:
-        top = max(scores, key=scores.__getitem__)
-        prediction = top if scores[top] >= 0.5 else ""
-        return ModelOutput(self._model.name, self._model.version, prediction, scores[top], scores)
 
 
 def feature_matrix(
@@ -150,8 +149,8 @@ def _age(item: Item) -> float:
     return math.log1p(max(age, 0.0) / _DAY_S)
 
 
-def _scores(item: Item, probabilities: Mapping[str, float]) -> dict[str, float]:
-    scores = {category: probabilities.get(category, 0.0) for category in CATEGORIES}
+def _scores(item: Item, probabilities: dict[str, float]) -> dict[str, float]:
+    scores = _NO_SCORES | probabilities
     for signal in item.signals:
         if signal.stage in DIRECT_STAGES and signal.score > scores.get(signal.category, 1.0):
             scores[signal.category] = signal.score

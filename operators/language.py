@@ -73,5 +73,5 @@ class LanguageDetector:
 
 
 def _shows_english(words: Sequence[str]) -> bool:
-    hits = sum(word in _FUNCTION_WORDS for word in words)
+    hits = sum(map(_FUNCTION_WORDS.__contains__, words))
     return hits >= 1 and hits >= _ENGLISH_SHARE * len(words)

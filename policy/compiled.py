@@ -187,6 +187,8 @@ class CompiledRules:
             found = database.scan(data)
             if found:
                 matches += self._confirmed(database, found, data)
+        if not matches:
+            return matches
         if len(matches) > 1:
             matches.sort(key=lambda match: -match.rule.score)
         return [

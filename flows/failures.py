@@ -1,0 +1,71 @@
+"""Says why a step failed: in a cluster the engine itself does not.
+
+With `--process-id` and `--addresses`, Bytewax 0.21.1 ends on an exception with `PanicException:
+Send thread panic: Any` and nothing else. So every step's code is wrapped: what it raises is logged,
+with the step, and raised again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import AbortExecution
+
+log = logging.getLogger(__name__)
+
+_LOGIC = ("on_batch", "on_notify", "on_eof", "snapshot")
+_SOURCE = ("next_batch", "snapshot", "close")
+_SINK = ("write_batch", "snapshot", "close")
+
+
+def log_failures(flow: Dataflow) -> Dataflow:
+    """`flow`, whose steps log what they raise. Call it when the flow is complete."""
+    _wrap_steps(flow.substeps)
+    return flow
+
+
+def _wrap_steps(steps: Iterable[Any]) -> None:
+    for step in steps:
+        kind = type(step).__name__
+        if kind == "flat_map_batch":
+            # Steps are frozen for their users; the engine reads them when the flow starts.
+            object.__setattr__(step, "mapper", _telling(step.mapper, step.step_id))
+        elif kind == "stateful_batch":
+            object.__setattr__(step, "builder", _building(step.builder, step.step_id, _LOGIC))
+        elif kind == "input":
+            step.source.build_part = _building(step.source.build_part, step.step_id, _SOURCE)
+        elif kind == "output":
+            step.sink.build_part = _building(step.sink.build_part, step.step_id, _SINK)
+        _wrap_steps(step.substeps)
+
+
+def _building(
+    build: Callable[..., Any], step_id: str, methods: Iterable[str]
+) -> Callable[..., Any]:
+    """`build` with failures logged, its own and those of `methods` of what it builds."""
+
+    def building(*arguments: Any) -> Any:
+        built = build(*arguments)
+        for name in methods:
+            setattr(built, name, _telling(getattr(built, name), step_id))
+        return built
+
+    return _telling(building, step_id)
+
+
+def _telling(function: Callable[..., Any], step_id: str) -> Callable[..., Any]:
+    @wraps(function)
+    def telling(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except (StopIteration, AbortExecution):
+            raise
+        except Exception:
+            log.exception("step %s failed", step_id)
+            raise
+
+    return telling
