@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,7 +22,9 @@ from connectors.ruleset_store import (
     StoredRuleset,
     overlaid,
 )
+from events.messages import RuleAction
 from flows.settings import load_settings
+from policy.changes import file_changes
 from policy.lint import MAX_EVERYDAY_RATE, Finding, lint
 from policy.rulebook import Rulebook, parse_rulebook, read_rulebook, read_rulebook_file
 from policy.rules import Rule
@@ -107,6 +110,7 @@ def push(
     store = _store()
     active = store.load(store.active_number())
     overlay = dict(active.files) if active is not None else {}
+    action: RuleAction = "remove" if remove else "push"
     if remove:
         for path in files:
             folder = "rules" if path.suffix == ".yaml" else "hashes"
@@ -117,7 +121,7 @@ def push(
         if not permanent:
             _check_expiry(pushed)
         overlay |= pushed
-    _activate(store, active, overlay, author, reason, wait)
+    _activate(store, active, _stored(overlay, action, author, reason), wait)
 
 
 @app.command("rollback", epilog="Example: breakwater rules rollback --reason 'too many matches'")
@@ -141,25 +145,25 @@ def rollback(
         if stored is None:
             raise UsageError(f"--to {target}: no such push is kept; the last is {number}")
         files = stored.files
-    _activate(store, store.load(number), files, author, f"back to {target}: {reason}", wait)
+    stored = _stored(files, "rollback", author, f"back to {target}: {reason}")
+    _activate(store, store.load(number), stored, wait)
 
 
 def _activate(
-    store: RulesetStore,
-    active: StoredRuleset | None,
-    files: dict[str, str],
-    author: str,
-    reason: str,
-    wait_s: float,
+    store: RulesetStore, active: StoredRuleset | None, ruleset: StoredRuleset, wait_s: float
 ) -> None:
     """Check, push and wait until all workers that are up say that they run it."""
-    before = active.files if active is not None else {}
-    changed = [name for name, text in files.items() if before.get(name) != text]
-    texts = overlaid(read_rulebook(load_settings().policy), _stored(files))
-    _fail_on(lint(texts, only=changed))
+    directory = read_rulebook(load_settings().policy)
+    before, after = overlaid(directory, active), overlaid(directory, ruleset)
+    _fail_on(lint(after, only=[name for name, text in after.items() if before.get(name) != text]))
+    ruleset = replace(
+        ruleset,
+        changes=file_changes(before, after),
+        ruleset_version=parse_rulebook(after).version,
+    )
     expected = set(store.workers())
     began = time.monotonic()
-    number = store.push(_stored(files, author or getpass.getuser(), reason))
+    number = store.push(ruleset)
     typer.echo(f"push {number} stored, roll back with: breakwater rules rollback")
     while True:
         reports = store.workers()
@@ -181,8 +185,14 @@ def _activate(
         time.sleep(0.02)
 
 
-def _stored(files: dict[str, str], author: str = "", reason: str = "") -> StoredRuleset:
-    return StoredRuleset(files=files, author=author, reason=reason, pushed_at=datetime.now(UTC))
+def _stored(files: dict[str, str], action: RuleAction, author: str, reason: str) -> StoredRuleset:
+    return StoredRuleset(
+        files=files,
+        action=action,
+        author=author or getpass.getuser(),
+        reason=reason,
+        pushed_at=datetime.now(UTC),
+    )
 
 
 def _check_expiry(pushed: dict[str, str]) -> None:

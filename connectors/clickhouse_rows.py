@@ -17,6 +17,8 @@ from events.messages import (
     Decision,
     Judgement,
     Label,
+    RuleChange,
+    RuleFileChange,
     Signal,
     UserReport,
 )
@@ -159,6 +161,24 @@ def _appeal(appeal: Appeal) -> Iterator[Row]:
         yield (*known, resolved_at or UNKNOWN_TIME)
 
 
+def _rule_change(change: RuleChange) -> Iterator[Row]:
+    # A rollback to equal rules changes no file: it is logged all the same.
+    for file in change.files or (RuleFileChange(file="", entries=0),):
+        yield (
+            change.change_id,
+            change.push,
+            change.action,
+            file.file,
+            file.entries,
+            file.rules,
+            file.expires or UNKNOWN_TIME,
+            change.author,
+            change.reason,
+            change.ruleset_version,
+            change.changed_at,
+        )
+
+
 CONTENT = Table[Judgement](
     "content",
     ("content_id", "revision"),
@@ -260,8 +280,18 @@ DEAD_LETTERS = Table[DeadLetter](
     texts=("raw",),
 )  # fmt: skip
 
+RULE_CHANGES = Table[RuleChange](
+    "rule_changes",
+    ("changed_at", "change_id", "file"),
+    (
+        "change_id", "push", "action", "file", "entries", "rules", "expires_at", "author", "reason",
+        "ruleset_version", "changed_at",
+    ),
+    _rule_change,
+)  # fmt: skip
+
 TABLES: tuple[Table[Any], ...] = (
     CONTENT, MODERATION_LOGS, MODEL_OUTPUTS, HUMAN_LABELS, USER_REPORTS, APPEALS, SURGE_ALERTS,
-    DRIFT_ALERTS, DEAD_LETTERS,
+    DRIFT_ALERTS, DEAD_LETTERS, RULE_CHANGES,
 )  # fmt: skip
 """Every table that the job writes."""

@@ -16,24 +16,46 @@ import msgspec
 import redis
 from msgspec import Struct
 
-from events.messages import Instant
+from events.messages import Instant, RuleAction, RuleChange, RuleFileChange
 
 KEPT_VERSIONS: Final = 100
+KEPT_CHANGES: Final = 10_000
+"""Entries of the log of changes that wait to be copied into the tables."""
 WORKER_TTL_S: Final = 6.0
 """A worker that has not reported for so long is gone."""
 
 _PREFIX: Final = "breakwater:rules:"
 CHANNEL: Final = _PREFIX + "pushed"
+_CHANGES: Final = _PREFIX + "changes"
 
 
 class StoredRuleset(Struct, frozen=True, kw_only=True):
-    """One pushed version. `number` counts from 1; `files` are texts by name."""
+    """One pushed version. `number` counts from 1; `files` are texts by name.
+
+    `changes` says what it changed, `ruleset_version` what decisions will carry.
+    """
 
     number: int = 0
     files: dict[str, str]
     author: str
     reason: str
     pushed_at: Instant
+    action: RuleAction = "push"
+    ruleset_version: str = ""
+    changes: tuple[RuleFileChange, ...] = ()
+
+    def as_change(self, change_id: str = "", number: int = 0) -> RuleChange:
+        """The entry of this push in the log of changes."""
+        return RuleChange(
+            change_id=change_id,
+            push=number,
+            action=self.action,
+            author=self.author,
+            reason=self.reason,
+            ruleset_version=self.ruleset_version,
+            changed_at=self.pushed_at,
+            files=self.changes,
+        )
 
 
 class WorkerReport(Struct, frozen=True):
@@ -65,6 +87,10 @@ class RulesetStore(Protocol):
 
     def load(self, number: int) -> StoredRuleset | None:
         """A version, None when it is unknown or too old to be kept."""
+        ...
+
+    def changes(self, after: str = "") -> list[RuleChange]:
+        """Pushes after the one with change_id `after`, oldest first, some hundreds at a time."""
         ...
 
     def wait(self, timeout_s: float) -> None:
@@ -108,6 +134,13 @@ class LocalRulesetStore:
         kept = max(1, len(self._versions) - KEPT_VERSIONS + 1) <= number <= len(self._versions)
         return self._versions[number - 1] if kept else None
 
+    def changes(self, after: str = "") -> list[RuleChange]:
+        """See `RulesetStore.changes`."""
+        return [
+            version.as_change(str(version.number), version.number)
+            for version in self._versions[int(after or 0) :]
+        ]
+
     def wait(self, timeout_s: float) -> None:
         """See `RulesetStore.wait`."""
         with self._pushed:
@@ -124,11 +157,13 @@ class LocalRulesetStore:
         return {name: report for name, (until, report) in self._reports.items() if until >= now}
 
 
-# KEYS: counter, version prefix, channel; ARGV: the version, how many are kept.
+# KEYS: counter, version prefix, channel, changes; ARGV: the version, how many are kept, the change,
+# how many of these are kept.
 _PUSH = """
 local number = redis.call('INCR', KEYS[1])
 redis.call('SET', KEYS[2] .. number, ARGV[1])
 redis.call('DEL', KEYS[2] .. (number - ARGV[2]))
+redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[4], '*', 'push', number, 'change', ARGV[3])
 redis.call('PUBLISH', KEYS[3], number)
 return number
 """
@@ -144,9 +179,10 @@ class RedisRulesetStore:
 
     def push(self, ruleset: StoredRuleset) -> int:
         """See `RulesetStore.push`."""
-        keys = [_PREFIX + "active", _PREFIX + "version:", CHANNEL]
-        body = msgspec.json.encode(ruleset)
-        return int(_answer(lambda: self._push(keys=keys, args=[body, KEPT_VERSIONS])))
+        keys = [_PREFIX + "active", _PREFIX + "version:", CHANNEL, _CHANGES]
+        version, change = (msgspec.json.encode(each) for each in (ruleset, ruleset.as_change()))
+        args = [version, KEPT_VERSIONS, change, KEPT_CHANGES]
+        return int(_answer(lambda: self._push(keys=keys, args=args)))
 
     def active_number(self) -> int:
         """See `RulesetStore.active_number`."""
@@ -159,6 +195,19 @@ class RedisRulesetStore:
             return None
         stored = msgspec.json.decode(body, type=StoredRuleset)
         return msgspec.structs.replace(stored, number=number)
+
+    def changes(self, after: str = "") -> list[RuleChange]:
+        """See `RulesetStore.changes`."""
+        first = f"({after}" if after else "-"
+        found = _answer(lambda: self._client.xrange(_CHANGES, min=first, count=500))
+        return [
+            msgspec.structs.replace(
+                msgspec.json.decode(entry[b"change"], type=RuleChange),
+                change_id=change_id.decode(),
+                push=int(entry[b"push"]),
+            )
+            for change_id, entry in found
+        ]
 
     def wait(self, timeout_s: float) -> None:
         """See `RulesetStore.wait`."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from connectors import clickhouse_rows as rows
 from connectors.clickhouse_rows import Table
-from events.messages import Alert, Appeal, DeadLetter, Judgement, Label, UserReport
+from events.messages import Alert, Appeal, DeadLetter, Judgement, Label, RuleChange, UserReport
 
 M = TypeVar("M")
 
@@ -42,6 +42,10 @@ class Store(ABC):
     def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep messages that could not be used."""
         self.insert(rows.DEAD_LETTERS, letters)
+
+    def insert_rule_changes(self, changes: Sequence[RuleChange]) -> None:
+        """Keep who changed the rules and hash lists, file by file."""
+        self.insert(rows.RULE_CHANGES, changes)
 
     @abstractmethod
     def insert(self, table: Table[M], messages: Iterable[M]) -> None:

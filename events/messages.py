@@ -19,6 +19,7 @@ LabelSource = Literal["review", "appeal", "golden", "user_report"]
 AppealState = Literal["open", "granted", "denied"]
 AlertKind = Literal["surge", "drift", "health"]
 AlertState = Literal["open", "update", "resolved"]
+RuleAction = Literal["push", "remove", "rollback"]
 AlertSeverity = Literal["critical", "error", "warning", "info"]
 
 MAX_TEXT_BYTES = 64 * 1024
@@ -233,6 +234,36 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     stage: str
     source: Position
     failed_at: Instant
+
+
+class RuleFileChange(Struct, frozen=True, kw_only=True):
+    """What a change of the rules did to one file of them.
+
+    `entries` are its rules or hashes now, `rules` the ids of those that are new, other or gone,
+    `expires` when the last entry falls asleep (None: one never does).
+    """
+
+    file: str
+    entries: int
+    rules: tuple[str, ...] = ()
+    expires: Instant | None = None
+
+
+class RuleChange(Struct, frozen=True, kw_only=True):
+    """A push or rollback of rules and hash lists: rows of `rule_changes`.
+
+    `ruleset_version` is what decisions carry from then on, where the policy directory is that of
+    the command.
+    """
+
+    change_id: str
+    push: int
+    action: RuleAction
+    author: str
+    reason: str
+    ruleset_version: str
+    changed_at: Instant
+    files: tuple[RuleFileChange, ...] = ()
 
 
 class ModelOutput(Struct, frozen=True):

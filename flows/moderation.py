@@ -52,6 +52,7 @@ def build(
         FeatureStoreDownError: Redis does not answer.
     """
     stages = load_stages(settings, follow=True)
+    stages.rulebook.log_changes(sinks.rule_changes())
     flow = Dataflow("moderation")
     raw = op.flat_map_batch("count_batch", op.input("read", flow, source), metrics.count_batch)
     decoded = decode("decode", raw, timed("decode", stages.decoder))

@@ -18,7 +18,7 @@ from connectors.outbox import Outbox, Sender
 from connectors.pagerduty import PagerDutySender
 from connectors.slack import SlackSender
 from connectors.writers import GatheringWriter, TeeWriter
-from events.messages import Alert, DeadLetter, Decision, Judgement, ReviewItem
+from events.messages import Alert, DeadLetter, Decision, Judgement, ReviewItem, RuleChange
 from flows.settings import BadSettingError, Settings
 from policy.personal_data import redactor
 from policy.policy import load_policy
@@ -33,6 +33,7 @@ class Sinks:
     alerts: Callable[[], Writer[Alert]]
     dead_letters: Callable[[], Writer[DeadLetter]]
     judgements: Callable[[], Writer[Judgement]]
+    rule_changes: Callable[[], Writer[RuleChange]]
 
 
 def kafka_config(settings: Settings) -> dict[str, Any]:
@@ -115,6 +116,7 @@ def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sin
             letters, GatheringWriter(store.insert_dead_letters, executor)
         ),
         judgements=lambda: GatheringWriter(store.insert_judgements, executor),
+        rule_changes=lambda: GatheringWriter(store.insert_rule_changes, executor),
     )
 
 
@@ -139,6 +141,7 @@ def kafka_sinks(outbox_path: Path, store: ClickHouseWriter, settings: Settings) 
             GatheringWriter(store.insert_dead_letters, executor),
         ),
         judgements=lambda: GatheringWriter(store.insert_judgements, executor),
+        rule_changes=lambda: GatheringWriter(store.insert_rule_changes, executor),
     )
 
 

@@ -53,6 +53,7 @@ class Stages:
     block_quota: BlockQuota
     author_counter: AuthorCounter
     review_picker: ReviewPicker
+    rulebook: LiveRulebook
 
     def judge(self, items: list[Item]) -> list[Judgement]:
         """Score and decide `items` here and now, without repeats dropped or authors counted."""
@@ -154,6 +155,7 @@ def load_stages(
         block_quota=block_quota(settings, policy, rulebook),
         author_counter=AuthorCounter(store),
         review_picker=ReviewPicker(policy),
+        rulebook=rulebook,
     )
     _try_out(stages)
     if follow and settings.redis_url is not None:

@@ -38,6 +38,7 @@ def frames(made: History) -> SimpleNamespace:
                     "stage": signal.stage if signal else "",
                     "rules": list(dict.fromkeys(s.rule for s in decision.signals)),
                     "policy_version": decision.policy_version,
+                    "ruleset_version": decision.ruleset_version,
                     "at": _ms(decision.created_at),
                     "decided_at": _ms(decision.decided_at),
                     "latency": decision.latency_ms,
@@ -383,6 +384,20 @@ def rule_efficacy(data, _):
                      int(((seen.truth == "") & (seen.action == "block")).sum()),
                      own["at"].max()))  # fmt: skip
     return sorted(rows, key=lambda row: (-row[1], row[0]))
+
+
+def rule_changes(data, _):
+    rows = []
+    for change in data.made.changes:
+        under = data.logs[data.logs.ruleset_version == change.ruleset_version]
+        share = _ratio(int((under.action != "allow").sum()), len(under))
+        rows += [
+            (change.changed_at, change.push, change.action, file.file, file.entries,
+             " ".join(file.rules), change.author, change.reason, file.expires,
+             change.ruleset_version, len(under), share)
+            for file in change.files
+        ]  # fmt: skip
+    return sorted(rows, key=lambda row: (-row[1], row[3]))
 
 
 def dead_letters_by_producer(data, _):

@@ -20,6 +20,8 @@ from events.messages import (
     Label,
     ModelOutput,
     Position,
+    RuleChange,
+    RuleFileChange,
     Signal,
     UserReport,
 )
@@ -43,6 +45,7 @@ class History:
     letters: list[DeadLetter] = field(default_factory=list)
     appeals: list[Appeal] = field(default_factory=list)
     reports: list[UserReport] = field(default_factory=list)
+    changes: list[RuleChange] = field(default_factory=list)
 
 
 def history(contents: int = 3000, seed: int = 11) -> History:
@@ -67,6 +70,7 @@ def history(contents: int = 3000, seed: int = 11) -> History:
             made.reports.append(_report(rng, judgement))
     for number in range(40):
         made.letters.append(_letter(rng, number))
+    made.changes = [_change(number) for number in range(1, 6)]
     return made
 
 
@@ -79,6 +83,7 @@ def store_history(writer: ClickHouseWriter, made: History) -> None:
     writer.insert_dead_letters(made.letters + made.letters[:5])
     writer.insert_appeals(made.appeals + made.appeals[:3])
     writer.insert_user_reports(made.reports + made.reports[:3])
+    writer.insert_rule_changes(made.changes + made.changes[:2])
 
 
 def _judgement(
@@ -188,6 +193,21 @@ def _report(rng: random.Random, judgement: Judgement) -> UserReport:
     return UserReport(
         report_id=f"r-{content_id}", content_id=content_id, reporter_id=f"u{rng.randrange(120)}",
         category="spam", reason="look", reported_at=at,
+    )  # fmt: skip
+
+
+def _change(number: int) -> RuleChange:
+    at = START + timedelta(days=number)
+    lists = RuleFileChange(file="hashes/known.csv", entries=number * 10)
+    urgent = RuleFileChange(
+        file="rules/urgent.yaml", entries=1, rules=("link-wave",), expires=at + timedelta(days=3)
+    )
+    back = number == 5
+    return RuleChange(
+        change_id=f"{number}-0", push=number, action="rollback" if back else "push",
+        author="bob" if back else "ann", reason="too broad" if back else "a link wave",
+        ruleset_version="r1" if back else f"r{number}", changed_at=at,
+        files=(lists, urgent) if number % 2 else (urgent,),
     )  # fmt: skip
 
 

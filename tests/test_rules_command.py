@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from cli.errors import UsageError
 from cli.rules import app
 from connectors.ruleset_store import RedisRulesetStore
+from events.messages import RuleFileChange
 
 URGENT = (
     "rules: [{id: urgent, category: spam, score: 0.9, pattern: zebra, "
@@ -139,6 +141,26 @@ def test_the_history_says_who_and_why(server, tmp_path) -> None:
     assert store.load(3).files == {"rules/urgent.yaml": URGENT}
     with pytest.raises(UsageError, match="no such push"):
         call("rollback", "--to", 9)
+
+
+def test_every_change_is_logged_with_what_it_changed(workers, server, tmp_path) -> None:
+    path = write(tmp_path / "urgent.yaml", URGENT)
+    call("push", path, "--reason", "wave", "--author", "ann", "--wait", 60)
+    store = RedisRulesetStore(server)
+    versions = {report.ruleset_version for report in store.workers().values()}
+    call("push", path, "--reason", "over", "--remove", "--author", "bob", "--wait", 60)
+    call("rollback", "--reason", "not over", "--author", "cid", "--wait", 60)
+    changes = store.changes()
+    assert [(c.push, c.action, c.author, c.reason) for c in changes] == [
+        (1, "push", "ann", "wave"),
+        (2, "remove", "bob", "over"),
+        (3, "rollback", "cid", "back to 1: not over"),
+    ]
+    expires = datetime(2099, 1, 1, tzinfo=UTC)
+    urgent = RuleFileChange(file="rules/urgent.yaml", entries=1, rules=("urgent",), expires=expires)
+    gone = RuleFileChange(file="rules/urgent.yaml", entries=0, rules=("urgent",))
+    assert [change.files for change in changes] == [(urgent,), (gone,), (urgent,)]
+    assert {changes[0].ruleset_version, changes[2].ruleset_version} == versions
 
 
 def test_a_pushed_file_can_be_taken_away(server, tmp_path) -> None:

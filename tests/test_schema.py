@@ -9,12 +9,12 @@ from clickhouse_samples import AT, blocked, judgement
 
 from connectors.clickhouse import ClickHouseWriter, StoreError
 from events.identity import alert_id
-from events.messages import Alert, AlertKey, DeadLetter, Label, Position
+from events.messages import Alert, AlertKey, DeadLetter, Label, Position, RuleChange, RuleFileChange
 
 TABLES = {
     "content", "moderation_logs", "model_outputs", "human_labels", "users", "user_reports",
     "appeals", "surge_alerts", "drift_alerts", "dead_letters", "decisions_by_minute",
-    "decisions_by_hour", "schema_migrations",
+    "decisions_by_hour", "schema_migrations", "rule_changes",
 }  # fmt: skip
 
 
@@ -87,6 +87,12 @@ LETTER = DeadLetter(
 )  # fmt: skip
 
 
+CHANGE = RuleChange(
+    change_id="1-0", push=1, action="push", author="ann", reason="wave", ruleset_version="r1",
+    changed_at=AT, files=(RuleFileChange(file="rules/urgent.yaml", entries=1, rules=("urgent",)),),
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("batches", [1, 2], ids=["within one insert", "in a replay after a crash"])
 def test_a_repeat_is_one_row_in_every_table(store, batches):
     for _ in range(batches):
@@ -95,12 +101,13 @@ def test_a_repeat_is_one_row_in_every_table(store, batches):
         store.insert_labels([LABEL] * times)
         store.insert_alerts([ALERT] * times)
         store.insert_dead_letters([LETTER] * times)
+        store.insert_rule_changes([CHANGE] * times)
     counts = {table: count(store, table) for table in sorted(TABLES)}
     assert counts == {
         "appeals": 0, "content": 2, "dead_letters": 1, "decisions_by_hour": 2,
         "decisions_by_minute": 2, "drift_alerts": 0, "human_labels": 1, "model_outputs": 2,
-        "moderation_logs": 2, "schema_migrations": 1, "surge_alerts": 1, "user_reports": 0,
-        "users": 1,
+        "moderation_logs": 2, "rule_changes": 1, "schema_migrations": 1, "surge_alerts": 1,
+        "user_reports": 0, "users": 1,
     }  # fmt: skip
 
 
