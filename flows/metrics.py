@@ -19,10 +19,14 @@ _BATCH_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 _LATENCY_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0, 60.0)
 _SIZES = (1, 4, 16, 64, 256, 1024, 4096)
 
-DECISIONS = Counter("breakwater_decisions_total", "Decisions made.", ["action", "category"])
-LATENCY = Histogram(
-    "breakwater_decision_latency_seconds", "From received to decided.", buckets=_LATENCY_SECONDS
+DECISIONS = Counter("breakwater_decisions_total", "Final decisions.", ["action", "category"])
+QUICK_ANSWERS = Counter(
+    "breakwater_quick_answers_total", "Answers given before images were seen.", ["action"]
 )
+LATENCY = Histogram(
+    "breakwater_decision_latency_seconds", "From received to decided; both answers.",
+    buckets=_LATENCY_SECONDS,
+)  # fmt: skip
 STAGE_DURATION = Histogram(
     "breakwater_stage_duration_seconds", "Time of a stage for a batch.", ["stage"],
     buckets=_BATCH_SECONDS,
@@ -44,8 +48,8 @@ LAST_BATCH = Gauge(
 )
 
 METRICS = (
-    DECISIONS, LATENCY, STAGE_DURATION, BATCH_SIZE, DEAD_LETTERS, DEGRADED, UNKNOWN_FIELDS,
-    REPEATS, ALERTS, RULESET_AGE, RULESET_PUSH, LAST_BATCH,
+    DECISIONS, QUICK_ANSWERS, LATENCY, STAGE_DURATION, BATCH_SIZE, DEAD_LETTERS, DEGRADED,
+    UNKNOWN_FIELDS, REPEATS, ALERTS, RULESET_AGE, RULESET_PUSH, LAST_BATCH,
 )  # fmt: skip
 """Every metric; the docs and the dashboards are tested against this list."""
 
@@ -72,13 +76,16 @@ def count_batch(batch: list[X]) -> list[X]:
 
 def count_judgements(judgements: list[Judgement]) -> list[Judgement]:
     """Count decisions by action and category, their latency and what was degraded."""
-    decisions = [judgement.decision for judgement in judgements]
+    answers = [judgement.decision for judgement in judgements]
+    decisions = [decision for decision in answers if decision.final]
+    for decision in answers:
+        LATENCY.observe(decision.latency_ms / 1000)
+        if not decision.final:
+            QUICK_ANSWERS.labels(decision.action).inc()
     for (action, category), count in Tally((d.action, d.category) for d in decisions).items():
         DECISIONS.labels(action, category).inc(count)
     for stage, count in Tally(stage for d in decisions for stage in d.degraded).items():
         DEGRADED.labels(stage).inc(count)
-    for decision in decisions:
-        LATENCY.observe(decision.latency_ms / 1000)
     return judgements
 
 

@@ -1,8 +1,9 @@
 """The main job: from a post to a decision, a log row and an alert.
 
     source -> decode -> enrich -> hash match -> normalize -> rules -> text model -> fusion -> decide
-                 |                                                                             |
-            dead letters                            decisions, reviews, store, surges -> alerts
+                 |                                                 |               |           |
+            dead letters              quick answer <- with images -+-> in a thread +           |
+                                                    decisions, reviews, store, surges -> alerts
 
 `build` is pure; `build_from_env` connects it to Kafka, ClickHouse and Redis as the settings say,
 for `python -m bytewax.run flows.moderation:build_from_env`.
@@ -11,6 +12,8 @@ for `python -m bytewax.run flows.moderation:build_from_env`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream, operator
@@ -24,11 +27,12 @@ from flows.logs import set_up_logging
 from flows.metrics import timed
 from flows.settings import Settings, load_settings
 from flows.sinks import Sinks
-from flows.stages import Stages, load_stages
+from flows.stages import NamedStage, Stages, load_stages
 from operators.decode import decode
 from operators.drift import drift, drift_samples
 from operators.drift_monitor import DriftSettings
-from operators.item import Item
+from operators.image_backlog import see_images
+from operators.item import Item, Stage
 from operators.quota import QuotaOut, hold_quota
 from operators.surge import surge, surge_events
 from operators.surge_windows import SurgeSettings
@@ -80,13 +84,31 @@ def build(
 def judge(step_id: str, up: Stream[Item], stages: Stages) -> QuotaOut:
     """Every stage between decoding and the outputs, and the guardrails' alerts."""
     items = op.flat_map_batch("enrich", up, timed("enrich", stages.enricher))
-    for name, stage in stages.scoring:
+    for name, stage in stages.reading:
         items = op.flat_map_batch(name, items, timed(name, stage))
-    judgements = op.flat_map_batch("decide", items, timed("decide", stages.decider))
+    one_thread = ThreadPoolExecutor(1, "images")
+    seen = see_images("see_images", items, _in_turn(stages.seeing), stages.at_once, one_thread)
+    items = seen.items
+    for name, stage in stages.concluding:
+        items = op.flat_map_batch(name, items, timed(name, stage))
+    final = op.flat_map_batch("decide", items, timed("decide", stages.decider))
+    judgements = op.merge("both_answers", seen.quick, final)
     held = hold_quota("quota", judgements, stages.block_quota)
     judgements = op.flat_map_batch("count_authors", held.judgements, stages.author_counter)
     counted = op.flat_map_batch("count", judgements, metrics.count_judgements)
     return QuotaOut(counted, held.alerts)
+
+
+def _in_turn(stages: Sequence[NamedStage]) -> Stage:
+    """The stages as one."""
+    clocked = [timed(name, stage) for name, stage in stages]
+
+    def see(items: list[Item]) -> list[Item]:
+        for stage in clocked:
+            items = stage(items)
+        return items
+
+    return see
 
 
 def build_from_env() -> Dataflow:

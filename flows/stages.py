@@ -29,7 +29,7 @@ from operators.image_score import ImageScorer
 from operators.item import Item, Stage
 from operators.language import LanguageDetector
 from operators.normalize import Normalizer
-from operators.ocr import ImageTextReader
+from operators.ocr import ImageTextJudge, ImageTextReader
 from operators.quota import BlockQuota, LocalLedger
 from operators.regex_match import AllowedRules
 from operators.text_score import TextScorer
@@ -44,22 +44,37 @@ class StageError(RuntimeError):
 
 @dataclass(frozen=True)
 class Stages:
-    """Everything the flow is made of; `scoring` in the order in which an item meets it."""
+    """Everything the flow is made of, in the order in which an item meets it."""
 
     decoder: ContentDecoder
     enricher: Enricher
-    scoring: tuple[NamedStage, ...]
+    reading: tuple[NamedStage, ...]
+    """What goes by text and bytes."""
+    seeing: tuple[NamedStage, ...]
+    """What looks at images: slow, called in one thread only, and for items with images alone."""
+    concluding: tuple[NamedStage, ...]
     decider: Decider
     block_quota: BlockQuota
     author_counter: AuthorCounter
     review_picker: ReviewPicker
     rulebook: LiveRulebook
 
+    @property
+    def scoring(self) -> tuple[NamedStage, ...]:
+        """The stages between enriching and deciding."""
+        return (*self.reading, *self.seeing, *self.concluding)
+
     def judge(self, items: list[Item]) -> list[Judgement]:
         """Score and decide `items` here and now, without repeats dropped or authors counted."""
         for _, stage in self.scoring:
             items = stage(items)
         return self.decider(items)
+
+    def at_once(self, items: list[Item]) -> list[Judgement]:
+        """The quick answer on items that have been read and whose images have not been seen."""
+        for _, stage in self.concluding:
+            items = stage(items)
+        return self.decider.at_once(items)
 
 
 def feature_store(settings: Settings) -> FeatureStore:
@@ -133,20 +148,20 @@ def load_stages(
         *patterns,
         ("text_score", TextScorer(text_model, thorough=thorough)),
     ]
-    scoring: list[NamedStage] = [
-        *lists,
-        *picture_lists,
-        *text_way,
-        ("language", LanguageDetector()),
-        ("image_score", ImageScorer(pictures, partial(ImageClassifier, image_card))),
-        ("ocr", ImageTextReader(pictures, [stage for _, stage in text_way], settings.ocr)),
-        ("fusion", Fuser(fusion_model)),
-    ]
     versions = {model.name: model.version for model in text_model.models}
     stages = Stages(
         decoder=ContentDecoder(),
         enricher=Enricher(store),
-        scoring=tuple(scoring),
+        reading=(*lists, *text_way, ("language", LanguageDetector())),
+        seeing=(
+            *picture_lists,
+            ("image_score", ImageScorer(pictures, partial(ImageClassifier, image_card))),
+            ("ocr", ImageTextReader(pictures, settings.ocr)),
+        ),
+        concluding=(
+            ("image_text", ImageTextJudge([stage for _, stage in text_way])),
+            ("fusion", Fuser(fusion_model)),
+        ),
         decider=Decider(
             policy,
             ruleset_version=rulebook.rule_matcher.version,

@@ -36,12 +36,14 @@ def verdict(
     blind: Collection[str],
     categories: dict[str, CategoryPolicy],
     band: tuple[float, float],
+    unseen: bool = False,
 ) -> Verdict:
     """What the policy says of `scores`.
 
     The strictest action of any category wins; among equals the more severe category, then the
     higher score. `blind`: categories that a missing stage might have seen; the fail mode of each
-    is the least that happens.
+    is the least that happens. `unseen`: images are still to be looked at; categories that hold are
+    reviewed at least.
     """
     best: tuple[int, int, float] = (0, 0, 0.0)
     result: Verdict = ("allow", "")
@@ -50,6 +52,8 @@ def verdict(
         action = _action(score, treatment, band)
         if category in blind:
             action = max(action, treatment.blind_action, key=_RANK.__getitem__)
+        if unseen and treatment.hold:
+            action = max(action, "review", key=_RANK.__getitem__)
         if action == "allow":
             continue
         rank = (_RANK[action], treatment.severity, score)
@@ -94,11 +98,21 @@ class Decider:
 
     def __call__(self, items: list[Item]) -> list[Judgement]:
         """One judgement an item, in order."""
+        return self._judge_all(items, final=True)
+
+    def at_once(self, items: list[Item]) -> list[Judgement]:
+        """The quick answer (`final` is false) on items whose images have not been looked at yet.
+
+        Without model outputs: those come with the final answer.
+        """
+        return self._judge_all(items, final=False)
+
+    def _judge_all(self, items: list[Item], *, final: bool) -> list[Judgement]:
         now = self._now()
         decided_at = datetime.fromtimestamp(now, UTC)
-        return [self._judge(item, now, decided_at) for item in items]
+        return [self._judge(item, now, decided_at, final) for item in items]
 
-    def _judge(self, item: Item, now: float, decided_at: datetime) -> Judgement:
+    def _judge(self, item: Item, now: float, decided_at: datetime, final: bool) -> Judgement:
         content = item.content
         categories = self._policy.categories(content.community)
         action, category = verdict(
@@ -106,6 +120,7 @@ class Decider:
             blind=_blind(item.degraded),
             categories=categories,
             band=self._policy.file.uncertainty_band,
+            unseen=not final,
         )
         if action == "allow" and item.asked_review:
             action, category = "review", item.asked_review
@@ -113,7 +128,9 @@ class Decider:
             action = "review"
             category = max(TEXT_CATEGORIES, key=lambda name: item.scores.get(name, 0.0))
         decision = Decision(
-            decision_id=decision_id(content.content_id, content.revision, mode=self._mode),
+            decision_id=decision_id(
+                content.content_id, content.revision, mode=self._mode, final=final
+            ),
             content_id=content.content_id,
             revision=content.revision,
             author_id=content.author_id,
@@ -123,18 +140,23 @@ class Decider:
             category=category,
             scores=item.scores,
             signals=tuple(item.signals),
-            final=True,
+            final=final,
             mode=self._mode,
             degraded=tuple(item.degraded),
             policy_version=self._policy.version,
             ruleset_version=item.ruleset_version or self._ruleset_version,
-            model_versions=self._model_versions,
+            model_versions=self._versions(item),
             created_at=content.created_at,
             decided_at=decided_at,
             latency_ms=round(max(0.0, now - item.received_at) * 1000, 3),
             hold=category != "" and categories[category].hold,
         )
-        return Judgement(content, decision, tuple(item.outputs))
+        return Judgement(content, decision, tuple(item.outputs) if final else ())
+
+    def _versions(self, item: Item) -> dict[str, str]:
+        if not item.image_scores:
+            return self._model_versions
+        return self._model_versions | {output.model: output.version for output in item.outputs}
 
     def _asks_for_language(self, item: Item) -> bool:
         return self._policy.file.uncovered_language == "review" and "text_language" in item.degraded
@@ -148,7 +170,10 @@ class ReviewPicker:
         self._sample_below = int(policy.file.sample_rate * 2**32)
 
     def __call__(self, judgements: list[Judgement]) -> list[ReviewItem]:
-        """A review item for each decision with action `review`, and for a sample of the allowed."""
+        """A review item for each decision with action `review`, and for a sample of the allowed.
+
+        Quick answers are passed over: the final one follows.
+        """
         return [
             ReviewItem(
                 decision=judgement.decision,
@@ -157,7 +182,7 @@ class ReviewPicker:
                 reason=reason,
             )
             for judgement in judgements
-            if (reason := self._reason(judgement.decision))
+            if judgement.decision.final and (reason := self._reason(judgement.decision))
         ]
 
     def _reason(self, decision: Decision) -> ReviewReason | None:

@@ -66,7 +66,7 @@ def _identity(content: Content) -> Identity:
 
 
 class AuthorCounter:
-    """Counts decisions into their authors' history and passes them on.
+    """Counts final decisions into their authors' history and passes all on.
 
     What cannot be counted while the store is down is counted when it is back, the last
     `MAX_PENDING` decisions at most; a process that dies before forgets them. Counters are
@@ -81,7 +81,7 @@ class AuthorCounter:
 
     def __call__(self, judgements: list[Judgement]) -> list[Judgement]:
         """The same judgements."""
-        self._pending += judgements
+        self._pending += [judgement for judgement in judgements if judgement.decision.final]
         try:
             self._store.count(self._pending)
         except OSError:

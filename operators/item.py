@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from events.messages import AuthorFeatures, Content, ModelOutput, Position, Signal
@@ -37,6 +37,19 @@ class Item:
     """The rules and hash lists that read it, where they may change while the job runs."""
     asked_review: str = ""
     """Category of a matching rule that wants a human, whatever the scores are."""
+
+    def copy(self) -> Item:
+        """The same item, for stages whose findings must not show in this one."""
+        return replace(
+            self,
+            signals=self.signals.copy(),
+            text_scores=self.text_scores.copy(),
+            image_scores=self.image_scores.copy(),
+            image_texts=self.image_texts.copy(),
+            scores=self.scores.copy(),
+            outputs=self.outputs.copy(),
+            degraded=self.degraded.copy(),
+        )
 
 
 Stage = Callable[[list[Item]], list[Item]]

@@ -1,4 +1,8 @@
-"""Text in images goes the text way: read, judged by the text stages, its findings brought back."""
+"""Text in images goes the text way: read, judged by the text stages, its findings brought back.
+
+Two stages, as reading happens in the thread of images and judging in the stream's, where the stages
+of text are.
+"""
 
 from __future__ import annotations
 
@@ -34,19 +38,17 @@ class Reader(Protocol):
 
 
 class ImageTextReader:
-    """Reads images that look as if they carry text and has the text stages judge what they say.
+    """Reads images that look as if they carry text, into `Item.image_texts`.
 
-    Text scores become the higher of the content's own and its images'; signals keep stage and rule,
-    and their evidence is `images.IMAGE_ID` with code points of the text read, which is in
-    `Item.image_texts`. An item whose images could not all be read is marked degraded.
+    An item whose images could not all be read is marked degraded.
 
     Args:
         cache: opens the images; shared with the other stages of images.
-        text_way: the stages of text in their order, from normalizing to scoring.
         mode: `off`; `on`: every image; `suspicion`: images of items that a stage has found
             something in, or whose author is new or has violations.
         load: makes the reader, when the first image with text comes.
-        batch_seconds: past this the rest of a batch goes unread, and degraded.
+        batch_seconds: past this the rest of a batch goes unread, and degraded; text does not wait
+            for it.
     """
 
     STAGE = "ocr"
@@ -54,13 +56,11 @@ class ImageTextReader:
     def __init__(
         self,
         cache: PictureCache,
-        text_way: Sequence[Stage],
         mode: OcrMode = "suspicion",
         load: Callable[[], Reader] = TextReader,
-        batch_seconds: float = 5.0,
+        batch_seconds: float = 30.0,
     ) -> None:
         self._cache = cache
-        self._text_way = text_way
         self._mode = mode
         self._load = load
         self._batch_seconds = batch_seconds
@@ -75,17 +75,6 @@ class ImageTextReader:
         for item in items:
             if item.content.images and (self._mode == "on" or _is_suspicious(item)):
                 self._read_item(item, deadline)
-        read = [
-            (item, image_id, _as_text(item, text))
-            for item in items
-            for image_id, text in item.image_texts.items()
-        ]
-        if read:
-            judged = [text for _, _, text in read]
-            for stage in self._text_way:
-                judged = stage(judged)
-            for (item, image_id, _), found in zip(read, judged, strict=True):
-                _bring_back(found, item, f"images.{image_id}")
         return items
 
     def _read_item(self, item: Item, deadline: float) -> None:
@@ -117,6 +106,36 @@ class ImageTextReader:
         while len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
         return text
+
+
+class ImageTextJudge:
+    """Has the stages of text judge what images say.
+
+    Text scores become the higher of the content's own and its images'; signals keep stage and rule,
+    and their evidence is `images.IMAGE_ID` with code points of the text read, which is in
+    `Item.image_texts`.
+
+    Args:
+        text_way: the stages of text in their order, from normalizing to scoring.
+    """
+
+    def __init__(self, text_way: Sequence[Stage]) -> None:
+        self._text_way = text_way
+
+    def __call__(self, items: list[Item]) -> list[Item]:
+        """The same items, in order."""
+        read = [
+            (item, image_id, _as_text(item, text))
+            for item in items
+            for image_id, text in item.image_texts.items()
+        ]
+        if read:
+            judged = [text for _, _, text in read]
+            for stage in self._text_way:
+                judged = stage(judged)
+            for (item, image_id, _), found in zip(read, judged, strict=True):
+                _bring_back(found, item, f"images.{image_id}")
+        return items
 
 
 def _is_suspicious(item: Item) -> bool:

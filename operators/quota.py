@@ -62,8 +62,9 @@ class LocalLedger:
 class BlockQuota:
     """Turns automatic blocks past a limit into reviews, and says so once by an alert.
 
-    Days and hours are those of `decided_at` (UTC). Shadow decisions neither count nor change. While
-    the ledger is down each worker counts for itself.
+    Days and hours are those of `decided_at` (UTC). Shadow decisions neither count nor change; a
+    quick answer changes and leaves the counting to the final one. While the ledger is down each
+    worker counts for itself.
 
     Args:
         quotas: blocks a day by category; a category that is missing has no quota.
@@ -101,8 +102,14 @@ class BlockQuota:
     def _hold(self, judgements: list[Judgement], hour: datetime) -> Iterator[Judgement | Alert]:
         blocks = [judgement.decision for judgement in judgements if _acts(judgement.decision)]
         limits = {id(decision): self._limits(decision) for decision in blocks}
-        counts = Counter(name for names in limits.values() for name in names)
-        traffic = {f"decisions:{hour:%H}": len(judgements), f"blocks:{hour:%H}": len(blocks)}
+        counts = dict.fromkeys((name for names in limits.values() for name in names), 0)
+        for decision in blocks:
+            for name in limits[id(decision)]:
+                counts[name] += decision.final
+        traffic = {
+            f"decisions:{hour:%H}": sum(judgement.decision.final for judgement in judgements),
+            f"blocks:{hour:%H}": sum(decision.final for decision in blocks),
+        }
         totals = self._add(hour, counts | traffic)
         room = {
             name: quota - (totals[name] - counts[name])
@@ -116,9 +123,10 @@ class BlockQuota:
             if names is None:
                 yield judgement
                 continue
+            fits = not flooded and all(room[name] > 0 for name in names)
             for name in names:
-                room[name] -= 1
-            if not flooded and all(room[name] >= 0 for name in names):
+                room[name] -= judgement.decision.final
+            if fits:
                 yield judgement
             else:
                 refused.append(judgement.decision)

@@ -4,7 +4,7 @@ import pytest
 from builders import AT, content, decision, item, items
 from msgspec import structs
 
-from events.messages import Judgement, Signal
+from events.messages import Judgement, ModelOutput, Signal
 from operators.decide import Decider, ReviewPicker, verdict
 from policy.policy import BUILT_IN, load_policy, parse_policy
 from policy.taxonomy import CATEGORIES
@@ -99,6 +99,50 @@ def test_what_the_policy_holds_is_hidden_until_a_human_has_decided(what, score, 
     text = (BUILT_IN / "policy.yaml").read_text()
     made = Decider(parse_policy(text, "p"))([item(scores={"csam": score})])[0].decision
     assert made.hold == hold, what
+
+
+HOLDING = parse_policy(
+    "categories:\n"
+    + "".join(
+        f"  {name}: {{severity: 2, review: 0.6, block: 0.9, fail: review"
+        f"{', hold: true' if name in ('sexual', 'csam') else ''}}}\n"
+        for name in CATEGORIES
+    )
+    + "communities:\n  open: {categories: {sexual: {hold: false}, csam: {hold: false}}}\n",
+    "policy.yaml",
+)
+
+
+@pytest.mark.parametrize(
+    ("what", "policy", "fields", "expected"),
+    [
+        ("a policy that does not hold", POLICY, {}, ("allow", "")),
+        ("held until the images are seen", HOLDING, {}, ("review", "sexual")),
+        ("a community that does not hold", HOLDING, {"community": "open"}, ("allow", "")),
+        ("what text says is not softened", HOLDING, {"scores": {"spam": 0.9}}, ("block", "spam")),
+        ("nor hidden", HOLDING, {"scores": {"spam": 0.7}}, ("review", "spam")),
+    ],
+)
+def test_the_quick_answer_holds_where_policy_says_so(what, policy, fields, expected) -> None:
+    one = item(**fields)
+    [quick], [final] = Decider(policy).at_once([one]), Decider(policy)([one])
+    assert (quick.decision.action, quick.decision.category) == expected
+    assert (quick.decision.final, final.decision.final) == (False, True)
+    assert quick.decision.decision_id != final.decision.decision_id
+    if not fields.get("scores"):
+        assert final.decision.action == "allow"
+
+
+def test_the_outputs_of_models_come_with_the_final_answer() -> None:
+    one = item()
+    one.outputs.append(ModelOutput("m", "1", "", 0.1, {}))
+    assert Decider(POLICY).at_once([one])[0].outputs == ()
+    assert Decider(POLICY)([one])[0].outputs == tuple(one.outputs)
+
+
+def test_a_quick_answer_is_not_reviewed() -> None:
+    made = decision(action="review", category="hate", scores={"hate": 0.7}, final=False)
+    assert ReviewPicker(POLICY)([Judgement(content(), made)]) == []
 
 
 @pytest.mark.parametrize(("community", "action"), [("", "review"), ("medical", "allow")])

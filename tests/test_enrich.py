@@ -85,6 +85,15 @@ def test_a_decision_that_comes_again_is_counted_once(store) -> None:
     assert (one.author.decisions, one.author.violations) == (1, 1)
 
 
+def test_a_quick_answer_does_not_stand_in_for_the_final_one(store) -> None:
+    enricher, counter = Enricher(store), AuthorCounter(store)
+    enricher([item("c")])
+    both = [judgement("c", final=False), judgement("c", action="block", category="spam")]
+    assert counter(both) == both
+    [one] = enricher([item("other", line=2)])
+    assert (one.author.decisions, one.author.violations) == (1, 1)
+
+
 def test_authors_whose_names_look_like_keys_stay_apart(store) -> None:
     enricher, counter = Enricher(store), AuthorCounter(store)
     enricher([item("c", author_id="a:b"), item("0:c", line=2, author_id="a")])

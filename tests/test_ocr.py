@@ -12,7 +12,7 @@ from events.messages import AuthorFeatures, Evidence, ModelOutput, Signal
 from models.image.ocr import TextReader, may_hold_text
 from operators.image_cache import PictureCache
 from operators.normalize import Normalizer
-from operators.ocr import ImageTextReader
+from operators.ocr import ImageTextJudge, ImageTextReader
 from operators.regex_match import RuleMatcher
 from policy.rules import parse_rules
 from training.pictures import KINDS, caption, picture
@@ -63,9 +63,15 @@ def rules():
     return RuleMatcher(parse_rules({"a.yaml": RULES}))
 
 
+def read_and_judged(reader: ImageTextReader, *text_way):
+    """Both stages as one."""
+    judge = ImageTextJudge(text_way)
+    return lambda items: judge(reader(items))
+
+
 @pytest.fixture
 def reader(says, rules):
-    return ImageTextReader(PictureCache(), (Normalizer(), rules), "on", lambda: says)
+    return read_and_judged(ImageTextReader(PictureCache(), "on", lambda: says), Normalizer(), rules)
 
 
 class TestTheCheapTest:
@@ -115,7 +121,9 @@ class TestFindings:
         given = item(RED)
         given.text_scores = {"spam": own, "hate": 0.1}
         given.outputs.append(ModelOutput("m", "1", "", own, {"spam": own, "hate": 0.1}))
-        (done,) = ImageTextReader(PictureCache(), (scores,), "on", lambda: says)([given])
+        (done,) = read_and_judged(ImageTextReader(PictureCache(), "on", lambda: says), scores)(
+            [given]
+        )
         assert done.text_scores == {"spam": expected, "hate": 0.1}
         assert [output.confidence for output in done.outputs] == [expected]
 
@@ -125,7 +133,9 @@ class TestFindings:
                 one.degraded.append("text_score")
             return items
 
-        (done,) = ImageTextReader(PictureCache(), (broken,), "on", lambda: says)([item(RED, BLUE)])
+        (done,) = read_and_judged(ImageTextReader(PictureCache(), "on", lambda: says), broken)(
+            [item(RED, BLUE)]
+        )
         assert done.degraded == ["text_score"]
 
 
@@ -142,12 +152,12 @@ class TestModes:
         ],
         ids=["off", "on", "known author", "a signal", "a violation before", "new author"],
     )
-    def test_what_is_read(self, says, rules, mode, author, signal, read):
+    def test_what_is_read(self, says, mode, author, signal, read):
         given = item(RED)
         given.author = author
         if signal:
             given.signals.append(Signal("hash", "x", "spam", 1.0))
-        (done,) = ImageTextReader(PictureCache(), (rules,), mode, lambda: says)([given])
+        (done,) = ImageTextReader(PictureCache(), mode, lambda: says)([given])
         assert bool(done.image_texts) == read
 
 
@@ -165,8 +175,8 @@ class TestBounds:
         (done,) = reader([item(*[BLUE] * images)])
         assert (len(done.image_texts), done.degraded) == (4, degraded)
 
-    def test_time_of_a_batch(self, says, rules):
-        reader = ImageTextReader(PictureCache(), (rules,), "on", lambda: says, batch_seconds=-1.0)
+    def test_time_of_a_batch(self, says):
+        reader = ImageTextReader(PictureCache(), "on", lambda: says, batch_seconds=-1.0)
         done = reader([item(RED), item()])
         assert [one.degraded for one in done] == [["ocr"], []]
 
@@ -178,11 +188,11 @@ class TestBounds:
         (done,) = reader([item(GREEN)])
         assert done.image_texts == {}
 
-    def test_a_reader_that_fails_does_not_stop_the_stream(self, rules):
+    def test_a_reader_that_fails_does_not_stop_the_stream(self):
         def load():
             raise OSError("no model")
 
-        done = ImageTextReader(PictureCache(), (rules,), "on", load)([item(RED), item()])
+        done = ImageTextReader(PictureCache(), "on", load)([item(RED), item()])
         assert [one.degraded for one in done] == [["ocr"], []]
 
 
@@ -219,7 +229,7 @@ class TestRealReading:
         assert read(Image.new("RGB", (1, 1))) == ""
 
     def test_memes_are_told_apart_by_what_they_say(self, rules):
-        reader = ImageTextReader(PictureCache(), (Normalizer(), rules), "on")
+        reader = read_and_judged(ImageTextReader(PictureCache(), "on"), Normalizer(), rules)
         bad, good = reader([item(written("claim your prize")), item(written("good morning"))])
         assert [signal.category for signal in bad.signals] == ["spam"]
         assert good.signals == []

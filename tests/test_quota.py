@@ -87,6 +87,15 @@ def test_what_does_not_count(what: str, fields) -> None:
     assert other == block(QUOTA, **fields), what
 
 
+def test_a_quick_answer_is_held_back_too_but_counted_with_the_final_one() -> None:
+    hold = quota()
+    pairs = [block(number, final=final) for number in range(QUOTA) for final in (False, True)]
+    assert parts(hold(pairs)) == (["block"] * 2 * QUOTA, [])
+    actions, [alert] = parts(hold([block(QUOTA, final=False), block(QUOTA)]))
+    assert actions == ["review", "review"]
+    assert alert.observed == QUOTA + 1
+
+
 def test_a_rule_has_its_own_quota() -> None:
     hold = quota(rule_quota={"wild": 3}.get)
     actions, alerts = parts(hold([block(n, rule="wild") for n in range(5)] + [block(9, rule="x")]))
