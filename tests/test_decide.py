@@ -108,7 +108,7 @@ HOLDING = parse_policy(
         f"{', hold: true' if name in ('sexual', 'csam') else ''}}}\n"
         for name in CATEGORIES
     )
-    + "communities:\n  open: {categories: {sexual: {hold: false}, csam: {hold: false}}}\n",
+    + "communities:\n  open: {sexual: {hold: false}, csam: {hold: false}}\n",
     "policy.yaml",
 )
 
