@@ -59,6 +59,11 @@ def deciding_signal(decision: Decision) -> Signal | None:
 
 def reason(decision: Decision) -> str:
     """Why it was decided so, in words: `spam 0.97: scam-link of regex_match 1.00`."""
+    told = _why(decision)
+    return f"{told}; the worst of {decision.frames} frames" if decision.frames else told
+
+
+def _why(decision: Decision) -> str:
     if not decision.category:
         return "nothing above the policy's thresholds"
     score = decision.scores.get(decision.category)
@@ -79,6 +84,9 @@ def version(decision: Decision) -> int:
 
 def _content(judgement: Judgement) -> Iterator[Row]:
     content, decision = judgement.content, judgement.decision
+    if decision.frames:
+        # On a video: its frames are contents, with rows of their own.
+        return
     yield (
         content.content_id,
         content.revision,

@@ -19,6 +19,11 @@ def decision_id(content_id: str, revision: int, *, mode: Mode = "live", final: b
     return _digest("decision", content_id, str(revision), mode, "final" if final else "quick")
 
 
+def video_decision_id(parent_id: str, worst_frame: str, frames: int, *, final: bool) -> str:
+    """Id of a verdict on a video: 32 hex digits, other ones for another worst decision or count."""
+    return _digest("video", parent_id, worst_frame, str(frames), "final" if final else "quick")
+
+
 def alert_id(kind: str, key: AlertKey, opened_at: datetime) -> str:
     """Id of an alert from its opening to its end: 32 hex digits."""
     return _digest("alert", kind, key.category, key.signature, key.community, opened_at.isoformat())

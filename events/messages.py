@@ -122,6 +122,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     latency_ms: float
     hold: bool = False
     """True: while a human has yet to decide, the content stays hidden."""
+    frames: int = 0
+    """Of the verdict on a video, whose id is its frames' parent_id: how many frames there were."""
 
 
 class ReviewItem(Struct, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ from operators.item import Item, Stage
 from operators.quota import QuotaOut, hold_quota
 from operators.surge import surge, surge_events
 from operators.surge_windows import SurgeSettings
+from operators.video import judge_videos
 
 
 def build(
@@ -68,11 +69,14 @@ def build(
     drifts = drift("find_drift", samples, DriftSettings())
     alerts = op.merge("merge_alerts", alerts, drifts, judged.alerts)
 
+    verdicts = judge_videos("judge_videos", judgements, stages.how_bad, finish_at_eof=ends)
+    logged = op.merge("merge_verdicts", judgements, verdicts)
+
     letters = op.flat_map_batch("count_letters", decoded.dead_letters, metrics.count_dead_letters)
     alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)
-    decisions = op.flat_map_batch("decision", judgements, lambda js: [j.decision for j in js])
+    decisions = op.flat_map_batch("decision", logged, lambda js: [j.decision for j in js])
     reviews = op.flat_map_batch("pick_reviews", judgements, stages.review_picker)
-    write("write_judgements", judgements, sinks.judgements, place)
+    write("write_judgements", logged, sinks.judgements, place)
     write("write_decisions", decisions, sinks.decisions, place)
     write("write_reviews", reviews, sinks.reviews, place)
     write("write_dead_letters", letters, sinks.dead_letters, place)

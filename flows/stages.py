@@ -19,7 +19,7 @@ from models.fusion.fusion import FusionModel
 from models.image.classifier import ImageClassifier
 from models.registry import Registry
 from models.text.cascade import Cascade
-from operators.decide import Decider, ReviewPicker
+from operators.decide import Decider, HowBad, ReviewPicker, how_bad
 from operators.decode import ContentDecoder
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
 from operators.fusion import Fuser
@@ -58,6 +58,7 @@ class Stages:
     author_counter: AuthorCounter
     review_picker: ReviewPicker
     rulebook: LiveRulebook
+    how_bad: HowBad
 
     @property
     def scoring(self) -> tuple[NamedStage, ...]:
@@ -171,6 +172,7 @@ def load_stages(
         author_counter=AuthorCounter(store),
         review_picker=ReviewPicker(policy),
         rulebook=rulebook,
+        how_bad=how_bad(policy),
     )
     _try_out(stages)
     if follow and settings.redis_url is not None:

@@ -78,6 +78,21 @@ def _action(score: float, treatment: CategoryPolicy, band: tuple[float, float]) 
     return "allow"
 
 
+HowBad = Callable[[Decision], tuple[float, ...]]
+"""Orders decisions: the higher one is worse."""
+
+
+def how_bad(policy: Policy) -> HowBad:
+    """The order of `verdict`, among decisions."""
+
+    def key(decision: Decision) -> tuple[float, ...]:
+        treatment = policy.categories(decision.community).get(decision.category)
+        severity = treatment.severity if treatment else 0
+        return _RANK[decision.action], severity, decision.scores.get(decision.category, 0.0)
+
+    return key
+
+
 class Decider:
     """Makes the decision on each item. `now` gives Unix seconds; tests and replays set it."""
 

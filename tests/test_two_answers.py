@@ -38,6 +38,9 @@ def meme(text: str) -> bytes:
     return encoded(caption(PORTRAIT.resize((480, 400)), text, height=70), "PNG")
 
 
+FRAMES = [encoded(PORTRAIT, "JPEG"), encoded(LISTED, "JPEG"), encoded(PORTRAIT, "JPEG")]
+
+
 def post(content_id: str, *images: bytes, text: str = "look at this", **fields) -> Content:
     made = [Image(str(number), data=data) for number, data in enumerate(images)]
     defaults = {"created_at": AT, "author_id": f"author of {content_id}", "text": text}
@@ -54,6 +57,10 @@ def posts() -> list[Content]:
         # A repeat: one effect.
         post("listed", encoded(LISTED.resize((700, 500)), "JPEG", quality=60)),
         post("listed", encoded(PORTRAIT, "JPEG"), revision=1),
+        *(
+            post(f"frame-{number}", data, kind="video_frame", parent_id="video", author_id="film")
+            for number, data in enumerate(FRAMES)
+        ),
     ]
 
 
@@ -109,13 +116,23 @@ def test_content_with_images_has_a_quick_and_then_a_final_answer(answers) -> Non
         assert made[0].decided_at <= made[-1].decided_at
 
 
+def test_a_video_has_the_verdict_of_its_worst_frame(answers) -> None:
+    frames = [answers[f"frame-{number}", 0][-1] for number in range(len(FRAMES))]
+    assert [frame.action for frame in frames] == ["allow", "block", "allow"]
+    verdict = answers["video", 0][-1]
+    assert (verdict.action, verdict.category) == ("block", "violent_extremism")
+    assert (verdict.final, verdict.frames) == (True, len(FRAMES))
+    assert {span.field for signal in verdict.signals for span in signal.evidence} == {
+        "frames.frame-1.images.0"
+    }
+
+
 def test_the_quick_answer_blocks_by_text_and_else_holds_as_the_policy_says(answers) -> None:
-    quick = {identity: made[0] for identity, made in answers.items() if not made[0].final}
-    blocked = [one for one in quick.values() if one.action == "block"]
-    assert [one.content_id for one in blocked] == ["both"]
-    held = [one for one in quick.values() if one.action != "block"]
+    quick = [made[0] for made in answers.values() if not made[0].final and not made[0].frames]
+    assert [one.content_id for one in quick if one.action == "block"] == ["both"]
+    held = [one for one in quick if one.action != "block"]
     assert {(one.action, one.category) for one in held} == {("review", "csam")}
-    assert all(not one.degraded for one in quick.values())
+    assert all(not one.degraded for one in quick)
 
 
 def test_memes_are_told_apart_by_what_is_written_in_them(answers) -> None:
@@ -165,16 +182,19 @@ def test_the_store_has_one_row_an_identity_and_it_is_the_final_one(output) -> No
     def rows(sql: str) -> list[tuple]:
         return [tuple(row) for row in client.query(sql).result_rows]
 
-    identities = {(content.content_id, content.revision) for content in posts()}
+    contents = {(content.content_id, content.revision) for content in posts()}
     with clickhouse_server(output / "clickhouse") as dsn:
         client = clickhouse_connect.get_client(dsn=dsn, database="moderation")
         logged = rows("SELECT content_id, revision, final, action FROM moderation_logs FINAL")
         kept = rows("SELECT content_id, revision, action FROM content FINAL")
         images = rows("SELECT content_id FROM model_outputs FINAL WHERE model = 'open_nsfw'")
         client.close()
-    assert {row[:2] for row in logged} == {row[:2] for row in kept} == identities
-    assert len(logged) == len(kept) == len(identities)
+    video = ("video", 0, True, "block")
+    assert video in logged
+    logged.remove(video)
+    assert {row[:2] for row in logged} == {row[:2] for row in kept} == contents
+    assert len(logged) == len(kept) == len(contents)
     assert all(final for _, _, final, _ in logged)
     assert {(row[0], row[1], row[3]) for row in logged} == set(kept)
-    # One for each identity with an image that can be decoded.
-    assert len(images) == len(identities) - 2
+    # All but the text and what is no image.
+    assert len(images) == len(contents) - 2
