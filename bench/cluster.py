@@ -10,9 +10,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +29,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Servers:
-    """Where the servers answer, and the broker's process."""
+    """Where the servers answer, and their processes."""
 
     brokers: str
     clickhouse: str
     redis: str
-    broker: subprocess.Popen[bytes]
+    pids: dict[str, int]
+    """By name: broker, clickhouse, valkey."""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -60,7 +60,9 @@ def servers(directory: Path, partitions: int = PARTITIONS) -> Iterator[Servers]:
             store = ClickHouseWriter(dsn)
             store.apply_schema()
             store.close()
-            yield Servers(f"127.0.0.1:{port}", dsn, f"redis://127.0.0.1:{valkey.port}/0", broker)
+            pids = {role: pid for pid, role in _children() if role in ("clickhouse", "valkey")}
+            pids["broker"] = broker.pid
+            yield Servers(f"127.0.0.1:{port}", dsn, f"redis://127.0.0.1:{valkey.port}/0", pids)
     finally:
         broker.kill()
         broker.wait()
@@ -76,17 +78,22 @@ class Cluster:
         self.recovery = directory / "recovery"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.metrics_ports = [free_port() for _ in range(count)]
-        self.count = count
-        if not self.recovery.exists():
-            self.recovery.mkdir(parents=True)
-            subprocess.run(
-                [sys.executable, "-m", "bytewax.recovery", self.recovery, "8"], check=True
-            )
+        self.make_recovery_store()
+
+    def make_recovery_store(self) -> None:
+        """An empty recovery store."""
+        self.recovery.mkdir(parents=True)
+        subprocess.run([sys.executable, "-m", "bytewax.recovery", self.recovery, "8"], check=True)
+
+    def resize(self, count: int) -> None:
+        """So many processes from the next `start` on."""
+        self.metrics_ports = [free_port() for _ in range(count)]
 
     def start(self) -> None:
         """Start every process; they need some seconds until they take input."""
-        addresses = ";".join(f"127.0.0.1:{free_port()}" for _ in range(self.count))
-        self.processes = [self._start(index, addresses) for index in range(self.count)]
+        count = len(self.metrics_ports)
+        addresses = ";".join(f"127.0.0.1:{free_port()}" for _ in range(count))
+        self.processes = [self._start(index, addresses) for index in range(count)]
 
     def _start(self, index: int, addresses: str) -> subprocess.Popen[bytes]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("BREAKWATER_")}
@@ -129,37 +136,30 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def children() -> dict[str, float]:
+def cpu_by_role() -> dict[str, float]:
     """CPU seconds of the processes below this one, by what they are."""
     found: dict[str, float] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            if parent != os.getpid():
-                continue
-            command = (stat.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            found[_role(command)] = found.get(_role(command), 0.0) + cpu_seconds(
-                int(stat.parent.name)
-            )
-        except OSError:
-            continue
+    for pid, role in _children():
+        with suppress(OSError):
+            found[role] = found.get(role, 0.0) + cpu_seconds(pid)
     return found
 
 
-def _role(command: str) -> str:
-    names = {"bytewax.run": "job", "clickhouse_server": "ClickHouse", "valkey": "Valkey",
-             " broker ": "broker"}  # fmt: skip
-    return next((name for part, name in names.items() if part in command), "other")
+def _children() -> list[tuple[int, str]]:
+    """Process id and role of every process that this one has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                command = (stat.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                role = next((name for part, name in _ROLES.items() if part in command), "other")
+                found.append((int(stat.parent.name), role))
+    return found
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Return when `condition()` is true.
-
-    Raises:
-        TimeoutError: it is not within `seconds`.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(str(condition))
-        time.sleep(0.05)
+_ROLES = {
+    "bytewax.run": "job",
+    "clickhouse_server": "clickhouse",
+    "valkey": "valkey",
+    " broker ": "broker",
+}

@@ -1,0 +1,228 @@
+"""The stream from Kafka to Kafka with ClickHouse and Valkey; writes bench/RESULTS-stream.md.
+
+python -m bench.stream [--posts N] [--seconds N] [--texts FILE]
+
+Throughput with one and two processes over a full topic, CPU by part; then latency under an open
+load at shares of what two processes manage, and a burst. About five minutes on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, Producer, TopicPartition
+from rich.console import Console
+
+from bench.cluster import PARTITIONS, ROOT, Cluster, cpu_by_role, servers
+from bench.machine import machine
+from cli.load import demo_mix, read_texts
+from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC
+from events.encode import encode
+from events.messages import Content
+
+RESULTS = Path(__file__).parent / "RESULTS-stream.md"
+SHARES = (0.3, 0.5, 0.7, 0.9)
+BURST_SHARE = 0.3
+PATIENCE_S = 240.0
+_WARM = 0.1
+"""Share of the posts after which the clock starts: starting and warming up are not counted."""
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Posts a second with so many processes, and microseconds of CPU a post by part."""
+
+    processes: int
+    rate: float
+    cpu: dict[str, float]
+
+
+@contextmanager
+def cluster(processes: int) -> Iterator[tuple[str, Cluster]]:
+    """Servers of its own, and the job to start; gives the brokers and the cluster."""
+    with TemporaryDirectory() as place:
+        directory = Path(place)
+        with servers(directory) as running:
+            job = Cluster(running.settings, directory, processes)
+            try:
+                yield running.brokers, job
+            finally:
+                job.kill()
+
+
+def measure_throughput(contents: Sequence[Content], posts: int, processes: int) -> Throughput:
+    """Fill the topic with `posts`, then let `processes` empty it.
+
+    Raises:
+        RuntimeError: no decision came for `PATIENCE_S`.
+    """
+    with cluster(processes) as (brokers, job):
+        _fill(brokers, contents, posts)
+        decided = _Decided(brokers)
+        job.start()
+        decided.wait_for(int(posts * _WARM))
+        begin, first, before = time.perf_counter(), decided.count, cpu_by_role()
+        decided.wait_for(posts)
+        seconds, counted, after = time.perf_counter() - begin, decided.count - first, cpu_by_role()
+        job.stop()
+    cpu = {role: (after[role] - before.get(role, 0.0)) / counted * 1e6 for role in after}
+    return Throughput(processes, counted / seconds, cpu)
+
+
+def _fill(brokers: str, contents: Sequence[Content], posts: int) -> None:
+    producer = Producer(
+        {"bootstrap.servers": brokers, "queue.buffering.max.messages": posts + 1, "linger.ms": 50}
+    )
+    for number, content in enumerate(islice(cycle(contents), posts)):
+        content_id = f"stream-{number}"
+        value = encode(msgspec.structs.replace(content, content_id=content_id))
+        producer.produce(CONTENT_TOPIC, value, content_id.encode())
+        if number % 1000 == 0:
+            producer.poll(0)
+    producer.flush()
+
+
+class _Decided:
+    """Counts what is on the decisions topic."""
+
+    def __init__(self, brokers: str) -> None:
+        self._consumer = Consumer(
+            {"bootstrap.servers": brokers, "group.id": "bench", "log_level": 0}
+        )
+        self._consumer.assign([TopicPartition(DECISIONS_TOPIC, p, 0) for p in range(PARTITIONS)])
+        self.count = 0
+
+    def wait_for(self, count: int) -> None:
+        changed = time.monotonic()
+        while self.count < count:
+            found = len(self._consumer.consume(10_000, 0.1))
+            self.count += found
+            if found:
+                changed = time.monotonic()
+            elif time.monotonic() - changed > PATIENCE_S:
+                raise RuntimeError(f"no decision for {PATIENCE_S:.0f} s after {self.count:,}")
+
+
+def measure_latency(
+    capacity: float, seconds: float, texts: Path | None
+) -> list[tuple[str, dict[str, Any]]]:
+    """Reports of `breakwater load` at shares of `capacity`, and of a burst, on two processes."""
+    found = []
+    with cluster(2) as (brokers, job):
+        job.start()
+        # Models warm, connections open.
+        _load(brokers, capacity * 0.2, 10.0, "", texts)
+        for share in SHARES:
+            found.append((f"{share:.0%}", _load(brokers, capacity * share, seconds, "", texts)))
+        burst = _load(brokers, capacity * BURST_SHARE, max(seconds, 60.0), "10x5", texts)
+        found.append((f"{BURST_SHARE:.0%}, 10x for 5 s", burst))
+        job.stop()
+    return found
+
+
+def _load(
+    brokers: str, rate: float, seconds: float, burst: str, texts: Path | None
+) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "load", "--json", "--rate", f"{rate:.1f}",
+         "--seconds", f"{seconds:g}", "--burst", burst,
+         *(["--texts", str(texts)] if texts else [])],
+        cwd=ROOT, env={"BREAKWATER_KAFKA_BROKERS": brokers, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, check=False, timeout=seconds + 400,
+    )  # fmt: skip
+    report: dict[str, Any] = msgspec.json.decode(done.stdout)
+    return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.stream", description=__doc__)
+    parser.add_argument("--posts", type=int, default=150_000, help="posts of each throughput run")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of each load")
+    parser.add_argument("--texts", type=Path, help="JSON Lines {text}; else the demo's traffic")
+    parser.add_argument("--no-latency", action="store_true", help="throughput alone")
+    arguments = parser.parse_args()
+    contents = read_texts(arguments.texts) if arguments.texts else demo_mix()
+    console, runs, loads = Console(), [], []
+    for processes in (1, 2):
+        with console.status(f"throughput of {processes}"):
+            runs.append(measure_throughput(contents, arguments.posts, processes))
+            console.print(runs[-1])
+    if not arguments.no_latency:
+        with console.status("latency"):
+            loads = measure_latency(runs[-1].rate, arguments.seconds, arguments.texts)
+    page = report(runs, loads, contents, str(arguments.texts or "the demo's day of traffic"))
+    console.print(page, markup=False, highlight=False)
+    RESULTS.write_text(page)
+
+
+def report(
+    runs: Sequence[Throughput],
+    loads: Sequence[tuple[str, dict[str, Any]]],
+    contents: Sequence[Content],
+    mix: str,
+) -> str:
+    """The page of results."""
+    length = sum(len(content.text) for content in contents) / len(contents)
+    one, two = runs
+    roles = sorted({role for run in runs for role in run.cpu} - {"other"})
+    page = [
+        "# The stream, Kafka to Kafka\n",
+        f"`python -m bench.stream`, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
+        (
+            f"Texts: {mix}, {length:.0f} characters on average, logged to ClickHouse. Broker,"
+            " ClickHouse, Valkey and the load itself share the cores with the job.\n"
+        ),
+        "## Throughput\n",
+        f"| processes | posts/s | {' | '.join(f'{role}, µs CPU a post' for role in roles)} |",
+        f"| ---: | ---: |{' ---: |' * len(roles)}",
+        *(
+            f"| {run.processes} | {run.rate:,.0f} |"
+            + "".join(f" {run.cpu.get(role, 0.0):.0f} |" for role in roles)
+            for run in runs
+        ),
+        (
+            f"\nTwo processes do {two.rate / one.rate:.2f} times what one does here. By its own CPU"
+            f" the job does {1e6 / two.cpu['job']:,.0f} posts/s a core.\n"
+        ),
+    ]
+    if loads:
+        page += [
+            "## Latency\n",
+            (
+                "`breakwater load`, two processes: from when a post was due to its decision read from"
+                " the topic.\n"
+            ),
+            (
+                "| share of capacity | posts/s | lost | P50, ms | P99, ms | P99.9, ms | most, ms |"
+                " recovered after, s |"
+            ),
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+            *(_load_row(share, load) for share, load in loads),
+            "",
+        ]
+    return "\n".join(page)
+
+
+def _load_row(share: str, load: dict[str, Any]) -> str:
+    waited = load["latency_ms"]
+    return (
+        f"| {share} | {load['rate']:,.0f} | {load['lost']:,} | {waited['p50']:,.0f} |"
+        f" {waited['p99']:,.0f} | {waited['p99.9']:,.0f} | {waited['max']:,.0f} |"
+        f" {load.get('recovered_after_s', '')} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
