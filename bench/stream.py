@@ -119,13 +119,15 @@ def measure_latency(
     capacity: float, seconds: float, texts: Path | None
 ) -> list[tuple[str, dict[str, Any]]]:
     """Reports of `breakwater load` at shares of `capacity`, and of a burst, on two processes."""
-    found = []
+    found: list[tuple[str, dict[str, Any]]] = []
     with cluster(2) as (brokers, job):
         job.start()
         # Models warm, connections open.
         _load(brokers, capacity * 0.2, 10.0, "", texts)
-        for share in SHARES:
-            found.append((f"{share:.0%}", _load(brokers, capacity * share, seconds, "", texts)))
+        found += [
+            (f"{share:.0%}", _load(brokers, capacity * share, seconds, "", texts))
+            for share in SHARES
+        ]
         burst = _load(brokers, capacity * BURST_SHARE, max(seconds, 60.0), "10x5", texts)
         found.append((f"{BURST_SHARE:.0%}, 10x for 5 s", burst))
         job.stop()
@@ -201,8 +203,8 @@ def report(
         page += [
             "## Latency\n",
             (
-                "`breakwater load`, two processes: from when a post was due to its decision read from"
-                " the topic.\n"
+                "`breakwater load`, two processes: from when a post was due to its decision, read"
+                " from the topic.\n"
             ),
             (
                 "| share of capacity | posts/s | lost | P50, ms | P99, ms | P99.9, ms | most, ms |"

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +28,8 @@ Redact = Callable[[Sequence[str]], list[str]]
 
 DATABASE = "moderation"
 CONNECT_TIMEOUT_S = 5
-RETRY_SECONDS = 60.0
+RETRY_SECONDS = 600.0
+"""Meanwhile the stream waits: a restart would not bring the store back, and start over."""
 SMALL_INSERT_ROWS = 1000
 """Below this a server gathers the rows of several inserts into one part (async_insert)."""
 
@@ -136,12 +138,19 @@ def _will_pass(error: Exception) -> bool:
 class ClickHouseWriter(Store):
     """Writes messages into the tables of `clickhouse/schema.sql`.
 
-    An insert that fails for a passing reason is tried again for a minute, then raises; rows may be
-    sent twice then, which their tables undo. `redact` goes over the texts of users before they are
-    stored, see `connectors.clickhouse_rows.Table`.
+    An insert that fails for a passing reason is tried again for `RETRY_SECONDS`, then raises; rows
+    may be sent twice then, which their tables undo. `redact` goes over the texts of users before
+    they are stored, see `connectors.clickhouse_rows.Table`. `on_insert` is told the table, the rows
+    and the seconds of every insert.
     """
 
-    def __init__(self, dsn: str, *, redact: Redact | None = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        redact: Redact | None = None,
+        on_insert: Callable[[str, int, float], None] = lambda _table, _rows, _seconds: None,
+    ) -> None:
         """Connect to `dsn`, see `connect`.
 
         Raises:
@@ -151,6 +160,7 @@ class ClickHouseWriter(Store):
         self._place = public_dsn(dsn)
         self._embedded = dsn.startswith("chdb:")
         self._redact = redact
+        self._on_insert = on_insert
         self._contexts: dict[str, InsertContext] = {}
 
     def apply_schema(self) -> None:
@@ -224,6 +234,7 @@ class ClickHouseWriter(Store):
         made = [row for message in messages for row in table.rows(message)]
         if not made:
             return
+        start = time.perf_counter()
         try:
             for attempt in stamina.retry_context(
                 on=_will_pass, attempts=None, timeout=RETRY_SECONDS
@@ -234,6 +245,7 @@ class ClickHouseWriter(Store):
             raise StoreError(
                 f"{self._place} did not take {len(made)} rows of {table.name}: {_first_line(error)}"
             ) from error
+        self._on_insert(table.name, len(made), time.perf_counter() - start)
 
     def _send(self, table: Table[M], made: list[Row]) -> None:
         context = self._contexts.get(table.name)

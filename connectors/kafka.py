@@ -123,9 +123,11 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         index: int,
         resume: int | None,
         stopping: Callable[[], bool],
+        on_lag: Callable[[int, int], None],
     ) -> None:
         self._consumer = Consumer(dict(config), logger=log)
         self._topic, self._index, self._stopping = topic, index, stopping
+        self._on_lag = on_lag
         self._next = self._start(resume)
         self._awake: datetime | None = None
         self._consumer.assign([TopicPartition(topic, index, self._next)])
@@ -160,6 +162,7 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         return self._awake
 
     def snapshot(self) -> int:
+        self._tell_lag()
         if len(self._ends) == self._ends.maxlen and self._ends[0] >= 0:
             place = TopicPartition(self._topic, self._index, self._ends[0])
             self._consumer.commit(offsets=[place], asynchronous=True)
@@ -168,6 +171,13 @@ class _Partition(StatefulSourcePartition[Raw, int]):
 
     def close(self) -> None:
         self._consumer.close()
+
+    def _tell_lag(self) -> None:
+        # As the last fetch said: nothing is asked of the broker.
+        place = TopicPartition(self._topic, self._index)
+        _, end = self._consumer.get_watermark_offsets(place, cached=True)
+        if end >= 0 and self._next >= 0:
+            self._on_lag(self._index, max(0, end - self._next))
 
 
 def _failed(message: Message) -> bool:
@@ -197,7 +207,8 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
     """All partitions of a topic, read on from the recovery store or the group's committed offset.
 
     `config` is librdkafka's; `bootstrap.servers` and `group.id` are needed. `stopping` is asked
-    before each batch; when it says yes, the input ends there.
+    before each batch; when it says yes, the input ends there. `on_lag` is told once an epoch the
+    number of a partition and of its messages still to be read.
     """
 
     def __init__(
@@ -205,6 +216,7 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
         config: Mapping[str, Any],
         topic: str,
         stopping: Callable[[], bool] = lambda: False,
+        on_lag: Callable[[int, int], None] = lambda _partition, _messages: None,
     ) -> None:
         self._config = {
             **config,
@@ -214,6 +226,7 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
         }
         self._topic = topic
         self._stopping = stopping
+        self._on_lag = on_lag
 
     def list_parts(self) -> list[str]:
         """The topic's partitions at start; later ones are seen after a restart."""
@@ -221,17 +234,26 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _Partition:
         """A consumer of one partition."""
-        return _Partition(self._config, self._topic, int(for_part), resume_state, self._stopping)
+        return _Partition(
+            self._config, self._topic, int(for_part), resume_state, self._stopping, self._on_lag
+        )
 
 
 class KafkaWriter(Generic[M]):
     """Messages of one type onto a topic; `flush` returns when the brokers have acknowledged all.
 
     An unreachable broker holds `flush` up (backpressure); a message that it refuses for good
-    raises `KafkaException` there, so that the epoch is done again.
+    raises `KafkaException` there, so that the epoch is done again. `waiting` is called again and
+    again while the brokers keep it waiting.
     """
 
-    def __init__(self, config: Mapping[str, Any], topic: str, key: Callable[[M], str]) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        key: Callable[[M], str],
+        waiting: Callable[[], None] = lambda: None,
+    ) -> None:
         self._producer = Producer(
             {
                 **{name: value for name, value in config.items() if name != "group.id"},
@@ -247,6 +269,7 @@ class KafkaWriter(Generic[M]):
         )
         self._topic = topic
         self._key = key
+        self._waiting = waiting
         self._refused: KafkaError | None = None
 
     def write(self, batch: list[M]) -> None:
@@ -261,6 +284,7 @@ class KafkaWriter(Generic[M]):
                     self._producer.produce(self._topic, value, key, on_delivery=self._delivered)
                     break
                 except BufferError:
+                    self._waiting()
                     self._producer.poll(0.1)
         self._producer.poll(0)
 
@@ -268,6 +292,7 @@ class KafkaWriter(Generic[M]):
         """Wait for the acknowledgement of everything written."""
         while self._producer.flush(1.0) and self._refused is None:
             log.warning("%s: the broker has not acknowledged yet, waiting", self._topic)
+            self._waiting()
         if self._refused is not None:
             raise KafkaException(self._refused)
 

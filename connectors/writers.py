@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from typing import Generic, TypeVar
 
 from connectors.local_sink import Writer
@@ -20,15 +20,21 @@ class GatheringWriter(Generic[X]):
     """Gathers rows and inserts them in `executor`'s thread, so that the stream need not wait.
 
     `insert` returns when the rows are stored. At most `IN_FLIGHT` inserts wait at a time: a slow
-    store slows the stream down rather than filling the memory.
+    store slows the stream down rather than filling the memory; `waiting` is called every second
+    meanwhile.
     """
 
     def __init__(
-        self, insert: Callable[[Sequence[X]], None], executor: Executor, rows: int = ROWS
+        self,
+        insert: Callable[[Sequence[X]], None],
+        executor: Executor,
+        rows: int = ROWS,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._insert = insert
         self._executor = executor
         self._rows = rows
+        self._waiting = waiting
         self._gathered: list[X] = []
         self._inserts: deque[Future[None]] = deque()
 
@@ -43,16 +49,22 @@ class GatheringWriter(Generic[X]):
         if self._gathered:
             self._submit()
         while self._inserts:
-            self._inserts.popleft().result()
+            self._await_oldest()
 
     def close(self) -> None:
         """Nothing is open once `flush` has returned."""
 
     def _submit(self) -> None:
         while len(self._inserts) >= IN_FLIGHT:
-            self._inserts.popleft().result()
+            self._await_oldest()
         self._inserts.append(self._executor.submit(self._insert, self._gathered))
         self._gathered = []
+
+    def _await_oldest(self) -> None:
+        insert = self._inserts.popleft()
+        while not wait([insert], timeout=1.0).done:
+            self._waiting()
+        insert.result()
 
 
 class TeeWriter(Generic[X]):

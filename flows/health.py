@@ -25,7 +25,7 @@ class Heartbeat:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._last = now()
+        self._last = self._waited = now()
         self._begun = False
 
     def beat(self) -> None:
@@ -33,10 +33,14 @@ class Heartbeat:
         self._last = self._now()
         self._begun = True
 
+    def wait(self) -> None:
+        """The worker is held up by a part that does not answer; starting it anew would not help."""
+        self._waited = self._now()
+
     @property
     def alive(self) -> bool:
-        """Whether the worker goes round, or is still starting."""
-        return self._now() - self._last < ALIVE_S
+        """Whether the worker goes round, knows what it waits for, or is still starting."""
+        return self._now() - max(self._last, self._waited) < ALIVE_S
 
     @property
     def ready(self) -> bool:

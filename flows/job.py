@@ -24,6 +24,7 @@ from connectors.kafka import CONTENT_TOPIC, BrokerError, KafkaSource, check_topi
 from connectors.local_sink import Place
 from connectors.redis_features import FeatureStoreDownError
 from connectors.ruleset_store import RulesetStoreDownError
+from flows import metrics
 from flows.health import Heartbeat, serve_health
 from flows.moderation import build
 from flows.settings import BadSettingError, Settings
@@ -107,8 +108,8 @@ def kafka_job(settings: Settings, place: Place = Place()) -> Job:
         serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
     outbox = settings.output / f"outbox-{place.index}.sqlite"
     flow = build(
-        KafkaSource(config, CONTENT_TOPIC, stop_on_signal(heartbeat)),
-        kafka_sinks(outbox, store, settings),
+        KafkaSource(config, CONTENT_TOPIC, stop_on_signal(heartbeat), metrics.observe_lag),
+        kafka_sinks(outbox, store, settings, heartbeat.wait),
         settings,
         place=place,
         ends=False,

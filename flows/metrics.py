@@ -10,13 +10,14 @@ from typing import TypeVar
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.samples import Sample
 
-from events.messages import Alert, DeadLetter, Judgement
+from events.messages import Alert, DeadLetter, Judgement, Raw
 
 X = TypeVar("X")
 Y = TypeVar("Y")
 
 _BATCH_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _LATENCY_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0, 60.0)
+_INSERT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 _SIZES = (1, 4, 16, 64, 256, 1024, 4096)
 
 DECISIONS = Counter("breakwater_decisions_total", "Final decisions.", ["action", "category"])
@@ -43,13 +44,30 @@ RULESET_AGE = Gauge(
     "breakwater_ruleset_age_seconds", "Since the store of pushed rules was last heard from."
 )
 RULESET_PUSH = Gauge("breakwater_ruleset_push", "Number of the push that runs; 0: none.")
+CONSUMER_LAG = Gauge(
+    "breakwater_consumer_lag", "Messages of a partition that are still to be read.", ["partition"]
+)
+BATCH_AGE = Histogram(
+    "breakwater_batch_age_seconds", "How long ago a batch's oldest message was received.",
+    buckets=_LATENCY_SECONDS,
+)  # fmt: skip
+WATERMARK_DELAY = Gauge(
+    "breakwater_watermark_delay_seconds",
+    "How far event time, the median creation time of the last batch, is behind the clock.",
+)
+STORE_ROWS = Counter("breakwater_store_rows_total", "Rows that ClickHouse has taken.", ["table"])
+STORE_DURATION = Histogram(
+    "breakwater_store_insert_seconds", "Time of an insert, with its retries.", ["table"],
+    buckets=_INSERT_SECONDS,
+)  # fmt: skip
 LAST_BATCH = Gauge(
     "breakwater_last_batch_timestamp_seconds", "When a batch was last taken, Unix time."
 )
 
 METRICS = (
     DECISIONS, QUICK_ANSWERS, LATENCY, STAGE_DURATION, BATCH_SIZE, DEAD_LETTERS, DEGRADED,
-    UNKNOWN_FIELDS, REPEATS, ALERTS, RULESET_AGE, RULESET_PUSH, LAST_BATCH,
+    UNKNOWN_FIELDS, REPEATS, ALERTS, RULESET_AGE, RULESET_PUSH, CONSUMER_LAG, BATCH_AGE,
+    WATERMARK_DELAY, STORE_ROWS, STORE_DURATION, LAST_BATCH,
 )  # fmt: skip
 """Every metric; the docs and the dashboards are tested against this list."""
 
@@ -67,11 +85,38 @@ def timed(stage: str, function: Callable[[list[X]], list[Y]]) -> Callable[[list[
     return timed_function
 
 
-def count_batch(batch: list[X]) -> list[X]:
-    """Count a batch as it is taken from the source."""
-    BATCH_SIZE.observe(len(batch))
-    LAST_BATCH.set_to_current_time()
+def growing(
+    counter: Counter, total: Callable[[], int], function: Callable[[list[X]], list[Y]]
+) -> Callable[[list[X]], list[Y]]:
+    """`function`, with what each call adds to `total()` counted on `counter`."""
+
+    def counted_function(batch: list[X]) -> list[Y]:
+        before = total()
+        result = function(batch)
+        counter.inc(total() - before)
+        return result
+
+    return counted_function
+
+
+def count_batch(batch: list[Raw]) -> list[Raw]:
+    """Count a batch, and how old it is, as it is taken from the source."""
+    if batch:
+        BATCH_SIZE.observe(len(batch))
+        BATCH_AGE.observe(max(0.0, time.time() - min(raw.received_at for raw in batch)))
+        LAST_BATCH.set_to_current_time()
     return batch
+
+
+def observe_lag(partition: int, messages: int) -> None:
+    """Note how many messages of a partition are still to be read."""
+    CONSUMER_LAG.labels(str(partition)).set(messages)
+
+
+def count_insert(table: str, rows: int, seconds: float) -> None:
+    """Count the rows of an insert, and its time."""
+    STORE_ROWS.labels(table).inc(rows)
+    STORE_DURATION.labels(table).observe(seconds)
 
 
 def count_judgements(judgements: list[Judgement]) -> list[Judgement]:
@@ -86,6 +131,9 @@ def count_judgements(judgements: list[Judgement]) -> list[Judgement]:
         DECISIONS.labels(action, category).inc(count)
     for stage, count in Tally(stage for d in decisions for stage in d.degraded).items():
         DEGRADED.labels(stage).inc(count)
+    if decisions:
+        times = sorted(decision.created_at.timestamp() for decision in decisions)
+        WATERMARK_DELAY.set(time.time() - times[len(times) // 2])
     return judgements
 
 

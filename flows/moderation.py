@@ -24,7 +24,7 @@ from events.messages import Raw
 from flows import metrics
 from flows.failures import log_failures
 from flows.logs import set_up_logging
-from flows.metrics import timed
+from flows.metrics import growing, timed
 from flows.settings import Settings, load_settings
 from flows.sinks import Sinks
 from flows.stages import NamedStage, Stages, load_stages
@@ -60,7 +60,9 @@ def build(
     stages.rulebook.log_changes(sinks.rule_changes())
     flow = Dataflow("moderation")
     raw = op.flat_map_batch("count_batch", op.input("read", flow, source), metrics.count_batch)
-    decoded = decode("decode", raw, timed("decode", stages.decoder))
+    decoder = stages.decoder.decoder
+    decoding = growing(metrics.UNKNOWN_FIELDS, lambda: decoder.unknown_fields, stages.decoder)
+    decoded = decode("decode", raw, timed("decode", decoding))
     judged = judge("judge", decoded.items, stages)
     judgements = judged.judgements
     violations = op.flat_map_batch("count_violations", judgements, surge_events)
@@ -87,7 +89,9 @@ def build(
 @operator
 def judge(step_id: str, up: Stream[Item], stages: Stages) -> QuotaOut:
     """Every stage between decoding and the outputs, and the guardrails' alerts."""
-    items = op.flat_map_batch("enrich", up, timed("enrich", stages.enricher))
+    enricher = stages.enricher
+    enriching = growing(metrics.REPEATS, lambda: enricher.repeats, enricher)
+    items = op.flat_map_batch("enrich", up, timed("enrich", enriching))
     for name, stage in stages.reading:
         items = op.flat_map_batch(name, items, timed(name, stage))
     one_thread = ThreadPoolExecutor(1, "images")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from connectors import kafka
 from connectors.clickhouse import ClickHouseWriter
@@ -18,10 +18,15 @@ from connectors.outbox import Outbox, Sender
 from connectors.pagerduty import PagerDutySender
 from connectors.slack import SlackSender
 from connectors.writers import GatheringWriter, TeeWriter
+from events.encode import Message
 from events.messages import Alert, DeadLetter, Decision, Judgement, ReviewItem, RuleChange
+from flows import metrics
 from flows.settings import BadSettingError, Settings
 from policy.personal_data import redactor
 from policy.policy import load_policy
+
+M = TypeVar("M", bound=Message)
+X = TypeVar("X")
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def open_store(settings: Settings) -> ClickHouseWriter:
         redact = redactor(load_policy(settings.policy).file.personal_data, key)
     except ValueError as error:
         raise BadSettingError(f"BREAKWATER_TOKEN_KEY: {error}") from None
-    return ClickHouseWriter(settings.store_dsn, redact=redact)
+    return ClickHouseWriter(settings.store_dsn, redact=redact, on_insert=metrics.count_insert)
 
 
 def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sinks:
@@ -120,28 +125,36 @@ def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sin
     )
 
 
-def kafka_sinks(outbox_path: Path, store: ClickHouseWriter, settings: Settings) -> Sinks:
-    """The topics of Breakwater, and the store."""
+def kafka_sinks(
+    outbox_path: Path,
+    store: ClickHouseWriter,
+    settings: Settings,
+    waiting: Callable[[], None] = lambda: None,
+) -> Sinks:
+    """The topics of Breakwater, and the store; `waiting` is called while one of them is awaited."""
     config = kafka_config(settings)
     executor = ThreadPoolExecutor(1, "store")
     # Opened here: what an earlier run could not send goes out before the first alert comes.
     outbox = _outbox(outbox_path, settings)
+
+    def topic(name: str, key: Callable[[M], str]) -> KafkaWriter[M]:
+        return KafkaWriter(config, name, key, waiting)
+
+    def table(insert: Callable[[Sequence[X]], None]) -> GatheringWriter[X]:
+        return GatheringWriter(insert, executor, waiting=waiting)
+
     return Sinks(
-        decisions=lambda: KafkaWriter(config, kafka.DECISIONS_TOPIC, lambda d: d.content_id),
-        reviews=lambda: KafkaWriter(config, kafka.REVIEW_TOPIC, lambda r: r.decision.content_id),
+        decisions=lambda: topic(kafka.DECISIONS_TOPIC, lambda d: d.content_id),
+        reviews=lambda: topic(kafka.REVIEW_TOPIC, lambda r: r.decision.content_id),
         alerts=lambda: TeeWriter(
-            KafkaWriter[Alert](config, kafka.ALERTS_TOPIC, lambda a: a.alert_id),
-            GatheringWriter(store.insert_alerts, executor),
-            *outbox,
+            topic(kafka.ALERTS_TOPIC, lambda a: a.alert_id), table(store.insert_alerts), *outbox
         ),
         dead_letters=lambda: TeeWriter(
-            KafkaWriter[DeadLetter](
-                config, kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"
-            ),
-            GatheringWriter(store.insert_dead_letters, executor),
+            topic(kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"),
+            table(store.insert_dead_letters),
         ),
-        judgements=lambda: GatheringWriter(store.insert_judgements, executor),
-        rule_changes=lambda: GatheringWriter(store.insert_rule_changes, executor),
+        judgements=lambda: table(store.insert_judgements),
+        rule_changes=lambda: table(store.insert_rule_changes),
     )
 
 

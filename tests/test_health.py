@@ -40,6 +40,18 @@ def test_heartbeat(what: str, beats: bool, waited: float, alive: bool, ready: bo
     assert (heartbeat.alive, heartbeat.ready) == (alive, ready)
 
 
+def test_waiting_for_a_part_is_alive_and_not_ready() -> None:
+    clock = Clock()
+    heartbeat = Heartbeat(clock)
+    heartbeat.beat()
+    for _ in range(10):
+        clock.seconds += READY_S
+        heartbeat.wait()
+    assert (heartbeat.alive, heartbeat.ready) == (True, False)
+    clock.seconds += ALIVE_S
+    assert not heartbeat.alive
+
+
 def status(port: int, path: str) -> int:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:

@@ -13,6 +13,7 @@ from servers import free_port, start_broker
 
 from connectors.kafka import (
     DEAD_LETTER_TOPIC,
+    PAUSE,
     TOPICS,
     BrokerError,
     KafkaSource,
@@ -74,6 +75,27 @@ def test_messages_come_with_their_positions_and_the_brokers_time(config, topic) 
         Position(topic=topic, partition=0, offset=offset) for offset in range(10)
     ]
     assert all(raw.received_at > 1.7e9 for raw in batch)
+
+
+def test_lag_is_told_once_an_epoch(config, topic) -> None:
+    told: list[tuple[int, int]] = []
+    source = KafkaSource(config, topic, on_lag=lambda *lag: told.append(lag))
+    partition = source.build_part("step", "0", 7)
+    read(partition, 3)
+    produce(config, topic, range(10, 12))
+    assert told == []
+    partition.snapshot()
+    read(partition, 2)
+    partition.snapshot()
+    assert {index for index, _ in told} == {0}
+    assert told[-1] == (0, 0)
+
+
+def test_a_partition_read_to_its_end_is_left_alone_for_a_moment(config, topic) -> None:
+    partition = KafkaSource(config, topic).build_part("step", "0", 7)
+    assert partition.next_awake() is None
+    read(partition, 3)
+    assert partition.next_awake() > datetime.now(UTC) - PAUSE
 
 
 def test_the_recovery_stores_position_wins(config, topic) -> None:

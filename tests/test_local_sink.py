@@ -131,6 +131,15 @@ def test_a_slow_store_holds_the_stream_up_instead_of_filling_the_memory() -> Non
     assert sorted(inserted) == [1, 2, 3]
 
 
+def test_who_waits_for_an_insert_says_so() -> None:
+    let_go = Event()
+    with ThreadPoolExecutor(1) as executor:
+        writer = GatheringWriter[int](lambda _: let_go.wait(30), executor, waiting=let_go.set)
+        writer.write([1])
+        writer.flush()
+    assert let_go.is_set()
+
+
 def test_a_tee_does_everything_to_each() -> None:
     recorders = Recorder(), Recorder()
     tee = TeeWriter[int](*recorders)

@@ -69,12 +69,12 @@ def report(rows: list[str], rate: float) -> str:
     return "\n".join([
         "# What becomes of posts when parts fail\n",
         f"`make soak`, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
-        (f"Two processes under {rate:,.0f} posts a second of the demo's day, all servers on the same"
-        " machine.\n"),
+        (f"Two processes under {rate:,.0f} posts a second of the demo's day, all servers on the"
+        " same machine.\n"),
         ("Lost: sent and not decided, on the topic or in ClickHouse. Doubled: more than one row"
         " after FINAL."),
-        ("Miscounted: authors whose counter differs from the number of their posts. Alerts: messages"
-        " that Slack got twice."),
+        ("Miscounted: authors whose counter differs from the number of their posts. Alerts:"
+        " messages that Slack got twice."),
         ("Repeated: decisions that came again on the topic under the same id, which consumers"
         " drop.\n"),
         "| what | sent | lost | doubled | miscounted | alerts | repeated | peak memory | seen |",
