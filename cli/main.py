@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli import alerts, models, rules
+from cli import alerts, models, policy, rules
 from cli.errors import UsageError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 schema_app = typer.Typer(help="The tables in ClickHouse.", no_args_is_help=True)
 app.add_typer(rules.app, name="rules")
+app.add_typer(policy.app, name="policy")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(models.app, name="models")
 app.add_typer(topics_app, name="topics")

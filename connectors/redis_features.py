@@ -9,15 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import redis
-
+from connectors.redis_line import FIRST_PAUSE_S, RedisDownError, RedisLine
 from events.messages import AuthorFeatures, Judgement, Position
 
 CLAIM_TTL_S = 24 * 3600
 """How long an identity is remembered: repeats come within minutes, this bounds the memory."""
-
-PAUSE_S = 1.0
-"""How long a server that did not answer is left alone, so that the stream need not wait."""
 
 # KEYS: claims; ARGV: ttl, then a position a key. Returns 1 for each that belongs to its position.
 _CLAIM = """
@@ -68,14 +64,15 @@ class RedisFeatureStore:
     """
 
     def __init__(
-        self, url: str, now: Callable[[], float] = time.time, pause_s: float = PAUSE_S
+        self,
+        url: str,
+        now: Callable[[], float] = time.time,
+        *,
+        first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         self._now = now
-        self._pause_s = pause_s
-        self._ask_again_at = 0.0
-        self._client = redis.Redis.from_url(
-            url, socket_timeout=0.5, socket_connect_timeout=0.5, health_check_interval=30
-        )
+        self._line = RedisLine(url, first_pause_s=first_pause_s)
+        self._client = self._line.client
         self._claim = self._client.register_script(_CLAIM)
         self._read = self._client.register_script(_READ)
         self._count = self._client.register_script(_COUNT)
@@ -119,15 +116,10 @@ class RedisFeatureStore:
         self._call(self._count, keys=keys, args=args)
 
     def _call(self, function: Callable[..., Any], **arguments: Any) -> Any:
-        if time.monotonic() < self._ask_again_at:
-            raise FeatureStoreDownError("Redis did not answer a moment ago")
         try:
-            return function(**arguments)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            self._ask_again_at = time.monotonic() + self._pause_s
-            raise FeatureStoreDownError(
-                f"Redis does not answer ({error}): is BREAKWATER_REDIS_URL right?"
-            ) from None
+            return self._line.ask(function, **arguments)
+        except RedisDownError as error:
+            raise FeatureStoreDownError(str(error)) from None
 
 
 def _claim_key(content_id: str, revision: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import redis
+from connectors.redis_line import RedisLine
 
 _TTL_S: Final = 2 * 24 * 3600
 
@@ -24,14 +24,12 @@ class RedisLedger:
     """`operators.quota.QuotaLedger` on a Redis or Valkey server."""
 
     def __init__(self, url: str) -> None:
-        client = redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5)
-        self._add = client.register_script(_ADD)
+        self._line = RedisLine(url)
+        self._add = self._line.client.register_script(_ADD)
 
     def add(self, day: str, counts: Mapping[str, int]) -> dict[str, int]:
         """See `operators.quota.QuotaLedger.add`."""
         pairs = [part for pair in counts.items() for part in pair]
-        try:
-            totals = self._add(keys=[f"breakwater:quota:{day}"], args=[_TTL_S, *pairs])
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise ConnectionError(f"Redis does not answer ({error})") from None
+        keys = [f"breakwater:quota:{day}"]
+        totals = self._line.ask(self._add, keys=keys, args=[_TTL_S, *pairs])
         return dict(zip(counts, map(int, totals), strict=True))

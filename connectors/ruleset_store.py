@@ -1,8 +1,8 @@
-"""Live rule sets: every version that was pushed, which one is active, and who runs it.
+"""Live rule sets and policies: every version that was pushed, which is active, and who runs it.
 
-A version is the whole overlay of files (rules and hash lists) that lies over those of the policy
-directory. A push stores the next version, makes it active and tells everybody, in one step; a
-rollback is a push of an older version's files.
+A version is the whole overlay of files (rules and hash lists, or policies) that lies over those of
+the policy directory. A push stores the next version, makes it active and tells everybody, in one
+step; a rollback is a push of an older version's files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 import redis
@@ -24,9 +24,8 @@ KEPT_CHANGES: Final = 10_000
 WORKER_TTL_S: Final = 6.0
 """A worker that has not reported for so long is gone."""
 
-_PREFIX: Final = "breakwater:rules:"
-CHANNEL: Final = _PREFIX + "pushed"
-_CHANGES: Final = _PREFIX + "changes"
+RulesetKind = Literal["rules", "policy"]
+"""Versions of rules and hash lists, or of policies: each kind has a history of its own."""
 
 
 class StoredRuleset(Struct, frozen=True, kw_only=True):
@@ -172,25 +171,26 @@ return number
 class RedisRulesetStore:
     """The store on a Redis or Valkey server, shared by all workers and commands."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, kind: RulesetKind = "rules") -> None:
+        self._prefix = f"breakwater:{kind}:"
         self._client = redis.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=1.0)
         self._push = self._client.register_script(_PUSH)
         self._subscription: Any = None
 
     def push(self, ruleset: StoredRuleset) -> int:
         """See `RulesetStore.push`."""
-        keys = [_PREFIX + "active", _PREFIX + "version:", CHANNEL, _CHANGES]
+        keys = [self._prefix + name for name in ("active", "version:", "pushed", "changes")]
         version, change = (msgspec.json.encode(each) for each in (ruleset, ruleset.as_change()))
         args = [version, KEPT_VERSIONS, change, KEPT_CHANGES]
         return int(_answer(lambda: self._push(keys=keys, args=args)))
 
     def active_number(self) -> int:
         """See `RulesetStore.active_number`."""
-        return int(_answer(lambda: self._client.get(_PREFIX + "active")) or 0)
+        return int(_answer(lambda: self._client.get(self._prefix + "active")) or 0)
 
     def load(self, number: int) -> StoredRuleset | None:
         """See `RulesetStore.load`."""
-        body = _answer(lambda: self._client.get(f"{_PREFIX}version:{number}"))
+        body = _answer(lambda: self._client.get(f"{self._prefix}version:{number}"))
         if body is None:
             return None
         stored = msgspec.json.decode(body, type=StoredRuleset)
@@ -199,7 +199,7 @@ class RedisRulesetStore:
     def changes(self, after: str = "") -> list[RuleChange]:
         """See `RulesetStore.changes`."""
         first = f"({after}" if after else "-"
-        found = _answer(lambda: self._client.xrange(_CHANGES, min=first, count=500))
+        found = _answer(lambda: self._client.xrange(self._prefix + "changes", min=first, count=500))
         return [
             msgspec.structs.replace(
                 msgspec.json.decode(entry[b"change"], type=RuleChange),
@@ -214,7 +214,7 @@ class RedisRulesetStore:
         try:
             if self._subscription is None:
                 subscription = self._client.pubsub(ignore_subscribe_messages=True)
-                subscription.subscribe(CHANNEL)
+                subscription.subscribe(self._prefix + "pushed")
                 self._subscription = subscription
                 return  # a push may have come before the subscription did
             self._subscription.get_message(timeout=timeout_s)
@@ -224,12 +224,12 @@ class RedisRulesetStore:
 
     def report(self, worker: str, report: WorkerReport, valid_s: float = WORKER_TTL_S) -> None:
         """See `RulesetStore.report`."""
-        key, body = f"{_PREFIX}worker:{worker}", msgspec.json.encode(report)
+        key, body = f"{self._prefix}worker:{worker}", msgspec.json.encode(report)
         _answer(lambda: self._client.set(key, body, px=int(valid_s * 1000)))
 
     def workers(self) -> dict[str, WorkerReport]:
         """See `RulesetStore.workers`."""
-        prefix = f"{_PREFIX}worker:"
+        prefix = f"{self._prefix}worker:"
         keys = _answer(lambda: list(self._client.scan_iter(match=prefix + "*", count=1000)))
         bodies = _answer(lambda: self._client.mget(keys)) if keys else []
         return {

@@ -31,7 +31,7 @@ class LiveRulebook:
     over later ones and makes this process one that a push waits for. Workers on threads of one
     process share one.
 
-    `allowed` names the rules that do not apply in a community.
+    `allowed` names the rules that do not apply to a content.
 
     Raises:
         PolicyError: the policy directory or the active version cannot be used.

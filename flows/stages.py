@@ -11,8 +11,15 @@ from connectors.image_fetch import ImageFetcher
 from connectors.local_features import LocalFeatureStore
 from connectors.redis_features import RedisFeatureStore
 from connectors.redis_ledger import RedisLedger
-from connectors.ruleset_store import LocalRulesetStore, RedisRulesetStore
+from connectors.ruleset_store import (
+    LocalRulesetStore,
+    RedisRulesetStore,
+    RulesetKind,
+    RulesetStore,
+)
 from events.messages import Content, Judgement, Position
+from flows.guards import guarded
+from flows.live_policy import LivePolicy
 from flows.live_rules import LiveRulebook
 from flows.settings import BadSettingError, Settings
 from models.fusion.fusion import FusionModel
@@ -31,9 +38,8 @@ from operators.language import LanguageDetector
 from operators.normalize import Normalizer
 from operators.ocr import ImageTextJudge, ImageTextReader
 from operators.quota import BlockQuota, LocalLedger
-from operators.regex_match import AllowedRules
 from operators.text_score import TextScorer
-from policy.policy import Policy, load_policy
+from policy.policies import Policies
 
 NamedStage = tuple[str, Stage]
 
@@ -91,29 +97,27 @@ def feature_store(settings: Settings) -> FeatureStore:
     return store
 
 
-def load_rulebook(settings: Settings, allowed: AllowedRules) -> LiveRulebook:
-    """The rule and hash stages with what is pushed now; `allowed` as `LiveRulebook` takes it.
-
-    Raises:
-        PolicyError: a rule or hash file cannot be used.
-        RulesetStoreDownError: Redis does not answer.
-    """
+def live_store(settings: Settings, kind: RulesetKind) -> RulesetStore:
+    """Where pushed versions are: Redis where it is set, else nowhere."""
     if settings.redis_url is None:
-        return LiveRulebook(settings.policy, LocalRulesetStore(), allowed=allowed)
-    store = RedisRulesetStore(settings.redis_url.get_secret_value())
-    return LiveRulebook(settings.policy, store, allowed=allowed)
+        return LocalRulesetStore()
+    return RedisRulesetStore(settings.redis_url.get_secret_value(), kind)
 
 
-def block_quota(settings: Settings, policy: Policy, rulebook: LiveRulebook) -> BlockQuota:
+def block_quota(settings: Settings, policy: LivePolicy, rulebook: LiveRulebook) -> BlockQuota:
     """The guardrails on automatic blocks, counted in Redis where it is set, else in memory."""
     url = settings.redis_url
-    return BlockQuota(
-        {name: category.quota for name, category in policy.file.categories.items()},
-        LocalLedger() if url is None else RedisLedger(url.get_secret_value()),
-        rule_quota=rulebook.rule_matcher.quota,
+    ledger = LocalLedger() if url is None else RedisLedger(url.get_secret_value())
+    quota = BlockQuota({}, ledger, rule_quota=rulebook.rule_matcher.quota)
+
+    def limit(policies: Policies) -> None:
+        file = policies.live.file
+        quotas = {name: category.quota for name, category in file.categories.items()}
         # The share of a stream's traffic tells of a fault; a file may be all violations.
-        max_share=policy.file.max_block_share if settings.kafka_brokers else 1.0,
-    )
+        quota.limit(quotas, file.max_block_share if settings.kafka_brokers else 1.0)
+
+    policy.hand_to(limit)
+    return quota
 
 
 def load_stages(
@@ -121,8 +125,8 @@ def load_stages(
 ) -> Stages:
     """Everything read and compiled; with `use_rules` false, models alone speak.
 
-    `follow`: pushed rules are taken over while the process runs, and pushes wait for it.
-    `thorough`: evidence by the dearer models too, for one content and not a stream.
+    `follow`: pushed rules and policies are taken over while the process runs, and pushes wait for
+    it. `thorough`: evidence by the dearer models too, for one content and not a stream.
 
     Raises:
         PolicyError: a policy, rule or hash file cannot be used.
@@ -131,8 +135,10 @@ def load_stages(
         RegistryError, ModelError: a promoted model is not what its card says.
         StageError: a model does not work.
     """
-    policy = load_policy(settings.policy)
-    rulebook = load_rulebook(settings, policy.allowed_rules)
+    policy = LivePolicy(settings.policy, live_store(settings, "policy"))
+    rulebook = LiveRulebook(
+        settings.policy, live_store(settings, "rules"), allowed=policy.allowed_rules
+    )
     store = feature_store(settings)
     registry = Registry(settings.models)
     text_model = Cascade.load(registry.current("text"))
@@ -140,14 +146,16 @@ def load_stages(
     image_card = registry.current("image") / "card.json"
     pictures = PictureCache(_image_fetcher(settings))
     lists: list[NamedStage] = [("hash_match", rulebook.hash_matcher)]
-    picture_lists: list[NamedStage] = [("image_hash", ImageHashMatcher(rulebook.hashes, pictures))]
+    picture_lists: list[NamedStage] = [
+        guarded("image_hash", ImageHashMatcher(rulebook.hashes, pictures))
+    ]
     patterns: list[NamedStage] = [("regex_match", rulebook.rule_matcher)]
     if not use_rules:
         lists, picture_lists, patterns = [], [], []
     text_way: list[NamedStage] = [
         ("normalize", Normalizer()),
         *patterns,
-        ("text_score", TextScorer(text_model, thorough=thorough)),
+        guarded("text_score", TextScorer(text_model, thorough=thorough)),
     ]
     versions = {model.name: model.version for model in text_model.models}
     stages = Stages(
@@ -156,27 +164,30 @@ def load_stages(
         reading=(*lists, *text_way, ("language", LanguageDetector())),
         seeing=(
             *picture_lists,
-            ("image_score", ImageScorer(pictures, partial(ImageClassifier, image_card))),
-            ("ocr", ImageTextReader(pictures, settings.ocr)),
+            guarded("image_score", ImageScorer(pictures, partial(ImageClassifier, image_card))),
+            guarded("ocr", ImageTextReader(pictures, settings.ocr)),
         ),
         concluding=(
             ("image_text", ImageTextJudge([stage for _, stage in text_way])),
-            ("fusion", Fuser(fusion_model)),
+            guarded("fusion", Fuser(fusion_model)),
         ),
         decider=Decider(
-            policy,
+            policy.current.live,
             ruleset_version=rulebook.rule_matcher.version,
             model_versions=versions | {fusion_model.name: fusion_model.version},
         ),
         block_quota=block_quota(settings, policy, rulebook),
         author_counter=AuthorCounter(store),
-        review_picker=ReviewPicker(policy),
+        review_picker=ReviewPicker(policy.current.live),
         rulebook=rulebook,
-        how_bad=how_bad(policy),
+        how_bad=how_bad(lambda: policy.current.live),
     )
+    policy.hand_to(stages.decider.swap)
+    policy.hand_to(stages.review_picker.swap)
     _try_out(stages)
     if follow and settings.redis_url is not None:
         rulebook.follow()
+        policy.follow()
     return stages
 
 

@@ -6,10 +6,10 @@ then one batch tries it again; each failure in a row doubles the pause.
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -22,17 +22,29 @@ MAX_PAUSE_S: Final = 60.0
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
+class Deadline:
+    """How long a batch may take: `base_s`, and `item_s` for each item the stage has to look at."""
+
+    base_s: float
+    item_s: float = 0.0
+
+
 class Breaker:
-    """Runs `stage` on a batch within `deadline_s`, or marks the batch degraded and lets it pass.
+    """Runs `stage` on a batch within its deadline; what it cannot do is marked and passes.
 
     The stage works on copies in a thread of its own, so that one which hangs holds that thread and
-    nothing else, and what it does too late touches no item. For stages that are dear beside the
-    copies: models, OCR, indexes. The stage must return as many items as it got.
+    nothing else, and what it does too late or by halves touches no item. A batch that makes it
+    raise is tried again in halves, down to the item: one content that breaks a stage is marked
+    alone and does not take the stage from the others. Only a stage that can do nothing of a batch,
+    or not in time, is left alone.
 
     Args:
         name: what `degraded` says when the stage could not do its part.
-        stage: the stage.
-        deadline_s: how long a batch may take.
+        stage: the stage; it must return as many items as it got.
+        deadline: how long a batch may take.
+        sees: whether the stage has anything to do for an item; others are not given to it.
+        without: what is done for items instead of the stage.
         now: seconds that never step back.
     """
 
@@ -40,13 +52,17 @@ class Breaker:
         self,
         name: str,
         stage: Stage,
-        deadline_s: float,
+        deadline: Deadline,
         *,
+        sees: Callable[[Item], bool] = lambda _: True,
+        without: Stage = lambda items: items,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._stage = stage
-        self._deadline_s = deadline_s
+        self._deadline = deadline
+        self._sees = sees
+        self._without = without
         self._now = now
         self._pause_s = FIRST_PAUSE_S
         self._retry_at = -float("inf")
@@ -59,19 +75,33 @@ class Breaker:
         return hangs or self._now() < self._retry_at
 
     def __call__(self, items: list[Item]) -> list[Item]:
-        """The items after the stage; as they were and marked, when it is down, slow or open."""
-        if self.open:
-            return self._pass(items)
-        attempt = _Attempt(self._stage, [_copy(item) for item in items])
-        attempt.thread.start()
-        attempt.thread.join(self._deadline_s)
-        if attempt.thread.is_alive():
-            self._hanging = attempt.thread
-            return self._trip(items, f"took longer than {self._deadline_s:g} s")
-        if attempt.error is not None:
+        """The items in order: after the stage, or marked in `degraded` where it could not do it."""
+        seen = [item for item in items if self._sees(item)]
+        if not seen:
+            return items
+        done = iter(self._pass(seen) if self.open else self._try(seen))
+        if len(seen) == len(items):
+            return list(done)
+        return [next(done) if self._sees(item) else item for item in items]
+
+    def _try(self, items: list[Item]) -> list[Item]:
+        attempt = _Attempt(self._stage, items, halve=self._pause_s == FIRST_PAUSE_S)
+        thread = threading.Thread(target=attempt, name=self.name, daemon=True)
+        thread.start()
+        seconds = self._deadline.base_s + self._deadline.item_s * len(items)
+        thread.join(seconds)
+        if thread.is_alive():
+            self._hanging = thread
+            return self._trip(items, f"took longer than {seconds:g} s")
+        if attempt.error is not None and not any(attempt.done):
             return self._trip(items, f"{type(attempt.error).__name__}: {attempt.error}")
         self._pause_s = FIRST_PAUSE_S
-        return attempt.items
+        if attempt.error is not None:
+            broken = attempt.done.count(None)
+            _log.warning("items that a stage cannot do", stage=self.name, items=broken)
+        return [
+            done or self._pass([item])[0] for item, done in zip(items, attempt.done, strict=True)
+        ]
 
     def _trip(self, items: list[Item], reason: str) -> list[Item]:
         _log.warning("stage left alone", stage=self.name, reason=reason, seconds=self._pause_s)
@@ -81,37 +111,32 @@ class Breaker:
 
     def _pass(self, items: list[Item]) -> list[Item]:
         for item in items:
-            item.degraded.append(self.name)
-        return items
+            if self.name not in item.degraded:
+                item.degraded.append(self.name)
+        return self._without(items)
 
 
 class _Attempt:
-    """One call of a stage, in a daemon thread: a hung one does not keep the process from ending."""
+    """One call of a stage on copies of `items`; `done` has each after it, None where it failed."""
 
-    def __init__(self, stage: Stage, items: list[Item]) -> None:
-        self.items = items
+    def __init__(self, stage: Stage, items: list[Item], *, halve: bool) -> None:
+        self.done: list[Item | None] = []
         self.error: Exception | None = None
         self._stage = stage
-        self.thread = threading.Thread(target=self._run, name="attempt", daemon=True)
+        self._items = items
+        self._halve = halve
 
-    def _run(self) -> None:
+    def __call__(self) -> None:
+        self._do(self._items)
+
+    def _do(self, items: list[Item]) -> None:
         try:
-            self.items = self._stage(self.items)
+            self.done += self._stage([item.copy() for item in items])
         except Exception as error:  # noqa: BLE001  whatever broke, the stream goes on
             self.error = error
-
-
-def _copy(item: Item) -> Item:
-    """A copy whose signals, scores, outputs and marks can be changed without touching `item`."""
-    made = copy.copy(item)
-    made.signals, made.outputs, made.degraded = (
-        item.signals.copy(),
-        item.outputs.copy(),
-        item.degraded.copy(),
-    )
-    made.text_scores, made.image_scores, made.scores = (
-        item.text_scores.copy(),
-        item.image_scores.copy(),
-        item.scores.copy(),
-    )
-    return made
+            if len(items) == 1 or not self._halve:
+                self.done += [None] * len(items)
+                return
+            middle = len(items) // 2
+            self._do(items[:middle])
+            self._do(items[middle:])

@@ -10,6 +10,7 @@ from zlib import crc32
 from events.identity import decision_id
 from events.messages import Action, Decision, Judgement, Mode, ReviewItem, ReviewReason
 from operators.item import Item
+from policy.policies import Policies
 from policy.policy import CategoryPolicy, Policy
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
 
@@ -82,11 +83,11 @@ HowBad = Callable[[Decision], tuple[float, ...]]
 """Orders decisions: the higher one is worse."""
 
 
-def how_bad(policy: Policy) -> HowBad:
-    """The order of `verdict`, among decisions."""
+def how_bad(policy: Callable[[], Policy]) -> HowBad:
+    """The order of `verdict`, among decisions, by the policy that is in force when it is asked."""
 
     def key(decision: Decision) -> tuple[float, ...]:
-        treatment = policy.categories(decision.community).get(decision.category)
+        treatment = policy().categories(decision.community).get(decision.category)
         severity = treatment.severity if treatment else 0
         return _RANK[decision.action], severity, decision.scores.get(decision.category, 0.0)
 
@@ -94,7 +95,10 @@ def how_bad(policy: Policy) -> HowBad:
 
 
 class Decider:
-    """Makes the decision on each item. `now` gives Unix seconds; tests and replays set it."""
+    """Makes the decision on each item, by the policy for its author.
+
+    `now` gives Unix seconds; tests and replays set it.
+    """
 
     def __init__(
         self,
@@ -105,11 +109,15 @@ class Decider:
         mode: Mode = "live",
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._policy = policy
+        self._policies = Policies(policy)
         self._ruleset_version = ruleset_version
         self._model_versions = model_versions or {}
         self._mode = mode
         self._now = now
+
+    def swap(self, policies: Policies) -> None:
+        """Decide by `policies` from the next batch on; another thread may call."""
+        self._policies = policies
 
     def __call__(self, items: list[Item]) -> list[Judgement]:
         """One judgement an item, in order."""
@@ -123,23 +131,28 @@ class Decider:
         return self._judge_all(items, final=False)
 
     def _judge_all(self, items: list[Item], *, final: bool) -> list[Judgement]:
-        now = self._now()
+        now, policies = self._now(), self._policies
         decided_at = datetime.fromtimestamp(now, UTC)
-        return [self._judge(item, now, decided_at, final) for item in items]
+        return [
+            self._judge(item, policies.for_author(item.content.author_id), now, decided_at, final)
+            for item in items
+        ]
 
-    def _judge(self, item: Item, now: float, decided_at: datetime, final: bool) -> Judgement:
+    def _judge(
+        self, item: Item, policy: Policy, now: float, decided_at: datetime, final: bool
+    ) -> Judgement:
         content = item.content
-        categories = self._policy.categories(content.community)
+        categories = policy.categories(content.community)
         action, category = verdict(
             item.scores,
             blind=_blind(item.degraded),
             categories=categories,
-            band=self._policy.file.uncertainty_band,
+            band=policy.file.uncertainty_band,
             unseen=not final,
         )
         if action == "allow" and item.asked_review:
             action, category = "review", item.asked_review
-        if action == "allow" and self._asks_for_language(item):
+        if action == "allow" and _asks_for_language(item, policy):
             action = "review"
             category = max(TEXT_CATEGORIES, key=lambda name: item.scores.get(name, 0.0))
         decision = Decision(
@@ -158,7 +171,7 @@ class Decider:
             final=final,
             mode=self._mode,
             degraded=tuple(item.degraded),
-            policy_version=self._policy.version,
+            policy_version=policy.version,
             ruleset_version=item.ruleset_version or self._ruleset_version,
             model_versions=self._versions(item),
             created_at=content.created_at,
@@ -173,44 +186,54 @@ class Decider:
             return self._model_versions
         return self._model_versions | {output.model: output.version for output in item.outputs}
 
-    def _asks_for_language(self, item: Item) -> bool:
-        return self._policy.file.uncovered_language == "review" and "text_language" in item.degraded
+
+def _asks_for_language(item: Item, policy: Policy) -> bool:
+    return policy.file.uncovered_language == "review" and "text_language" in item.degraded
 
 
 class ReviewPicker:
     """Picks the judgements that a human should see, most urgent first by `priority`."""
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._sample_below = int(policy.file.sample_rate * 2**32)
+        self._policies = Policies(policy)
+
+    def swap(self, policies: Policies) -> None:
+        """Pick by `policies` from the next batch on; another thread may call."""
+        self._policies = policies
 
     def __call__(self, judgements: list[Judgement]) -> list[ReviewItem]:
         """A review item for each decision with action `review`, and for a sample of the allowed.
 
         Quick answers are passed over: the final one follows.
         """
+        policies = self._policies
         return [
             ReviewItem(
                 decision=judgement.decision,
                 text=judgement.content.text,
-                priority=self._priority(judgement.decision),
+                priority=_priority(judgement.decision, policy),
                 reason=reason,
             )
             for judgement in judgements
-            if judgement.decision.final and (reason := self._reason(judgement.decision))
+            if judgement.decision.final
+            for policy in (policies.for_author(judgement.decision.author_id),)
+            if (reason := _reason(judgement.decision, policy))
         ]
 
-    def _reason(self, decision: Decision) -> ReviewReason | None:
-        if decision.action == "review":
-            low, high = self._policy.file.uncertainty_band
-            uncertain = low <= decision.scores.get(decision.category, 0.0) <= high
-            return "uncertain" if uncertain else "policy"
-        # A digest of the id rather than chance: a replay samples the same contents.
-        sampled = crc32(decision.content_id.encode("utf-8", "replace")) < self._sample_below
-        return "sample" if decision.action == "allow" and sampled else None
 
-    def _priority(self, decision: Decision) -> float:
-        if not decision.category:
-            return 0.0
-        treatment = self._policy.categories(decision.community)[decision.category]
-        return round(treatment.severity + decision.scores.get(decision.category, 0.0), 4)
+def _reason(decision: Decision, policy: Policy) -> ReviewReason | None:
+    if decision.action == "review":
+        low, high = policy.file.uncertainty_band
+        uncertain = low <= decision.scores.get(decision.category, 0.0) <= high
+        return "uncertain" if uncertain else "policy"
+    # A digest of the id rather than chance: a replay samples the same contents.
+    place = crc32(decision.content_id.encode("utf-8", "replace")) / 2**32
+    sampled = decision.action == "allow" and place < policy.file.sample_rate
+    return "sample" if sampled else None
+
+
+def _priority(decision: Decision, policy: Policy) -> float:
+    if not decision.category:
+        return 0.0
+    treatment = policy.categories(decision.community)[decision.category]
+    return round(treatment.severity + decision.scores.get(decision.category, 0.0), 4)

@@ -8,15 +8,12 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from events.messages import ModelOutput
 from models.fusion.fusion import FEATURES
 from operators.item import Item
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
-
-log = structlog.get_logger(__name__)
 
 DIRECT_STAGES: Final = frozenset({"rules", "hash", "image"})
 """Stages whose signals count by themselves: a rule pushed live acts at once, though the fusion
@@ -51,8 +48,8 @@ class Fuser:
     """Fills `scores` of every item with a probability for each of CATEGORIES.
 
     For a category that the model knows it is the model's probability or, if higher, the strongest
-    signal of a rule, hash or image; for the others the strongest signal alone. When the model fails
-    the items are marked degraded and the text model's probabilities take its place.
+    signal of a rule, hash or image; for the others the strongest signal alone. What the model fails
+    with is raised.
 
     Args:
         model: the fusion model.
@@ -69,16 +66,8 @@ class Fuser:
         """The same items, in order."""
         if not items:
             return items
-        try:
-            fused = self._model.predict(feature_matrix(items, self._community_rates))
-            rows: list[list[float]] = fused.astype(np.float64).round(4).tolist()
-        except Exception:
-            # Whatever a model fails with must not stop the stream; policy knows what to do.
-            log.exception("fusion model failed", items=len(items))
-            for item in items:
-                item.degraded.append(self.STAGE)
-                item.scores = _scores(item, item.text_scores)
-            return items
+        fused = self._model.predict(feature_matrix(items, self._community_rates))
+        rows: list[list[float]] = fused.astype(np.float64).round(4).tolist()
         name, version = self._model.name, self._model.version
         for item, row in zip(items, rows, strict=True):
             probabilities = dict(zip(TEXT_CATEGORIES, row, strict=True))
@@ -87,6 +76,13 @@ class Fuser:
             item.outputs.append(ModelOutput(name, version, prediction, highest, probabilities))
             item.scores = _scores(item, probabilities)
         return items
+
+
+def without_fusion(items: list[Item]) -> list[Item]:
+    """The same items; the text model's probabilities take the place of the fusion model's."""
+    for item in items:
+        item.scores = _scores(item, item.text_scores)
+    return items
 
 
 def feature_matrix(

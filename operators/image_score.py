@@ -7,16 +7,12 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-import structlog
-
 from events.messages import Evidence, Image, ModelOutput, Signal
 from models.image.classifier import ImageClassifier
 from models.image.decode import ImageError
 from models.image.hashes import PDQ_MIN_QUALITY, md5_hex
 from operators.image_cache import Picture, PictureCache
 from operators.item import Item
-
-log = structlog.get_logger(__name__)
 
 SIGNAL_LEVEL: Final = 0.4
 """Categories that score above this get a signal: uncertain ones are told of too."""
@@ -59,20 +55,13 @@ class ImageScorer:
         imaged = [item for item in items if item.content.images]
         if not imaged:
             return items
-        try:
-            self._model = self._model or self._load()
-            images = [(item, image) for item in imaged for image in item.content.images]
-            for first in range(0, len(images), _AT_ONCE):
-                block = images[first : first + _AT_ONCE]
-                found = self._scores(self._model, [image for _, image in block])
-                for (item, image), scores in zip(block, found, strict=True):
-                    self._add(item, image, scores)
-        except Exception:
-            # Whatever a model fails with must not stop the stream; policy knows what to do.
-            log.exception("image model failed", items=len(imaged))
-            for item in imaged:
-                _degrade(item)
-            return items
+        self._model = self._model or self._load()
+        images = [(item, image) for item in imaged for image in item.content.images]
+        for first in range(0, len(images), _AT_ONCE):
+            block = images[first : first + _AT_ONCE]
+            found = self._scores(self._model, [image for _, image in block])
+            for (item, image), scores in zip(block, found, strict=True):
+                self._add(item, image, scores)
         for item in imaged:
             if item.image_scores:
                 item.outputs.append(self._output(self._model, item.image_scores))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from events.messages import AuthorFeatures, Content, ModelOutput, Position, Signal
@@ -40,16 +40,13 @@ class Item:
 
     def copy(self) -> Item:
         """The same item, for stages whose findings must not show in this one."""
-        return replace(
-            self,
-            signals=self.signals.copy(),
-            text_scores=self.text_scores.copy(),
-            image_scores=self.image_scores.copy(),
-            image_texts=self.image_texts.copy(),
-            scores=self.scores.copy(),
-            outputs=self.outputs.copy(),
-            degraded=self.degraded.copy(),
-        )
+        # By position: half the time of dataclasses.replace.
+        return Item(
+            self.content, self.position, self.received_at, self.author, self.normalized,
+            self.signals.copy(), self.text_scores.copy(), self.image_scores.copy(),
+            self.image_texts.copy(), self.scores.copy(), self.outputs.copy(),
+            self.degraded.copy(), self.ruleset_version, self.asked_review,
+        )  # fmt: skip
 
 
 Stage = Callable[[list[Item]], list[Item]]

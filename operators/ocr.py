@@ -12,15 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol
 
 import PIL.Image
-import structlog
 from msgspec import structs
 
 from events.messages import Evidence, Image, ModelOutput
 from models.image.ocr import TextReader, may_hold_text
 from operators.image_cache import PictureCache
 from operators.item import Item, Stage
-
-log = structlog.get_logger(__name__)
 
 OcrMode = Literal["off", "on", "suspicion"]
 
@@ -40,7 +37,8 @@ class Reader(Protocol):
 class ImageTextReader:
     """Reads images that look as if they carry text, into `Item.image_texts`.
 
-    An item whose images could not all be read is marked degraded.
+    An item whose images could not all be read is marked degraded. What the reader fails with is
+    raised.
 
     Args:
         cache: opens the images; shared with the other stages of images.
@@ -78,17 +76,12 @@ class ImageTextReader:
         return items
 
     def _read_item(self, item: Item, deadline: float) -> None:
-        try:
-            for number, image in enumerate(item.content.images):
-                if number >= _MAX_IMAGES or time.monotonic() > deadline:
-                    item.degraded.append(self.STAGE)
-                    return
-                if text := self._text(image):
-                    item.image_texts[image.image_id] = text
-        except Exception:
-            # Whatever a model fails with must not stop the stream; policy knows what to do.
-            log.exception("text reader failed", images=len(item.content.images))
-            item.degraded.append(self.STAGE)
+        for number, image in enumerate(item.content.images):
+            if number >= _MAX_IMAGES or time.monotonic() > deadline:
+                item.degraded.append(self.STAGE)
+                return
+            if text := self._text(image):
+                item.image_texts[image.image_id] = text
 
     def _text(self, image: Image) -> str:
         """What is written in the first frame of `image`; "" too where it cannot be decoded."""

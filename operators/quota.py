@@ -91,6 +91,10 @@ class BlockQuota:
         self._min_decisions = min_decisions
         self._open: list[Alert] = []
 
+    def limit(self, quotas: Mapping[str, int], max_share: float) -> None:
+        """Hold to other limits from the next batch on; another thread may call."""
+        self._quotas, self._max_share = quotas, max_share
+
     def __call__(self, judgements: Sequence[Judgement]) -> list[Judgement | Alert]:
         """The judgements in order, blocks past a limit as reviews, and the alerts that change."""
         out: list[Judgement | Alert] = []

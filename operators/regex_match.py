@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from events.messages import Evidence, Signal
+from events.messages import Content, Evidence, Signal
 from operators.item import Item
 from policy.compiled import CompiledRules, Match
 from policy.rules import RuleSet
 
-AllowedRules = Callable[[str], Collection[str]]
-"""Community to the ids of the rules that do not apply there."""
+AllowedRules = Callable[[Content], Collection[str]]
+"""A content to the ids of the rules that do not apply to it."""
 
 
 class RuleMatcher:
@@ -23,7 +23,7 @@ class RuleMatcher:
     Args:
         rules: the rule set; it is compiled here, which takes from milliseconds to minutes.
         previous: a matcher whose unchanged files are taken over instead of compiled again.
-        allowed: ids of the rules that do not apply in a community.
+        allowed: ids of the rules that do not apply to a content.
 
     Raises:
         PolicyError: a rule does not compile.
@@ -63,7 +63,7 @@ class RuleMatcher:
                 except OverflowError:
                     item.degraded.append(self.STAGE)
                     continue
-                allowed = self._allowed(item.content.community) if matches else ()
+                allowed = self._allowed(item.content) if matches else ()
                 for found in matches:
                     rule = found.rule
                     if rule.id not in allowed and not rule.expired(item.received_at):

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from events.messages import Evidence, ModelOutput, Signal
 from models.text.cascade import Cascade
 from models.text.model import Contribution, TextModel
 from operators.item import Item
-
-log = structlog.get_logger(__name__)
 
 SIGNAL_LEVEL: Final = 0.4
 """Categories that score above this get a signal with evidence: uncertain ones are told of too."""
@@ -24,8 +21,8 @@ _PREDICTED: Final = 0.5
 class TextScorer:
     """Fills `text_scores` of every item with text, and adds a `ModelOutput` and signals.
 
-    Of a cascade, the output and the signals name the model that settled the text. When the model
-    fails, every item with text of the batch is marked degraded and goes on unscored.
+    Of a cascade, the output and the signals name the model that settled the text. What the model
+    fails with is raised: a `Breaker` around the stage knows what to do.
     """
 
     STAGE = "text_score"
@@ -41,21 +38,14 @@ class TextScorer:
         if not texted:
             return items
         texts = [_text(item) for item in texted]
-        try:
-            probabilities, settled_by = self._predict(texts)
-            scores = probabilities.astype(np.float64).round(4)
-            flagged = np.argwhere(scores > SIGNAL_LEVEL).tolist()
-            contributions = self._attribute(
-                [texts[row] for row, _ in flagged],
-                [self._model.categories[column] for _, column in flagged],
-                [settled_by[row] for row, _ in flagged],
-            )
-        except Exception:
-            # Whatever a model fails with must not stop the stream; policy knows what to do.
-            log.exception("text model failed", model=self._model.name, texts=len(texts))
-            for item in texted:
-                item.degraded.append(self.STAGE)
-            return items
+        probabilities, settled_by = self._predict(texts)
+        scores = probabilities.astype(np.float64).round(4)
+        flagged = np.argwhere(scores > SIGNAL_LEVEL).tolist()
+        contributions = self._attribute(
+            [texts[row] for row, _ in flagged],
+            [self._model.categories[column] for _, column in flagged],
+            [settled_by[row] for row, _ in flagged],
+        )
         for item, row, model in zip(texted, scores.tolist(), settled_by, strict=True):
             item.text_scores = dict(zip(self._model.categories, row, strict=True))
             item.outputs.append(_output(model, item.text_scores))

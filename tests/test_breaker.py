@@ -3,10 +3,10 @@
 import threading
 
 import pytest
-from builders import items
+from builders import item, items
 
-from events.messages import Signal
-from operators.breaker import FIRST_PAUSE_S, MAX_PAUSE_S, Breaker
+from events.messages import Image, Signal
+from operators.breaker import FIRST_PAUSE_S, MAX_PAUSE_S, Breaker, Deadline
 
 
 class Part:
@@ -15,6 +15,7 @@ class Part:
     def __init__(self) -> None:
         self.calls = 0
         self.broken = False
+        self.breaks_on = None
         self.free = threading.Event()
         self.free.set()
         self.over = threading.Event()
@@ -23,7 +24,7 @@ class Part:
         self.calls += 1
         for one in batch:
             one.signals.append(Signal("part", "seen", "spam", 0.5))
-        if self.broken:
+        if self.broken or any(one.content.text == self.breaks_on for one in batch):
             raise OSError("no index")
         self.free.wait(30)
         for one in batch:
@@ -50,8 +51,8 @@ def clock() -> Clock:
     return Clock()
 
 
-def guarded(part: Part, clock: Clock, deadline_s: float = 30.0) -> Breaker:
-    return Breaker("part", part, deadline_s, now=clock)
+def guarded(part: Part, clock: Clock, deadline_s: float = 30.0, **options) -> Breaker:
+    return Breaker("part", part, Deadline(deadline_s), now=clock, **options)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1000])
@@ -118,6 +119,62 @@ def test_it_comes_back_when_it_no_longer_hangs(part, clock) -> None:
     hanging = breaker._hanging
     part.free.set()
     hanging.join()
-    breaker._deadline_s = 30.0
+    breaker._deadline = Deadline(30.0)
     clock.at += MAX_PAUSE_S
     assert breaker(items(1))[0].scores == {"spam": 0.5}
+
+
+@pytest.mark.parametrize("bad", [{0}, {999}, {3, 4, 500}])
+def test_a_content_that_breaks_a_stage_is_marked_alone(part, clock, bad: set[int]) -> None:
+    part.breaks_on = "poison"
+    batch = [item(f"c{n}", text="poison" if n in bad else "fine") for n in range(1000)]
+    breaker = guarded(part, clock)
+    out = breaker(batch)
+    assert [one.content.content_id for one in out] == [f"c{n}" for n in range(1000)]
+    assert {n for n, one in enumerate(out) if one.degraded} == bad
+    assert all(len(one.signals) == (n not in bad) for n, one in enumerate(out))
+    assert part.calls < 80
+    assert not breaker.open
+
+
+def test_a_stage_that_is_tried_again_and_fails_is_not_asked_about_each_item(part, clock) -> None:
+    breaker = guarded(part, clock)
+    part.broken = True
+    breaker(items(1))
+    clock.at += FIRST_PAUSE_S
+    breaker(items(1000))
+    assert part.calls == 2
+
+
+def test_items_that_are_none_of_its_business_are_not_given_to_it_nor_marked(part, clock) -> None:
+    breaker = guarded(part, clock, sees=lambda one: one.content.text != "")
+    part.broken = True
+    pictures = {0, 3}
+    batch = [
+        item(f"c{n}", text="", images=[Image("i", uri="file:///x")]) if n in pictures else item()
+        for n in range(5)
+    ]
+    assert breaker(batch[:1])[0] is batch[0]
+    assert (part.calls, breaker.open) == (0, False)
+    out = breaker(batch)
+    assert [bool(one.degraded) for one in out] == [False, True, True, False, True]
+    assert [one.content for one in out] == [one.content for one in batch]
+
+
+def test_what_is_done_without_the_stage(part, clock) -> None:
+    def guess(batch):
+        for one in batch:
+            one.scores["spam"] = 0.1
+        return batch
+
+    breaker = guarded(part, clock, without=guess)
+    part.broken = True
+    for _ in range(2):  # as it fails, and as it is left alone
+        assert [one.scores for one in breaker(items(2))] == [{"spam": 0.1}] * 2
+
+
+def test_a_batch_has_longer_the_more_there_is_to_look_at(part, clock) -> None:
+    part.free.clear()
+    threading.Timer(0.05, part.free.set).start()
+    breaker = Breaker("part", part, Deadline(0.0, item_s=0.1), now=clock)
+    assert all(not one.degraded for one in breaker(items(300)))

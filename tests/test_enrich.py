@@ -117,7 +117,7 @@ def test_a_server_that_does_not_answer_raises_an_error_of_its_own() -> None:
 def test_while_the_server_is_down_items_pass_degraded_and_counting_catches_up() -> None:
     with ValkeyServer() as server:
         port = server.port
-        store = RedisFeatureStore(f"redis://127.0.0.1:{port}", pause_s=0.0)
+        store = RedisFeatureStore(f"redis://127.0.0.1:{port}", first_pause_s=0.0)
         enricher, counter = Enricher(store), AuthorCounter(store)
         enricher([item("a")])
     passed = enricher([item("b", line=2), item("b", line=3)])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from events.messages import AuthorFeatures, Evidence, Signal
 from models.fusion.fusion import FEATURES, FusionModel
-from operators.fusion import Fuser, feature_matrix
+from operators.fusion import Fuser, feature_matrix, without_fusion
 from operators.item import Item
 from operators.normalize import Normalizer
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
@@ -162,11 +162,13 @@ class TestFuser:
         (one,) = Fuser(MODEL)([scored({})])
         assert max(one.scores.values()) < 0.2
 
-    def test_a_failing_model_leaves_text_and_signals_to_decide(self) -> None:
-        (one,) = Fuser(Broken())([scored({"hate": 0.7}, rule("hate", 0.6), rule("csam", 1.0))])
-        assert one.degraded == ["fusion"]
-        assert one.scores["hate"] == 0.7
-        assert one.scores["csam"] == 1.0
+    def test_what_the_model_fails_with_is_raised(self) -> None:
+        with pytest.raises(RuntimeError, match="out of order"):
+            Fuser(Broken())([scored({"hate": 0.7})])
+
+    def test_without_it_text_and_signals_decide(self) -> None:
+        (one,) = without_fusion([scored({"hate": 0.7}, rule("hate", 0.6), rule("csam", 1.0))])
+        assert (one.scores["hate"], one.scores["csam"]) == (0.7, 1.0)
         assert one.outputs == []
 
     @pytest.mark.parametrize("batch", [1, 2, 1000])

@@ -151,14 +151,12 @@ class TestTheModel:
         in_batches(scorer, [item(RED), item(GREEN)], 1)
         assert loads == [1]
 
-    @pytest.mark.parametrize("error", [OSError("missing"), ValueError("bad card"), MemoryError()])
-    def test_without_it_the_stream_goes_on_degraded(self, error):
+    def test_what_it_fails_with_is_raised(self):
         def load():
-            raise error
+            raise OSError("missing")
 
-        imaged, text = ImageScorer(PictureCache(), load)([item(RED, GREEN), item()])
-        assert (imaged.degraded, imaged.image_scores) == (["image_score"], {})
-        assert text.degraded == []
+        with pytest.raises(OSError, match="missing"):
+            ImageScorer(PictureCache(), load)([item(RED, GREEN), item()])
 
 
 @pytest.mark.parametrize("size", [1, 2, 1000])

@@ -53,7 +53,9 @@ def test_a_rule_that_a_community_allows_does_not_apply_there() -> None:
     allowed = {"medical": {"word", "vague"}}
     text = "rules: [{id: vague, category: hate, score: 0.4, pattern: vermin, action: review}]"
     rules = parse_rules({"a.yaml": RULES, "b.yaml": text})
-    matcher = LiveRuleMatcher(rules, "v", allowed=lambda name: allowed.get(name, ()))
+    matcher = LiveRuleMatcher(
+        rules, "v", allowed=lambda content: allowed.get(content.community, ())
+    )
     for _ in range(2):  # as it is made, and after a swap
         here, there = (item(text="free money, vermin!", community=c) for c in ("medical", ""))
         matcher([here, there])

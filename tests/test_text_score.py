@@ -1,4 +1,4 @@
-"""The text scorer: scores, outputs and evidence of a batch, and a model that fails."""
+"""The text scorer: scores, outputs and evidence of a batch, and what a model fails with."""
 
 from collections.abc import Sequence
 
@@ -88,13 +88,9 @@ def test_an_item_without_text_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("predicts", [False, True], ids=["predict fails", "attribute fails"])
-def test_a_failing_model_degrades_the_batch_and_no_more(predicts: bool) -> None:
-    items = TextScorer(Broken(predicts=predicts))([item("c1"), item("c2")])
-    for one in items:
-        assert one.degraded == ["text_score"]
-        assert one.text_scores == {}
-        assert one.outputs == []
-        assert one.signals == []
+def test_what_the_model_fails_with_is_raised(predicts: bool) -> None:
+    with pytest.raises(RuntimeError, match="out of order"):
+        TextScorer(Broken(predicts=predicts))([item("c1"), item("c2")])
 
 
 @pytest.mark.parametrize("batch", [1, 2, 1000])

@@ -15,7 +15,8 @@ from operators.decide import how_bad
 from operators.video import MAX_VIDEOS, QUIET_S, Videos, judge_videos, video_frames
 from policy.policy import load_policy
 
-HOW_BAD = how_bad(load_policy())
+POLICY = load_policy()
+HOW_BAD = how_bad(lambda: POLICY)
 NOW = AT.timestamp()
 
 

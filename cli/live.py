@@ -1,0 +1,93 @@
+"""What `rules` and `policy` share: versions that are pushed, and workers that are waited for."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from datetime import UTC, datetime
+
+import typer
+
+from cli.errors import UsageError
+from connectors.ruleset_store import (
+    LocalRulesetStore,
+    RedisRulesetStore,
+    RulesetKind,
+    RulesetStore,
+    StoredRuleset,
+)
+from flows.settings import load_settings
+
+
+def open_store(kind: RulesetKind, *, shared: bool = True) -> RulesetStore:
+    """The store of pushed versions; without a server an empty one, unless it must be `shared`.
+
+    Raises:
+        UsageError: there is no server to share.
+    """
+    url = load_settings().redis_url
+    if url is not None:
+        return RedisRulesetStore(url.get_secret_value(), kind)
+    if shared:
+        raise UsageError(f"BREAKWATER_REDIS_URL: live {kind} needs a Redis or Valkey server")
+    return LocalRulesetStore()
+
+
+def version_of(files: dict[str, str], author: str = "", reason: str = "") -> StoredRuleset:
+    """A version that is not pushed yet; your login signs it by default."""
+    signed = author or getpass.getuser()
+    return StoredRuleset(files=files, author=signed, reason=reason, pushed_at=datetime.now(UTC))
+
+
+def earlier_files(store: RulesetStore, to: int) -> tuple[int, dict[str, str]]:
+    """Number and files of push `to`; -1 is the one before the active one, 0 the directory alone.
+
+    Raises:
+        UsageError: there is no such push.
+    """
+    number = store.active_number()
+    target = number - 1 if to < 0 else to
+    if number == 0:
+        raise UsageError("nothing was pushed yet")
+    if target == 0:
+        return 0, {}
+    stored = store.load(target)
+    if stored is None:
+        raise UsageError(f"--to {target}: no such push is kept; the last is {number}")
+    return target, stored.files
+
+
+def push_and_wait(store: RulesetStore, version: StoredRuleset, wait_s: float, undo: str) -> None:
+    """Push and wait until all workers that are up say that they run it; `undo` is what undoes it.
+
+    Raises:
+        typer.Exit: with 1, when a worker cannot use it or takes longer than `wait_s`.
+    """
+    expected = set(store.workers())
+    began = time.monotonic()
+    number = store.push(version)
+    typer.echo(f"push {number} stored, roll back with: {undo}")
+    while True:
+        reports = store.workers()
+        # A worker that has ended meanwhile is not waited for.
+        expected &= reports.keys()
+        done = [name for name in expected if reports[name].number >= number]
+        failed = {name: at.error for name, at in reports.items() if at.failed >= number}
+        took = time.monotonic() - began
+        if failed:
+            name, error = next(iter(failed.items()))
+            raise typer.Exit(say(f"{len(failed)} workers cannot use it: {name}: {error}"))
+        if len(done) == len(expected):
+            typer.echo(f"active on {len(done)} of {len(expected)} workers in {took:.1f} s")
+            return
+        if took > wait_s:
+            raise typer.Exit(
+                say(f"active on only {len(done)} of {len(expected)} workers after {took:.1f} s")
+            )
+        time.sleep(0.02)
+
+
+def say(error: str) -> int:
+    """Print to stderr; the exit code of what failed."""
+    typer.echo(f"breakwater: {error}", err=True)
+    return 1

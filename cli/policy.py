@@ -1,0 +1,144 @@
+"""`breakwater policy`: list, lint, push and roll back policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.errors import UsageError
+from cli.live import earlier_files, open_store, push_and_wait, say, version_of
+from connectors.ruleset_store import RulesetStore, overlaid
+from flows.settings import load_settings
+from policy.policies import ROLES, parse_policies, read_policies
+from policy.policy import check_policy, read_policy_file
+
+app = typer.Typer(
+    help="Thresholds, fail modes and quotas, live on every worker in a second.",
+    no_args_is_help=True,
+)
+
+Role = Literal["policy", "trial", "shadow"]
+Author = Annotated[str, typer.Option(help="Who changes the policy; your login by default.")]
+Reason = Annotated[str, typer.Option(help="Why, for those who come after.")]
+Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for the workers.")]
+_UNDO = "breakwater policy rollback"
+
+
+@app.command("list", epilog="Example: breakwater policy list")
+def list_policies() -> None:
+    """The policies in force, and the pushes that can be gone back to."""
+    store = open_store("policy", shared=False)
+    number = store.active_number()
+    active = store.load(number)
+    policies = parse_policies(overlaid(read_policies(load_settings().policy), active))
+    table = Table("role", "version", "name", "from", "applies to")
+    share = policies.trial.file.share or 0.0 if policies.trial else 0.0
+    applies = (f"{1 - share:.0%} of authors", f"{share:.0%} of authors", "nobody, is only logged")
+    in_force = (policies.live, policies.trial, policies.shadow)
+    for role, policy, to in zip(ROLES, in_force, applies, strict=True):
+        if policy is not None:
+            pushed = active is not None and f"{role}.yaml" in active.files
+            source = f"push {number}" if pushed else "the policy directory"
+            # Text: what is in a policy is no markup.
+            table.add_row(role, policy.version, Text(policy.file.name), source, to)
+    Console().print(table)
+    for earlier in range(number, max(0, number - 10), -1):
+        stored = store.load(earlier)
+        if stored is not None:
+            files = ", ".join(sorted(stored.files)) or "the directory alone"
+            when = f"{stored.pushed_at:%Y-%m-%d %H:%M} UTC"
+            typer.echo(f"push {earlier}, {when}, {files}, by {stored.author}: {stored.reason}")
+
+
+@app.command("lint", epilog="Example: breakwater policy lint policy.yaml")
+def lint_files(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Policy files; without any, those in force.")
+    ] = None,
+) -> None:
+    """Whether files can be used; every fault is named by line and key."""
+    texts = (
+        {str(path): read_policy_file(path) for path in files}
+        if files
+        else read_policies(load_settings().policy)
+    )
+    _fail_on(texts)
+    typer.echo(f"{', '.join(texts)}: fine")
+
+
+@app.command("push", epilog="Example: breakwater policy push strict.yaml --reason 'spam wave'")
+def push(
+    file: Annotated[Path, typer.Argument(help="The policy.")],
+    reason: Reason,
+    role: Annotated[
+        Role,
+        typer.Option("--as", help="It decides; for its `share` of authors; or is only logged."),
+    ] = "policy",
+    author: Author = "",
+    wait: Wait = 10.0,
+) -> None:
+    """Put a policy in the place of the one in force, live on every worker."""
+    text = read_policy_file(file)
+    _fail_on({str(file): text})
+    store = open_store("policy")
+    files = _active_files(store) | {f"{role}.yaml": text}
+    _activate(store, files, author, reason, wait)
+
+
+@app.command("remove", epilog="Example: breakwater policy remove trial --reason 'trial is over'")
+def remove(
+    role: Annotated[Role, typer.Argument(help="Which pushed policy.")],
+    reason: Reason,
+    author: Author = "",
+    wait: Wait = 10.0,
+) -> None:
+    """Take a pushed policy away; that of the policy directory, if any, is in force again."""
+    store = open_store("policy")
+    files = _active_files(store)
+    if files.pop(f"{role}.yaml", None) is None:
+        raise UsageError(f"{role}: no such policy was pushed")
+    _activate(store, files, author, reason, wait)
+
+
+@app.command("rollback", epilog="Example: breakwater policy rollback --reason 'too many blocks'")
+def rollback(
+    to: Annotated[int, typer.Option(min=-1, help="A push's number; the one before by default.")] = (
+        -1
+    ),
+    reason: Reason = "rollback",
+    author: Author = "",
+    wait: Wait = 10.0,
+) -> None:
+    """Make an earlier push active again; 0 is the policy directory alone."""
+    store = open_store("policy")
+    target, files = earlier_files(store, to)
+    _activate(store, files, author, f"back to {target}: {reason}", wait)
+
+
+def _activate(
+    store: RulesetStore, files: dict[str, str], author: str, reason: str, wait_s: float
+) -> None:
+    if not reason.strip():
+        raise UsageError("--reason: say why the policy changes")
+    version = version_of(files, author, reason)
+    parse_policies(overlaid(read_policies(load_settings().policy), version))
+    push_and_wait(store, version, wait_s, _UNDO)
+
+
+def _active_files(store: RulesetStore) -> dict[str, str]:
+    active = store.load(store.active_number())
+    return dict(active.files) if active is not None else {}
+
+
+def _fail_on(texts: dict[str, str]) -> None:
+    """Print what is wrong and end with exit code 1, if anything is."""
+    findings = [finding for name, text in texts.items() for finding in check_policy(text, name)]
+    for finding in findings:
+        say(finding)
+    if findings:
+        raise typer.Exit(1)

@@ -1,0 +1,157 @@
+"""`breakwater policy`, against a real server and real worker processes."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.errors import UsageError
+from cli.policy import app
+from connectors.ruleset_store import RedisRulesetStore
+from policy.policy import BUILT_IN, parse_policy
+
+ROOT = Path(__file__).parent.parent
+TEXT = (BUILT_IN / "policy.yaml").read_text()
+STRICT = TEXT.replace("1, review: 0.60, block: 0.90", "1, review: 0.20, block: 0.50")
+TYPO = TEXT.replace("block: 0.90", "blok: 0.90", 1)
+
+# A worker without a stream: it says what decides when asked by a line.
+WORKER = """
+import sys
+from pathlib import Path
+from connectors.ruleset_store import RedisRulesetStore
+from flows.live_policy import LivePolicy
+live = LivePolicy(Path(sys.argv[1]), RedisRulesetStore(sys.argv[2], "policy"))
+live.follow()
+print("up", flush=True)
+for _ in sys.stdin:
+    print(live.current.live.version, flush=True)
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = tmp_path / "policy"
+    directory.mkdir()
+    (directory / "policy.yaml").write_text(TEXT)
+    monkeypatch.setenv("BREAKWATER_POLICY", str(directory))
+    return directory
+
+
+@pytest.fixture
+def server(directory: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("BREAKWATER_REDIS_URL", valkey_url)
+    return valkey_url
+
+
+@pytest.fixture
+def workers(server: str, directory: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(directory), server],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    assert [process.stdout.readline() for process in processes] == ["up\n"] * 2
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def running(processes: list[subprocess.Popen[str]]) -> set[str]:
+    """The versions that decide in the workers."""
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return {process.stdout.readline().strip() for process in processes}
+
+
+def call(*args: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_push_typo_and_rollback_with_two_workers(workers, tmp_path) -> None:
+    old, strict = (parse_policy(text, "p").version for text in (TEXT, STRICT))
+    assert running(workers) == {old}
+    code, output = call("push", write(tmp_path / "strict.yaml", STRICT), "--reason", "a wave")
+    assert code == 0
+    assert "active on 2 of 2 workers in" in output
+    assert running(workers) == {strict}
+    typo = write(tmp_path / "typo.yaml", TYPO)
+    code, output = call("push", typo, "--reason", "a wave")
+    line = 1 + TYPO[: TYPO.index("blok")].count("\n")
+    assert code == 1
+    assert f"{typo}:{line}: categories.hate.blok: unknown key, did you mean 'block'?" in output
+    assert running(workers) == {strict}
+    code, output = call("rollback")
+    assert (code, "active on 2 of 2 workers" in output) == (0, True)
+    assert running(workers) == {old}
+
+
+def test_a_trial_and_a_shadow_are_pushed_listed_and_removed(server, tmp_path) -> None:
+    trial = write(tmp_path / "t.yaml", STRICT + "share: 0.25\nname: '[red]less spam'\n")
+    shadow = write(tmp_path / "s.yaml", STRICT)
+    assert call("push", trial, "--as", "trial", "--reason", "does it help?")[0] == 0
+    assert call("push", shadow, "--as", "shadow", "--reason", "what if", "--author", "ann")[0] == 0
+    output = call("list")[1]
+    for told in ("[red]less spam", "25% of authors", "75% of authors", "push 2", "by ann: what if"):
+        assert told in output
+    assert call("remove", "trial", "--reason", "it did not")[0] == 0
+    output = call("list")[1]
+    assert "25% of authors" not in output
+    assert "nobody, is only logged" in output
+    assert set(RedisRulesetStore(server, "policy").load(3).files) == {"shadow.yaml"}
+    with pytest.raises(UsageError, match="trial: no such policy was pushed"):
+        call("remove", "trial", "--reason", "again")
+
+
+def test_a_trial_without_a_share_is_refused(server, tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"trial\.yaml:1: share missing"):
+        call("push", write(tmp_path / "t.yaml", STRICT), "--as", "trial", "--reason", "x")
+    assert RedisRulesetStore(server, "policy").active_number() == 0
+
+
+def test_a_push_needs_a_reason_and_a_server(directory, tmp_path) -> None:
+    file = write(tmp_path / "p.yaml", STRICT)
+    with pytest.raises(UsageError, match="BREAKWATER_REDIS_URL"):
+        call("push", file, "--reason", "x")
+
+
+def test_an_empty_reason_is_none(server, tmp_path) -> None:
+    with pytest.raises(UsageError, match="--reason"):
+        call("push", write(tmp_path / "p.yaml", STRICT), "--reason", " ")
+
+
+@pytest.mark.parametrize(
+    ("what", "args", "reason"),
+    [
+        ("before anything was pushed", ("rollback",), "nothing was pushed"),
+        ("to what is no push", ("rollback", "--to", "7"), "no such push"),
+    ],
+)
+def test_a_rollback_to_nowhere_is_refused(server, tmp_path, what, args, reason) -> None:
+    if "--to" in args:
+        assert call("push", write(tmp_path / "p.yaml", STRICT), "--reason", "x")[0] == 0
+    with pytest.raises(UsageError, match=reason):
+        call(*args)
+
+
+def test_lint_names_every_fault_and_passes_the_built_in(directory, tmp_path) -> None:
+    assert call("lint") == (0, "policy.yaml: fine\n")
+    bad = TYPO.replace("sample_rate: 0.001", "sample_rate: 3")
+    code, output = call("lint", write(tmp_path / "bad.yaml", bad))
+    assert code == 1
+    assert output.count("bad.yaml:") == 3
