@@ -2,13 +2,17 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint bench train-venv lock up down clean
+.PHONY: demo test soak lint bench train-venv lock up down clean
 
 demo: .venv/ready
 	$(BIN)/breakwater demo
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The tests that take minutes.
+soak: .venv/ready
+	$(BIN)/python -m pytest -m soak -s
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli import alerts, models, policy, rules
+from cli import alerts, dead_letters, models, policy, rules
 from cli.errors import UsageError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ schema_app = typer.Typer(help="The tables in ClickHouse.", no_args_is_help=True)
 app.add_typer(rules.app, name="rules")
 app.add_typer(policy.app, name="policy")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(models.app, name="models")
 app.add_typer(topics_app, name="topics")
 app.add_typer(schema_app, name="schema")

@@ -1,0 +1,289 @@
+"""`breakwater dead-letters`: what could not be used, why, and sending it once more."""
+
+from __future__ import annotations
+
+import heapq
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.errors import UsageError
+from connectors.dead_letters import read_file, read_topic, resend
+from events.decode import DecodeError, Decoder
+from events.messages import Content, DeadLetter, Position
+from flows.settings import Settings, load_settings
+from flows.sinks import kafka_config
+
+app = typer.Typer(
+    help="Messages that could not be used: list, show, send again.", no_args_is_help=True
+)
+
+REPLAYED = "replayed.txt"
+"""In the output directory: positions of what was sent again, a line each."""
+BATCH_BYTES = 64 * 1024 * 1024
+"""Messages are sent again, and remembered as sent, so many bytes at a time."""
+
+Input = Annotated[
+    Path | None,
+    typer.Option(help="A dead_letters.jsonl; without it Kafka, or else the output directory's."),
+]
+Reason = Annotated[str, typer.Option(help="Only letters whose reason contains this.")]
+Producer = Annotated[str, typer.Option(help="Only letters from this TOPIC/PARTITION or file.")]
+
+
+@dataclass(frozen=True, order=True)
+class _Listed:
+    """What a list shows of a letter; the bytes themselves may be many."""
+
+    failed_at: datetime
+    place: str
+    stage: str
+    error: str
+    size: int
+
+
+@app.command("list", epilog="Example: breakwater dead-letters list --reason 'not JSON' --page 2")
+def list_letters(
+    reason: Reason = "",
+    producer: Producer = "",
+    summary: Annotated[
+        bool, typer.Option("--summary", help="How many of each producer and kind of reason.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="Letters a page.")] = 50,
+    page: Annotated[int, typer.Option(min=1, max=1_000, help="The first has the newest.")] = 1,
+    input: Input = None,  # noqa: A002 (the option's name)
+) -> None:
+    """Show dead letters, the newest first: position, stage, reason, size."""
+    letters = _letters(load_settings(), input, reason, producer)
+    if summary:
+        _print_summary(letters)
+        return
+    count = 0
+
+    def listed() -> Iterator[_Listed]:
+        nonlocal count
+        for letter in letters:
+            count += 1
+            yield _Listed(
+                letter.failed_at, place(letter.source), letter.stage, letter.error, len(letter.raw)
+            )
+
+    newest = heapq.nlargest(page * limit, listed())[(page - 1) * limit :]
+    table = Table("position", "failed", "stage", "bytes", "reason", box=None)
+    for each in newest:
+        cells = (each.place, f"{each.failed_at:%Y-%m-%d %H:%M:%S}", each.stage, str(each.size))
+        table.add_row(*(Text(printable(cell)) for cell in (*cells, each.error[:200])))
+    _console().print(table)
+    pages = -(-count // limit)
+    typer.echo(f"{count} dead letters, page {page} of {pages}" if count else "no dead letters")
+
+
+@app.command(epilog="Example: breakwater dead-letters show content.submitted.v1/3/1207")
+def show(
+    position: Annotated[str, typer.Argument(help="As `breakwater dead-letters list` names it.")],
+    limit: Annotated[int, typer.Option("--bytes", min=0, help="How many bytes to show.")] = 1024,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Only the bytes as they came, for a file or a pipe.")
+    ] = False,
+    input: Input = None,  # noqa: A002 (the option's name)
+) -> None:
+    """Show one dead letter: where it stood, why it was refused, its bytes in hex and as text."""
+    letters = _letters(load_settings(), input)
+    letter = next((each for each in letters if place(each.source) == position), None)
+    if letter is None:
+        raise UsageError(f"no dead letter at {position!r}: see `breakwater dead-letters list`")
+    if raw:
+        if sys.stdout.isatty():
+            raise UsageError("--raw: bytes of strangers are not for a terminal: redirect them")
+        sys.stdout.buffer.write(letter.raw)
+        return
+    typer.echo(f"position  {printable(place(letter.source))}")
+    typer.echo(f"failed    {letter.failed_at:%Y-%m-%d %H:%M:%S} UTC, in stage {letter.stage}")
+    typer.echo(f"reason    {printable(letter.error)}")
+    typer.echo(f"bytes     {len(letter.raw)}")
+    for line in hex_dump(letter.raw[:limit]):
+        typer.echo(line)
+
+
+@app.command(epilog="Example: breakwater dead-letters replay --reason 'not UTF-8' --dry-run")
+def replay(
+    positions: Annotated[
+        list[str] | None, typer.Argument(help="As `breakwater dead-letters list` names them.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that the other options let.")] = False,
+    reason: Reason = "",
+    producer: Producer = "",
+    corrected: Annotated[
+        Path | None, typer.Option("--with", help="A file with the corrected bytes of the one.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = (
+        False
+    ),
+    input: Input = None,  # noqa: A002 (the option's name)
+) -> None:
+    """Send the bytes of dead letters back to the content topic, each letter once.
+
+    What would be refused again is not sent. Without Kafka they go into `replay.jsonl` in the output
+    directory, for `breakwater run --input`.
+    """
+    if not (positions or every or reason or producer):
+        raise UsageError("name positions, --reason, --producer or --all")
+    if corrected is not None and len(positions or ()) != 1:
+        raise UsageError("--with: name the one position that the file is the corrected bytes of")
+    settings = load_settings()
+    told = Counter[str]()
+    wanted = _Replay(settings, corrected.read_bytes() if corrected is not None else None, told)
+    chosen = (
+        letter
+        for letter in _letters(settings, input, reason, producer)
+        if not positions or place(letter.source) in positions
+    )
+    for batch in _batches(wanted.usable(chosen)):
+        if not dry_run:
+            wanted.send(batch)
+        told["would be sent" if dry_run else "sent"] += len(batch)
+    where = "content.submitted.v1" if settings.kafka_brokers else str(wanted.file)
+    for what, count in sorted(told.items()):
+        typer.echo(f"{count} {what}{f' to {where}' if what.endswith('sent') else ''}")
+    if not told:
+        raise UsageError("no dead letter is there: see `breakwater dead-letters list`")
+    if "still cannot be used" in told:
+        raise typer.Exit(1)
+
+
+class _Replay:
+    """What of some letters can be sent again now, and the sending."""
+
+    def __init__(self, settings: Settings, corrected: bytes | None, told: Counter[str]) -> None:
+        self.file = settings.output / "replay.jsonl"
+        self._config = kafka_config(settings) if settings.kafka_brokers else None
+        self._ledger = settings.output / REPLAYED
+        self._done = (
+            set(self._ledger.read_text().splitlines()) if self._ledger.is_file() else set[str]()
+        )
+        self._corrected = corrected
+        self._told = told
+        self._decode = Decoder(Content)
+
+    def usable(self, letters: Iterable[DeadLetter]) -> Iterator[tuple[str, bytes, str]]:
+        """Key, bytes and position of each letter that decodes now and was not sent yet."""
+        for letter in letters:
+            position = place(letter.source)
+            if position in self._done:
+                self._told["were sent before"] += 1
+                continue
+            value = self._corrected if self._corrected is not None else letter.raw
+            try:
+                content = self._decode(value)
+            except DecodeError as error:
+                self._told["still cannot be used"] += 1
+                typer.echo(f"{printable(position)}: {printable(str(error))}", err=True)
+                continue
+            self._done.add(position)
+            yield content.content_id, value, position
+
+    def send(self, batch: list[tuple[str, bytes, str]]) -> None:
+        """Send and remember; a crash between the two sends contents twice, which has one effect."""
+        self._ledger.parent.mkdir(parents=True, exist_ok=True)
+        if self._config is not None:
+            resend(self._config, batch)
+        else:
+            with self.file.open("ab") as file:
+                # What decodes has newlines only between tokens.
+                file.writelines(value.replace(b"\n", b" ") + b"\n" for _, value, _ in batch)
+        with self._ledger.open("a") as ledger:
+            ledger.writelines(f"{position}\n" for _, _, position in batch)
+
+
+def place(source: Position) -> str:
+    """A position as the commands name it: TOPIC/PARTITION/OFFSET or FILE:LINE."""
+    if source.topic:
+        return f"{source.topic}/{source.partition}/{source.offset}"
+    return f"{source.file}:{source.line}"
+
+
+def hex_dump(data: bytes) -> Iterator[str]:
+    """Lines of 16 bytes: offset, hex, and the printable ASCII of them."""
+    for start in range(0, len(data), 16):
+        row = data[start : start + 16]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        yield f"{start:08x}  {row.hex(' '):<47}  {text}"
+
+
+def printable(text: str) -> str:
+    """`text` without what commands a terminal: user content is hostile."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _letters(
+    settings: Settings, path: Path | None, reason: str = "", producer: str = ""
+) -> Iterator[DeadLetter]:
+    """The letters that are asked for, each position once: the topic may hold one twice."""
+    seen: set[str] = set()
+    for letter in _all_letters(settings, path):
+        position = place(letter.source)
+        from_there = producer in ("", _producer(letter.source))
+        if position not in seen and from_there and reason in letter.error:
+            seen.add(position)
+            yield letter
+
+
+def _all_letters(settings: Settings, path: Path | None) -> Iterator[DeadLetter]:
+    if path is None and settings.kafka_brokers:
+        yield from read_topic(kafka_config(settings))
+        return
+    path = path or settings.output / "dead_letters.jsonl"
+    try:
+        yield from read_file(path)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: {error.strerror}: name a dead_letters.jsonl with --input, or set"
+            " BREAKWATER_KAFKA_BROKERS"
+        ) from None
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _producer(source: Position) -> str:
+    return f"{source.topic}/{source.partition}" if source.topic else source.file
+
+
+def _print_summary(letters: Iterable[DeadLetter]) -> None:
+    counts = Counter(
+        (_producer(letter.source), letter.stage, re.sub("[0-9]+", "N", letter.error)[:200])
+        for letter in letters
+    )
+    table = Table("producer", "stage", "kind of reason", "letters", box=None)
+    for row, count in counts.most_common(200):
+        table.add_row(*(Text(printable(cell)) for cell in (*row, str(count))))
+    _console().print(table)
+
+
+def _batches(
+    messages: Iterable[tuple[str, bytes, str]],
+) -> Iterator[list[tuple[str, bytes, str]]]:
+    batch: list[tuple[str, bytes, str]] = []
+    size = 0
+    for message in messages:
+        batch.append(message)
+        size += len(message[1])
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _console() -> Console:
+    # A pipe has no width of its own: nothing is cut there.
+    return Console(width=None if sys.stdout.isatty() else 400)

@@ -1,0 +1,120 @@
+"""Dead letters where they are kept, a topic or a file, and the way back for their messages."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+
+from connectors.kafka import (
+    CONTENT_TOPIC,
+    DEAD_LETTER_TOPIC,
+    BrokerError,
+    list_partitions,
+)
+from events.messages import DeadLetter
+
+SILENCE_S = 10.0
+SEND_TIMEOUT_S = 60.0
+REPLAYED_FROM = "breakwater-replayed-from"
+"""Header of a message that was sent again: the position of its first coming."""
+
+_decoder = msgspec.json.Decoder(DeadLetter)
+
+
+def read_file(path: Path) -> Iterator[DeadLetter]:
+    """The dead letters of a `dead_letters.jsonl`, in its order.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: a line is no dead letter; it is named.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield _decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise ValueError(f"{path}: line {number} is no dead letter: {error}") from None
+
+
+def read_topic(config: Mapping[str, Any]) -> Iterator[DeadLetter]:
+    """The dead letters that are on the topic now, by partition; what is no dead letter is left out.
+
+    Nothing is committed: reading changes nothing.
+
+    Raises:
+        BrokerError: no broker answers, or the topic is missing.
+    """
+    partitions = list_partitions(config).get(DEAD_LETTER_TOPIC)
+    if partitions is None:
+        raise BrokerError(f"topic {DEAD_LETTER_TOPIC} missing: run `breakwater topics create`")
+    consumer = Consumer({**config, "enable.auto.commit": False, "enable.partition.eof": True})
+    try:
+        consumer.assign([
+            TopicPartition(DEAD_LETTER_TOPIC, index, OFFSET_BEGINNING)
+            for index in range(partitions)
+        ])  # fmt: skip
+        ended: set[int | None] = set()
+        heard_at = time.monotonic()
+        while len(ended) < partitions:
+            messages = consumer.consume(100, timeout=0.1)
+            if messages:
+                heard_at = time.monotonic()
+            elif time.monotonic() - heard_at > SILENCE_S:
+                raise BrokerError(f"{DEAD_LETTER_TOPIC}: no answer for {SILENCE_S:g} s")
+            for message in messages:
+                error = message.error()
+                if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name)
+                    ended.add(message.partition())
+                elif error is None:
+                    yield from _letter(message.value())
+    finally:
+        consumer.close()
+
+
+def _letter(value: object) -> Iterator[DeadLetter]:
+    if isinstance(value, bytes):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            yield _decoder.decode(value)
+
+
+def resend(config: Mapping[str, Any], messages: Iterable[tuple[str, bytes, str]]) -> None:
+    """Send `messages` (key, value, the position they are from) to the content topic.
+
+    Raises:
+        BrokerError: a message was not acknowledged within a minute, or was refused.
+    """
+    producer = Producer(
+        {
+            **{name: value for name, value in config.items() if name != "group.id"},
+            "enable.idempotence": True,
+            "message.timeout.ms": int(SEND_TIMEOUT_S * 1000),
+            "message.max.bytes": 20_000_000,
+        }
+    )
+    refused: list[str] = []
+    for key, value, place in messages:
+        try:
+            producer.produce(
+                CONTENT_TOPIC,
+                value,
+                key.encode("utf-8", "replace"),
+                headers={REPLAYED_FROM: place.encode()},
+                on_delivery=lambda error, _: refused.append(error.str()) if error else None,
+            )
+        except KafkaException as error:
+            raise BrokerError(f"{CONTENT_TOPIC}: {error.args[0].str()}") from None
+    if producer.flush(SEND_TIMEOUT_S) or refused:
+        raise BrokerError(f"{CONTENT_TOPIC}: {refused[0] if refused else 'no acknowledgement'}")

@@ -1,0 +1,215 @@
+"""`breakwater dead-letters`, on files and on a real broker; fuzzed messages through the job."""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from fuzzed_input import fuzzed_messages
+from hypothesis import given
+from hypothesis import strategies as st
+from servers import free_port, start_broker
+from test_stream import lines, run_file
+from typer.testing import CliRunner
+
+from cli.dead_letters import app, hex_dump, printable
+from cli.errors import UsageError
+from connectors.dead_letters import REPLAYED_FROM
+from connectors.kafka import CONTENT_TOPIC, DEAD_LETTER_TOPIC, KafkaWriter, create_topics
+from events.decode import DecodeError, Decoder
+from events.encode import encode
+from events.messages import Content, DeadLetter, Decision, Position
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+GOOD = b'{"content_id": "c1", "created_at": "2026-11-20T10:00:00Z", "author_id": "a", "text": "hi"}'
+HOSTILE = "not \x1b[31mJSON [bold]"
+
+
+def letter(number: int, raw: bytes, error: str, *, file: str = "") -> DeadLetter:
+    source = Position(topic=CONTENT_TOPIC, partition=0, offset=number)
+    if file:
+        source = Position(file=file, line=number)
+    failed_at = AT + timedelta(minutes=number)
+    return DeadLetter(raw=raw, error=error, stage="decode", source=source, failed_at=failed_at)
+
+
+LETTERS = [
+    letter(1, b'{"cut', HOSTILE),
+    letter(2, GOOD, "a fault that is mended"),
+    letter(3, b"\xff\x00\n{", "not UTF-8", file="posts.jsonl"),
+    letter(2, GOOD, "a fault that is mended"),  # as after a crash
+]
+
+
+@pytest.fixture
+def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    written = b"".join(encode(each) + b"\n" for each in LETTERS)
+    (tmp_path / "dead_letters.jsonl").write_bytes(written)
+    monkeypatch.setenv("BREAKWATER_OUTPUT", str(tmp_path))
+    return tmp_path
+
+
+def call(*args: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def positions(listing: str) -> list[str]:
+    rows = listing.splitlines()[1:-1]
+    return [row.split()[0] for row in rows]
+
+
+P1, P2, P3 = "content.submitted.v1/0/1", "content.submitted.v1/0/2", "posts.jsonl:3"
+
+
+@pytest.mark.parametrize(
+    ("what", "args", "expected"),
+    [
+        ("all, the newest first, each once", [], [P3, P2, P1]),
+        ("by reason", ["--reason", "UTF-8"], [P3]),
+        ("by topic and partition", ["--producer", "content.submitted.v1/0"], [P2, P1]),
+        ("by file", ["--producer", "posts.jsonl"], [P3]),
+        ("the second page", ["--limit", 2, "--page", 2], [P1]),
+        ("past the end", ["--page", 9], []),
+    ],
+)
+def test_list(output, what, args, expected) -> None:
+    code, listing = call("list", *args)
+    assert (code, positions(listing)) == (0, expected), what
+    assert "\x1b" not in listing
+
+
+def test_a_summary_counts_kinds_of_reasons(output) -> None:
+    listing = call("list", "--summary")[1]
+    assert "posts.jsonl" in listing
+    assert "[bold]" in listing, "what strangers wrote is no markup"
+    assert "\x1b" not in listing
+
+
+def test_show_tells_everything_and_escapes_it(output) -> None:
+    code, shown = call("show", P3)
+    assert code == 0
+    assert "not UTF-8" in shown
+    assert "00000000  ff 00 0a 7b" in shown
+    assert shown.rstrip().endswith("...{")
+    assert "\x1b" not in call("show", P1)[1]
+    assert "00000000" not in call("show", P1, "--bytes", 0)[1]
+    with pytest.raises(UsageError, match="no dead letter at 'x'"):
+        call("show", "x")
+
+
+def test_raw_bytes_come_as_they_were(output) -> None:
+    assert CliRunner().invoke(app, ["show", P3, "--raw"]).stdout_bytes == LETTERS[2].raw
+
+
+def test_replay_on_files_sends_what_decodes_and_only_once(output) -> None:
+    code, said = call("replay", "--all", "--dry-run")
+    assert (code, "1 would be sent to" in said) == (1, True)
+    assert not (output / "replay.jsonl").exists()
+    code, said = call("replay", "--all")
+    assert code == 1, "two letters cannot be used, which a script should see"
+    assert "1 sent to" in said
+    assert "2 still cannot be used" in said
+    assert f"{P1}: not JSON" in said
+    assert (output / "replay.jsonl").read_bytes() == GOOD + b"\n"
+    assert call("replay", P2) == (0, "1 were sent before\n")
+    assert (output / "replay.jsonl").read_bytes() == GOOD + b"\n"
+
+
+def test_corrected_bytes_go_instead(output, tmp_path) -> None:
+    fixed = tmp_path / "fixed.json"
+    fixed.write_bytes(json.dumps(json.loads(GOOD), indent=1).encode())
+    code, said = call("replay", P1, "--with", fixed)
+    assert (code, "1 sent" in said) == (0, True)
+    [line] = lines(output / "replay.jsonl")
+    assert json.loads(line) == json.loads(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("what", "args", "told"),
+    [
+        ("nothing chosen", ["replay"], "name positions"),
+        ("corrected, of which?", ["replay", "--all", "--with", "x"], "name the one position"),
+        ("nowhere", ["replay", "content.submitted.v1/9/9"], "no dead letter is there"),
+        ("no such file", ["list", "--input", "nowhere.jsonl"], "nowhere.jsonl: No such file"),
+        ("no dead letters in it", ["list", "--input", __file__], "line 1 is no dead letter"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(output, what, args, told) -> None:
+    with pytest.raises(UsageError, match=told):
+        call(*args)
+
+
+@pytest.fixture
+def brokers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    port = free_port()
+    broker = start_broker(port)
+    named = f"127.0.0.1:{port}"
+    monkeypatch.setenv("BREAKWATER_KAFKA_BROKERS", named)
+    monkeypatch.setenv("BREAKWATER_OUTPUT", str(tmp_path))
+    create_topics({"bootstrap.servers": named}, partitions=2, replication=1)
+    yield named
+    broker.kill()
+    broker.wait()
+
+
+def test_on_kafka_the_bytes_go_back_to_the_content_topic_once(brokers) -> None:
+    assert "no dead letters" in call("list")[1]
+    config = {"bootstrap.servers": brokers}
+    writer = KafkaWriter[DeadLetter](config, DEAD_LETTER_TOPIC, lambda each: each.source.place)
+    writer.write(LETTERS)
+    writer.flush()
+    assert positions(call("list")[1]) == [P3, P2, P1]
+    assert "1 sent to content.submitted.v1" in call("replay", "--reason", "mended")[1]
+    assert "1 were sent before" in call("replay", "--reason", "mended")[1]
+    consumer = Consumer(config | {"group.id": "test"})
+    consumer.assign([TopicPartition(CONTENT_TOPIC, part, 0) for part in range(2)])
+    [message] = consumer.consume(1, 10)
+    more = consumer.consume(1, 0.5)
+    consumer.close()
+    assert (message.key(), message.value()) == (b"c1", GOOD)
+    assert message.headers() == [(REPLAYED_FROM, P2.encode())]
+    assert more == []
+
+
+@given(st.binary(max_size=200))
+def test_a_hex_dump_holds_every_byte_and_only_ascii(data: bytes) -> None:
+    rows = [line.split("  ", 1)[1] for line in hex_dump(data)]
+    assert bytes.fromhex("".join(row[:47] for row in rows)) == data
+    assert all(row.isascii() and row.isprintable() for row in rows)
+
+
+@given(st.text())
+def test_nothing_shown_can_command_a_terminal(text: str) -> None:
+    assert len(printable(text)) == len(text)
+    assert printable(text).isprintable()
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_fuzzed_messages_end_in_decisions_or_dead_letters(tmp_path: Path, count: int) -> None:
+    messages, decode = fuzzed_messages(count), Decoder(Content)
+    usable, broken = set(), Counter[bytes]()
+    for message in messages:
+        try:
+            decoded = decode(message)
+            usable.add((decoded.content_id, decoded.revision))
+        except DecodeError:
+            broken[message] += 1
+    assert min(len(usable), broken.total()) > count / 5
+    source, output = tmp_path / "posts.jsonl", tmp_path / "out"
+    source.write_bytes(b"\n".join(messages) + b"\n")
+    done = run_file(str(source), output)
+    assert done.returncode == 0, done.stderr.decode()
+    decisions = [
+        msgspec.json.decode(line, type=Decision) for line in lines(output / "decisions.jsonl")
+    ]
+    assert {(d.content_id, d.revision) for d in decisions if d.final} == usable
+    letters = [msgspec.json.decode(line) for line in lines(output / "dead_letters.jsonl")]
+    assert Counter(base64.b64decode(each["raw"]) for each in letters) == broken
