@@ -243,8 +243,10 @@ def _is_broader(a: AlertKey, b: AlertKey) -> bool:
     )
 
 
-def _narrowness(key: AlertKey) -> int:
-    return 2 * bool(key.signature) + bool(key.community)
+def _narrowness(key: AlertKey) -> tuple[bool, bool, bool]:
+    """A link, hash or image names a campaign better than the wording around it."""
+    named = bool(key.signature)
+    return named, bool(key.community), named and not key.signature.startswith("text:")
 
 
 def _instant(at: float) -> datetime:

@@ -23,7 +23,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from events.messages import Alert, Judgement
 from operators.drift_monitor import DriftMonitor, DriftSample, DriftSettings
-from operators.signature import signature
+from operators.signature import signatures
 
 _SHARD: Final = "drift"
 
@@ -45,7 +45,7 @@ def drift_samples(judgements: list[Judgement], share: int = 8) -> list[tuple[str
             decision.community,
             decision.author_id,
             decision.content_id,
-            signature(content.text) if decision.action != "allow" else "",
+            next(iter(signatures(content.text)), "") if decision.action != "allow" else "",
             values,
         )
         found.append((_SHARD, sample))

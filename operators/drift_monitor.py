@@ -91,7 +91,7 @@ class Series:
 
     def update(self, at: float, mean: float) -> Change:
         """The change of the mean that has just been found, of size 0 for none."""
-        known = self._rhythm.usual(at, periods=2)
+        known = self._rhythm.usual(at, mean, periods=2)
         self._rhythm.learn(at, mean)
         if known is None:
             return NONE

@@ -69,7 +69,7 @@ class Novelty:
 
     def _season(self, at: float, value: float) -> float | None:
         """How far the last values are from the hour's usual; None before there is a usual."""
-        usual = self._day.usual(at, periods=2)
+        usual = self._day.usual(at, value - self._drift, periods=2)
         self._day.learn(at, value)
         if usual is None:
             return None

@@ -9,24 +9,42 @@ WEEK: Final = 7 * DAY
 
 
 class Rhythm:
-    """The mean of a series in each of `bins` equal parts of a period, over the last few periods."""
+    """The mean of a series in each of `bins` equal parts of a period, over the last few periods.
+
+    Between the middles of two parts the line from one mean to the other is as usual as the mean: a
+    daily curve has no steps, a daily job has.
+    """
 
     __slots__ = ("_bins", "_count", "_current", "_means", "_period", "_seen", "_sum")
 
-    def __init__(self, period: float, bins: int) -> None:
-        """`period` in seconds, counted from the Unix epoch."""
+    def __init__(self, period: float, bins: int, *, zeros: int = 0) -> None:
+        """`period` in seconds, counted from the Unix epoch.
+
+        `zeros`: periods of zeros that it begins with, so that little evidence says little.
+        """
         self._period = period
         self._bins = bins
         self._means = [0.0] * bins
-        self._seen = [0] * bins
+        self._seen = [zeros] * bins
         self._current = -1
         self._sum = 0.0
         self._count = 0
 
-    def usual(self, at: float, *, periods: int = 1) -> float | None:
-        """The usual value at `at` (Unix seconds), None before `periods` periods were seen."""
+    def usual(self, at: float, value: float, *, periods: int = 1) -> float | None:
+        """The usual value nearest to `value` at `at` (Unix seconds).
+
+        None before `periods` periods were seen.
+        """
         part = self._part(at)
-        return self._means[part] if self._seen[part] >= periods else None
+        if self._seen[part] < periods:
+            return None
+        mean = self._means[part]
+        beyond = at % self._period / self._period * self._bins - part - 0.5
+        other = (part + (1 if beyond > 0 else -1)) % self._bins
+        if self._seen[other] < periods:
+            return mean
+        line = mean + abs(beyond) * (self._means[other] - mean)
+        return min(max(value, min(mean, line)), max(mean, line))
 
     def learn(self, at: float, value: float) -> None:
         """Take one value into the past."""

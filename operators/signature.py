@@ -1,6 +1,6 @@
 """What the contents of one campaign share: the domain they link to, or the wording they repeat.
 
-A link names a campaign best; without one, near-duplicate texts share a minwise hash of their word
+A link names a campaign best; near-duplicate texts share a minwise hash of their word
 triples (Broder, "On the resemblance and containment of documents", 1997): two texts get the same
 signature with a probability equal to the share of triples they have in common, so the bulk of a
 campaign with a name or number changed in each copy lands in one cluster.
@@ -23,6 +23,7 @@ ones.
 # A link's beginning, then its host and path in a slice of bounded length: no repeat can run away.
 _LINK = re.compile(r"https?://|www\.", re.IGNORECASE)
 _HOST = re.compile(r"(?:[^\s/@]{1,64}@)?([\w.-]{3,253})(?::\d{1,5})?(/[\w-]{1,64})?")
+_WHOLE_LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)  # one repeat at its end: linear
 _WORD = re.compile(r"\w+")  # one class, one repeat: linear
 
 # Second-level labels under which a country's registry sells names (the common part of
@@ -129,10 +130,10 @@ def link_domain(text: str) -> str:
 def text_cluster(text: str) -> str:
     """The near-duplicate cluster of `text`: `text:` and 8 hex digits, "" where there is no word.
 
-    Case, width, punctuation, numbers and repeated spaces do not count. Under three words the
+    Links, case, width, punctuation, numbers and repeated spaces do not count. Under three words the
     whole text is the cluster.
     """
-    folded = unicodedata.normalize("NFKC", text[:MAX_TEXT]).casefold()
+    folded = unicodedata.normalize("NFKC", _WHOLE_LINK.sub(" ", text[:MAX_TEXT])).casefold()
     words = ["0" if word.isdigit() else word for word in _WORD.findall(folded)]
     if not words:
         return ""
@@ -144,15 +145,15 @@ def text_cluster(text: str) -> str:
     return f"text:{smallest:08x}"
 
 
-def signature(text: str, images: Sequence[bytes | str] = ()) -> str:
-    """What links this content to others of its campaign; at most 128 characters.
+def signatures(text: str, images: Sequence[bytes | str] = ()) -> tuple[str, ...]:
+    """What links this content to others of its campaign, the most telling first.
 
-    The domain of its first link, else the near-duplicate cluster of its text, else the digest of
-    its first image (bytes, or the URI). "" where there is nothing to go by.
+    The domain of its first link and the near-duplicate cluster of its text; without either, the
+    digest of its first image (bytes, or the URI). Each has at most 128 characters.
     """
-    found = link_domain(text) or text_cluster(text)
+    found = [name for name in (link_domain(text), text_cluster(text)) if name]
     if not found and images:
         first = images[0]
         raw = first if isinstance(first, bytes) else first.encode("utf-8", "surrogatepass")
-        found = f"image:{blake2b(raw, digest_size=8).hexdigest()}"
-    return found[:128]
+        found = [f"image:{blake2b(raw, digest_size=8).hexdigest()}"]
+    return tuple(name[:128] for name in found)

@@ -25,7 +25,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from events.messages import Alert, AlertKey, AlertSeverity, Judgement
 from operators.alerts import SEVERITIES, AlertGrouper, ShardReport
-from operators.signature import signature
+from operators.signature import signatures
 from operators.surge_tally import SurgeEvent, Tick
 from operators.surge_windows import KeySurge, SurgeSettings, SurgeState
 
@@ -40,8 +40,8 @@ ShardItem: TypeAlias = tuple[str, SurgeEvent | Tick]
 def surge_events(judgements: list[Judgement]) -> list[ShardItem]:
     """What the surge step counts of a batch: (shard, event) for each key of a violation, and ticks.
 
-    Violations are final, live decisions other than allow. Their keys: the category; with its
-    signature; with its community; with both. The ticks come last and stand at the batch's median
+    Violations are final, live decisions other than allow. Their keys: the category; with each
+    signature; with the community; with the community and the most telling signature. The ticks come last and stand at the batch's median
     creation time.
     """
     if not judgements:
@@ -69,18 +69,19 @@ def shard_of(key: AlertKey) -> str:
 
 def _keys(judgement: Judgement) -> list[AlertKey]:
     category, community = judgement.decision.category, judgement.decision.community
-    shared = _signature(judgement)
-    signatures = ("", shared) if shared else ("",)
-    communities = ("", community) if community else ("",)
-    return [AlertKey(category, s, c) for s in signatures for c in communities]
+    shared = _signatures(judgement)
+    keys = [AlertKey(category), *(AlertKey(category, name) for name in shared)]
+    if community:
+        keys += [AlertKey(category, name, community) for name in ("", *shared[:1])]
+    return keys
 
 
-def _signature(judgement: Judgement) -> str:
+def _signatures(judgement: Judgement) -> tuple[str, ...]:
+    content = judgement.content
     for signal in judgement.decision.signals:
         if signal.stage == "hash_match":
-            return f"hash:{signal.rule}"[:128]
-    content = judgement.content
-    return signature(content.text, [image.data or image.uri or "" for image in content.images[:1]])
+            return (f"hash:{signal.rule}"[:128], *signatures(content.text))
+    return signatures(content.text, [image.data or image.uri or "" for image in content.images[:1]])
 
 
 class _CountLogic(StatefulBatchLogic[SurgeEvent | Tick, tuple[float, tuple[KeySurge, ...]], bytes]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,10 @@ _LARGEST: Final = 1e100
 """Values are cut here: their squares must stay finite."""
 _MOST: Final = 1e3
 """No z-score is larger: behind a constant series any change is as good as infinite."""
+_SCAN: Final = 5
+"""Values that are scanned as one."""
+_RARE: Final = 0.2
+"""No count is expected to be rarer: a short past can't tell."""
 _STEADY: Final = 20
 """Values after which the spread is believed."""
 
@@ -37,16 +42,18 @@ class SurgeDetector:
     """A robust moving baseline of a series and the z-score of each new value against it.
 
     Counts are taken to 2*sqrt(x + 3/8), where a Poisson count has a variance near 1 whatever its
-    mean (Anscombe 1948), and each residual also enters an exponentially weighted chart (Roberts
-    1959), so that a small shift that stays is seen as well as a large one: the z-score is the
-    larger of the two. With `rhythm` the baseline is the usual value of the hour of the week (of the
-    day, until a week has passed) plus a moving level. Residuals are clipped before they are learned
+    mean (Anscombe 1948), to learn what is usual; the z-score of a count is the signed root of its
+    likelihood ratio against a Poisson count of that mean, which is right for rare events too. It is
+    the larger one of the newest value and of the sum of the last few (a scan statistic; Kulldorff,
+    "A spatial scan statistic", 1997), so that a small shift that stays is seen as well as a large
+    one. With `rhythm` the baseline is the usual value of the hour of the day, with what the hour of
+    the week departs from it, plus a moving level. Residuals are clipped before they are learned
     from, so that single outliers move the baseline little. With `novelty` an anomaly score is made
     as well.
     """
 
     __slots__ = (
-        "_chart", "_counts", "_day", "_level", "_memory", "_novelty", "_seen", "_source", "_spread",
+        "_base", "_counts", "_day", "_level", "_memory", "_novelty", "_recent", "_seen", "_spread",
         "_week",
     )  # fmt: skip
 
@@ -65,54 +72,72 @@ class SurgeDetector:
         self._level = 0.0 if usual is None else self._stable(usual)
         self._seen = 0 if usual is None else memory
         self._spread = 1.0 if counts else 0.0
-        self._chart = 0.0
+        self._recent: deque[tuple[float, float]] = deque(maxlen=_SCAN)
         self._day = Rhythm(DAY, 48) if rhythm else None
-        self._week = Rhythm(WEEK, 168) if rhythm else None
-        self._source: Rhythm | None = None
+        self._week = Rhythm(WEEK, 168, zeros=1) if rhythm else None
+        self._base: float | None = None
         self._novelty = Novelty() if novelty else None
 
     def update(self, at: float, value: float, *, learn: bool = True) -> Reading:
         """The reading of the next value, at Unix time `at`; not learned from without `learn`."""
         value = max(-_LARGEST, min(_LARGEST, value))
         stable = self._stable(value)
-        usual = self._usual(at)
+        usual = self._usual(at, stable)
         if not self._seen:
             self._level = stable - usual
         residual = stable - usual - self._level
         expected = self._unstable(usual + self._level)
-        z_score = self._z_score(residual, stable)
-        anomaly = self._novelty.update(at, value, z_score) if self._novelty is not None else 0.0
         if self._counts:
-            z_score = self._charted(z_score)
+            z_score = self._scanned(max(0.0, value), expected)
+        else:
+            z_score = self._z_score(residual, stable)
+        anomaly = self._novelty.update(at, value, z_score) if self._novelty is not None else 0.0
         if learn:
             self._learn(at, stable, residual)
         return Reading(expected, z_score, anomaly)
 
-    def _usual(self, at: float) -> float:
+    def rest(self, windows: int) -> None:
+        """As many windows without an event, at once; for a series of counts without a rhythm."""
+        if not windows:
+            return
+        memory = 1 - max(1 / (self._seen + windows), 2 / (self._memory + 1))
+        silent = self._stable(0.0)
+        self._level = silent + memory**windows * (self._level - silent)
+        self._recent.extend([(0.0, self._unstable(self._level))] * min(windows, _SCAN))
+        self._seen += windows
+
+    def settle(self, usual: float) -> None:
+        """Expect `usual` from here on, with the rhythm as it was."""
+        self._level = self._stable(usual) - (self._base or 0.0)
+        self._recent.clear()
+
+    def _usual(self, at: float, stable: float) -> float:
         """The rhythm's part of the baseline; where it begins or ends the level makes up for it."""
-        source, usual = None, None
-        for rhythm in (self._week, self._day):
-            if rhythm is not None and usual is None:
-                source, usual = rhythm, rhythm.usual(at)
-        if usual is None:
-            source = None
-        if source is not self._source:
-            before = self._source.usual(at) if self._source is not None else None
-            self._level += (before or 0.0) - (usual or 0.0)
-            self._source = source
+        usual = self._of_rhythm(at, stable - self._level)
+        if (usual is None) is not (self._base is None):
+            self._level += (self._base or 0.0) - (usual or 0.0)
+        self._base = usual
         return usual or 0.0
 
+    def _of_rhythm(self, at: float, value: float) -> float | None:
+        if self._day is None or self._week is None:
+            return None
+        usual = self._day.usual(at, value)
+        return None if usual is None else usual + (self._week.usual(at, value - usual) or 0.0)
+
     def _z_score(self, residual: float, stable: float) -> float:
-        if not self._counts and self._seen <= _STEADY:
+        if self._seen <= _STEADY:
             return 0.0
         z_score = residual / max(self._spread, 1e-9 * (1 + abs(stable)))
         return max(-_MOST, min(_MOST, z_score))
 
-    def _charted(self, z_score: float) -> float:
-        weight = 1 / 3
-        self._chart += weight * (max(-8.0, min(8.0, z_score)) - self._chart)
-        charted = self._chart / math.sqrt(weight / (2 - weight))
-        return max(z_score, charted) if z_score > 0 else z_score
+    def _scanned(self, value: float, expected: float) -> float:
+        self._recent.append((value, expected))
+        newest = _surprise(value, expected)
+        if newest > 0:
+            values, usual = zip(*self._recent, strict=True)
+            newest = max(newest, _surprise(sum(values), sum(usual)))
+        return max(-_MOST, min(_MOST, newest / self._spread))
 
     def _learn(self, at: float, stable: float, residual: float) -> None:
         self._seen += 1
@@ -126,9 +151,11 @@ class SurgeDetector:
             slow = max(1 / self._seen, 0.02)
             self._spread += slow * (_NORMAL * min(abs(residual), limit) - self._spread)
             self._spread = max(self._spread, 1.0 if self._counts else 0.0)
-        for rhythm in (self._day, self._week):
-            if rhythm is not None:
-                rhythm.learn(at, stable)
+        if self._day is not None and self._week is not None:
+            usual = self._day.usual(at, stable - self._level)
+            self._day.learn(at, stable)
+            if usual is not None:
+                self._week.learn(at, stable - usual)
 
     def _limit(self, stable: float) -> float:
         """The largest residual that the spread is learned from: more would make it blind."""
@@ -139,3 +166,10 @@ class SurgeDetector:
 
     def _unstable(self, stable: float) -> float:
         return max(0.0, stable * stable / 4 - 3 / 8) if self._counts else stable
+
+
+def _surprise(count: float, expected: float) -> float:
+    """How many standard deviations a count is from a Poisson count of mean `expected`."""
+    expected = max(_RARE, expected)
+    deviance = expected - count + (count * math.log(count / expected) if count else 0.0)
+    return math.copysign(math.sqrt(2 * max(0.0, deviance)), count - expected)

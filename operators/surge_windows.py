@@ -26,10 +26,10 @@ class SurgeSettings:
     """Windows at the start of the stream that are learned from and never alarmed on."""
     min_z: float = 5.0
     """Least z-score of a signature: a campaign is new, there is little to confuse it with."""
-    min_broad_z: float = 7.0
+    min_broad_z: float = 5.5
     """Least z-score of a whole category or community, whose usual wanders more."""
     min_effect: float = 0.25
-    min_count: int = 10
+    min_count: int = 6
     """Least count in the last five windows."""
     min_authors: int = 5
     """Least different authors in these: one retrying client is no surge."""
@@ -208,13 +208,7 @@ class SurgeState:
         return self._first is None or number - self._first < self._settings.warm_up
 
     def _judge(self, key: AlertKey, held: _Key, number: int, tally: Tally) -> KeySurge | None:
-        if number - held.last > self._settings.remember and key.signature and not held.surge:
-            held.detector = SurgeDetector(usual=0.0)
-        else:
-            for silent in range(max(held.last + 1, number - self._settings.remember), number):
-                # While nothing at all was posted, nothing is learned: an outage is not a calm.
-                if silent in self._alive:
-                    held.detector.update(silent * self._settings.window, 0.0)
+        self._rest(key, held, number)
         held.last = number
         start = number * self._settings.window
         reading = held.detector.update(start, tally.count, learn=held.surge is None)
@@ -227,6 +221,22 @@ class SurgeState:
         held.surge = _Surge(start, Tally())
         self._surging.add(key)
         return self._follow(key, held, held.surge, tally, reading)
+
+    def _rest(self, key: AlertKey, held: _Key, number: int) -> None:
+        """Take the windows without an event since the last one into the baseline.
+
+        While nothing at all was posted, nothing is learned: an outage is not a calm.
+        """
+        earliest = number - self._settings.remember
+        if key.signature and held.last < earliest and not held.surge:
+            held.detector = SurgeDetector(usual=0.0)
+            return
+        silent = self._alive.intersection(range(max(held.last + 1, earliest), number))
+        if key.signature:
+            held.detector.rest(len(silent))
+            return
+        for window in sorted(silent):
+            held.detector.update(window * self._settings.window, 0.0)
 
     def _least_z(self, key: AlertKey) -> float:
         return self._settings.min_z if key.signature else self._settings.min_broad_z
@@ -258,7 +268,7 @@ class SurgeState:
         surge.quiet = surge.quiet + 1 if calm else 0
         if surge.quiet >= settings.quiet or surge.windows >= settings.longest:
             if surge.windows >= settings.longest:
-                held.detector = SurgeDetector(usual=surge.total.count / surge.windows)
+                held.detector.settle(surge.total.count / surge.windows)
             self._surging.discard(key)
             return self._resolve(key, held)
         return self._report(key, held, surge, "open" if surge.windows == 1 else "update")

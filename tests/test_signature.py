@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.signature import link_domain, registrable_domain, signature, text_cluster
+from operators.signature import link_domain, registrable_domain, signatures, text_cluster
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,32 @@ def test_copies_of_a_template_mostly_share_a_cluster() -> None:
     assert most >= 150
 
 
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("win big at http://a.example/1", ["a.example", "text:"]),
+        ("http://a.example/1", ["a.example"]),  # a link alone has no wording
+        ("words alone", ["text:"]),
+        ("", []),
+    ],
+)
+def test_a_link_and_the_wording_around_it_each_name_a_campaign(
+    text: str, kinds: list[str]
+) -> None:
+    assert [name[: len(kind)] for name, kind in zip(signatures(text), kinds, strict=True)] == kinds
+
+
+def test_throwaway_domains_do_not_hide_one_wording() -> None:
+    texts = [f"http://x{n}.example/ is where our members win" for n in range(9)]
+    assert len({signatures(text)[1] for text in texts}) == 1
+
+
 def test_a_picture_without_words_is_known_by_its_bytes() -> None:
-    assert signature("", [b"a"]) == signature("!!", [b"a"]) != signature("", [b"b"])
-    assert signature("") == ""
-    assert signature("", ["s3://bucket/x"]).startswith("image:")
+    assert signatures("", [b"a"]) == signatures("!!", [b"a"]) != signatures("", [b"b"])
+    assert signatures("", ["s3://bucket/x"])[0].startswith("image:")
 
 
 @given(st.text(st.characters(), max_size=3_000))  # surrogates too
-def test_any_text_has_a_short_and_stable_signature(text: str) -> None:
-    assert signature(text) == signature(text)
-    assert len(signature(text)) <= 128
+def test_any_text_has_short_and_stable_signatures(text: str) -> None:
+    assert signatures(text) == signatures(text)
+    assert all(0 < len(name) <= 128 for name in signatures(text))

@@ -14,6 +14,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
 from events.messages import Alert, AlertKey, Content, Decision, Judgement, Signal
+from operators.signature import text_cluster
 from operators.surge import SHARDS, shard_of, surge, surge_events
 from operators.surge_tally import SurgeEvent, Tick
 from operators.surge_windows import SurgeSettings
@@ -63,12 +64,14 @@ def keys_of(items: list[tuple[str, SurgeEvent | Tick]]) -> list[AlertKey]:
     return [item.key for _, item in items if isinstance(item, SurgeEvent)]
 
 
-def test_a_violation_counts_under_its_category_its_signature_its_community_and_both() -> None:
-    items = surge_events([judgement(1, 0, "spam", "http://a.com", community="c")])
+def test_a_violation_counts_under_all_that_may_name_its_campaign() -> None:
+    items = surge_events([judgement(1, 0, "spam", "win at http://a.com", community="c")])
+    wording = text_cluster("win at")
     assert keys_of(items) == [
         AlertKey("spam"),
-        AlertKey("spam", "", "c"),
         AlertKey("spam", "a.com"),
+        AlertKey("spam", wording),
+        AlertKey("spam", "", "c"),
         AlertKey("spam", "a.com", "c"),
     ]
     assert all(
@@ -84,7 +87,7 @@ def test_only_final_live_decisions_other_than_allow_count(changed: dict[str, Any
 def test_a_matched_hash_is_the_signature() -> None:
     signal = Signal("hash_match", "list/17", "csam", 1.0)
     items = surge_events([judgement(1, 0, "csam", "http://a.com", signals=(signal,))])
-    assert keys_of(items)[-1].signature == "hash:list/17"
+    assert keys_of(items)[1].signature == "hash:list/17"
 
 
 def test_all_content_moves_the_clock_of_every_shard() -> None:

@@ -41,7 +41,7 @@ def test_poisson_counts_of_any_mean_have_small_z_scores(mean: float) -> None:
         ([20.0] * 100 + [20.0], -0.1, 0.1),
         ([20.0] * 100 + [60.0], 6, 8),
         ([20.0] * 100 + [0.0], -9, -6),
-        ([0.0] * 100 + [3.0], 2, 3),
+        ([0.0] * 100 + [3.0], 3, 3.5),  # a Poisson count of mean 0.2
         ([7.0], 0, 0),  # the first
     ],
 )
@@ -124,14 +124,68 @@ def test_a_tail_says_nothing_before_its_warm_up() -> None:
         assert tail.surprise(1e9) == 0.0
 
 
-def test_a_rhythm_knows_a_part_after_it_has_passed() -> None:
+def day_of_hours() -> Rhythm:
+    """The hours of two days, each with its number as its value."""
     rhythm = Rhythm(DAY, 24)
     for hour in range(48):
         rhythm.learn(3_600.0 * hour, float(hour % 24))
-    assert rhythm.usual(3_600.0 * 5) == 5.0
-    assert rhythm.usual(3_600.0 * 23, periods=2) is None  # its second is not over
+    return rhythm
+
+
+@pytest.mark.parametrize(
+    ("hour", "value", "usual"),
+    [
+        (5.5, 9.0, 5.0),  # the middle of an hour is its mean
+        (5.75, 9.0, 5.25),  # from there on the line to the next hour
+        (5.75, 5.1, 5.1),  # or anything between line and mean
+        (5.75, 0.0, 5.0),
+        (5.0, 0.0, 4.5),  # between two hours
+        (0.0, 12.0, 11.5),  # over midnight
+    ],
+)
+def test_the_usual_of_an_hour(hour: float, value: float, usual: float) -> None:
+    assert day_of_hours().usual(3_600 * hour, value) == pytest.approx(usual)
+
+
+def test_a_rhythm_knows_a_part_after_it_has_passed() -> None:
+    rhythm = day_of_hours()
+    assert rhythm.usual(3_600.0 * 23.4, 0.0, periods=2) is None  # its second is not over
     rhythm.shift(2.0)
-    assert rhythm.usual(3_600.0 * 5) == 7.0
+    assert rhythm.usual(3_600.0 * 5.5, 0.0) == 7.0
+
+
+def test_a_rhythm_of_departures_begins_with_none_and_believes_slowly() -> None:
+    rhythm = Rhythm(DAY, 24, zeros=1)
+    assert rhythm.usual(1_800.0, 0.0) == 0.0
+    for hour in range(25):
+        rhythm.learn(3_600.0 * hour, 4.0)
+    assert rhythm.usual(1_800.0, 9.0) == pytest.approx(2.0)
+
+
+def test_an_hour_that_was_never_learned_is_no_surge() -> None:
+    """A gap in the rhythm, as an attack or outage leaves one, once made everything a surge."""
+    detector = SurgeDetector(rhythm=True)
+    largest = 0.0
+    for minute in range(3 * 1_440):
+        known = not 660 <= minute < 800
+        largest = max(largest, detector.update(60.0 * minute, 20.0, learn=known).z_score)
+    assert largest < 3
+
+
+def test_a_detector_can_be_told_the_new_usual() -> None:
+    detector = SurgeDetector(rhythm=True)
+    assert last([20.0] * 1_600, detector).expected == pytest.approx(20.0, abs=1)
+    detector.settle(90.0)
+    assert abs(detector.update(60.0 * 1_600, 90.0).z_score) < 0.5
+
+
+def test_silent_windows_at_once_are_about_what_they_are_one_by_one() -> None:
+    one, all_at_once = SurgeDetector(usual=4.0), SurgeDetector(usual=4.0)
+    for minute in range(30):
+        one.update(60.0 * minute, 0.0)
+    all_at_once.rest(30)
+    expected = [detector.update(1_800.0, 8.0).expected for detector in (one, all_at_once)]
+    assert expected[0] == pytest.approx(expected[1], abs=0.3)
 
 
 @pytest.mark.parametrize(

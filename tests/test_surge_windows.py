@@ -65,8 +65,9 @@ QUIET = [0] * 30
         ([20] * 60, []),  # steady
         ([20] * 60 + [80] * 5, [60]),  # four times the usual
         ([400] * 60 + [480] * 20, []),  # a fifth more, however significant: below the least effect
-        ([*QUIET, 3, 4, 3, 4, 3, 3], []),  # few
-        ([*QUIET, 5, 6, 6, 6, 6, 6, 6, 6], [32]),  # a small one that stays is seen by the chart
+        ([*QUIET, 3, 4, 3, 4, 3, 3], []),  # of four authors
+        ([*QUIET, 5, 0, 0], []),  # few
+        ([*QUIET, 5, 6, 6, 6, 6, 6, 6, 6], [31]),  # a small one that stays adds up
         ([40] * 5, []),  # in the warm-up
         ([], []),
     ],
