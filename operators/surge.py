@@ -41,8 +41,8 @@ def surge_events(judgements: list[Judgement]) -> list[ShardItem]:
     """What the surge step counts of a batch: (shard, event) for each key of a violation, and ticks.
 
     Violations are final, live decisions other than allow. Their keys: the category; with each
-    signature; with the community; with the community and the most telling signature. The ticks come last and stand at the batch's median
-    creation time.
+    signature; with the community; with the community and the most telling signature. The ticks come
+    last and stand at the batch's median creation time.
     """
     if not judgements:
         return []

@@ -20,6 +20,8 @@ _SCAN: Final = 5
 """Values that are scanned as one."""
 _RARE: Final = 0.2
 """No count is expected to be rarer: a short past can't tell."""
+_SLOW: Final = 360
+"""Values over which a level is remembered that fell: its return is no surge."""
 _STEADY: Final = 20
 """Values after which the spread is believed."""
 
@@ -47,14 +49,15 @@ class SurgeDetector:
     the larger one of the newest value and of the sum of the last few (a scan statistic; Kulldorff,
     "A spatial scan statistic", 1997), so that a small shift that stays is seen as well as a large
     one. With `rhythm` the baseline is the usual value of the hour of the day, with what the hour of
-    the week departs from it, plus a moving level. Residuals are clipped before they are learned
-    from, so that single outliers move the baseline little. With `novelty` an anomaly score is made
-    as well.
+    the week departs from it, plus a moving level, or where the level was some hours ago when it has
+    fallen since: what comes back after an outage is no surge. Residuals are clipped before they are
+    learned from, so that single outliers move the baseline little. With `novelty` an anomaly score
+    is made as well.
     """
 
     __slots__ = (
-        "_base", "_counts", "_day", "_level", "_memory", "_novelty", "_recent", "_seen", "_spread",
-        "_week",
+        "_base", "_counts", "_day", "_level", "_memory", "_novelty", "_recent", "_seen", "_slow",
+        "_spread", "_week",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +79,7 @@ class SurgeDetector:
         self._day = Rhythm(DAY, 48) if rhythm else None
         self._week = Rhythm(WEEK, 168, zeros=1) if rhythm else None
         self._base: float | None = None
+        self._slow = 0.0
         self._novelty = Novelty() if novelty else None
 
     def update(self, at: float, value: float, *, learn: bool = True) -> Reading:
@@ -86,7 +90,8 @@ class SurgeDetector:
         if not self._seen:
             self._level = stable - usual
         residual = stable - usual - self._level
-        expected = self._unstable(usual + self._level)
+        level = self._level if self._base is None else max(self._level, self._slow)
+        expected = self._unstable(usual + level)
         if self._counts:
             z_score = self._scanned(max(0.0, value), expected)
         else:
@@ -109,6 +114,7 @@ class SurgeDetector:
     def settle(self, usual: float) -> None:
         """Expect `usual` from here on, with the rhythm as it was."""
         self._level = self._stable(usual) - (self._base or 0.0)
+        self._slow = self._level
         self._recent.clear()
 
     def _usual(self, at: float, stable: float) -> float:
@@ -155,6 +161,7 @@ class SurgeDetector:
             usual = self._day.usual(at, stable - self._level)
             self._day.learn(at, stable)
             if usual is not None:
+                self._slow += (self._level - self._slow) / _SLOW
                 self._week.learn(at, stable - usual)
 
     def _limit(self, stable: float) -> float:

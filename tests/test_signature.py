@@ -78,9 +78,7 @@ def test_copies_of_a_template_mostly_share_a_cluster() -> None:
         ("", []),
     ],
 )
-def test_a_link_and_the_wording_around_it_each_name_a_campaign(
-    text: str, kinds: list[str]
-) -> None:
+def test_a_link_and_the_wording_around_it_each_name_a_campaign(text: str, kinds: list[str]) -> None:
     assert [name[: len(kind)] for name, kind in zip(signatures(text), kinds, strict=True)] == kinds
 
 
