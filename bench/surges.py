@@ -24,8 +24,9 @@ from events.messages import Alert, AlertKey
 from operators.alerts import AlertGrouper, ShardReport
 from operators.surge import SHARDS, ShardItem, surge_events
 from operators.surge_detector import SurgeDetector
+from operators.surge_settings import SurgeSettings
 from operators.surge_tally import SurgeEvent, Tick
-from operators.surge_windows import SurgeSettings, SurgeState
+from operators.surge_windows import SurgeState
 
 TARGET: Final = 5.0
 """Minutes from the beginning of an attack to its alert."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pagerduty
 
+from connectors.alert_text import first_command, playbook_page, sparkline
 from connectors.outbox import PermanentError, RetryLater, seconds
 from events.messages import Alert
 
@@ -106,7 +107,11 @@ def event(alert: Alert) -> dict[str, Any]:
                 "window_end": alert.window_end.isoformat(),
                 "signature": key.signature,
                 "examples": list(alert.examples),
-                "playbook": f"docs/playbook/{alert.kind}.md",
+                "last_hour": alert.last_hour,
+                "last_day": alert.last_day,
+                "recent": sparkline(alert.recent),
+                "first": first_command(alert),
+                "playbook": playbook_page(alert),
             },
         },
         "client": "Breakwater",

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from slack_sdk.webhook import WebhookClient
 
+from connectors.alert_text import first_command, playbook_page, sparkline
 from connectors.outbox import PermanentError, RetryLater, seconds
 from events.messages import Alert
 
@@ -17,8 +18,6 @@ TIMEOUT: Final = 10
 """Seconds for one request."""
 _MARKS: Final = {"open": ":rotating_light:", "update": ":chart_with_upwards_trend:"}
 _DONE: Final = ":white_check_mark:"
-_QUERIES: Final = {"surge": "spike_investigation", "drift": "model_versions_compared"}
-_BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
 class SlackSender:
@@ -70,9 +69,10 @@ def blocks(alert: Alert) -> list[dict[str, Any]]:
         "Category": key.category,
         "Link or cluster": _defanged(key.signature),
         "Community": key.community,
-        "Observed / expected": f"{alert.observed:,.0f} / {alert.expected:,.1f}  {_bar(alert)}",
+        "Observed / expected": f"{alert.observed:,.5g} / {alert.expected:,.3g}",
         "z-score": f"{alert.z_score:.1f}",
         "Authors": f"about {alert.distinct_authors:,}",
+        "Last hour / day": f"{alert.last_hour:,} / {alert.last_day:,}" if alert.last_day else "",
         "Since": f"{alert.window_start:%Y-%m-%d %H:%M} UTC",
     }
     found: list[dict[str, Any]] = [
@@ -83,16 +83,17 @@ def blocks(alert: Alert) -> list[dict[str, Any]]:
             "fields": [_markdown(f"*{name}*\n", value) for name, value in fields.items() if value],
         },
     ]
+    plot = sparkline(alert.recent)
+    if plot:
+        title = f"*Last {len(alert.recent)} minutes*, at most {max(alert.recent):,} in one\n"
+        found.append({"type": "section", "text": _markdown(title, plot)})
     if alert.examples:
         ids = ", ".join(alert.examples[:5])
         found.append({"type": "section", "text": _markdown("*Examples* ", ids)})
-    query = _QUERIES.get(alert.kind, "spike_investigation")
-    since = f"{alert.window_start:%Y-%m-%d %H:%M:%S}"
-    first = f"breakwater query {query} --param since='{since}'"
-    if key.category and alert.kind == "surge":
-        first += f" --param category={key.category}"
-    found.append({"type": "context", "elements": [_markdown(f"First query: `{first}`")]})
-    page = f"Playbook: docs/playbook/{alert.kind}.md · alert {alert.alert_id}"
+    found += [{"type": "section", "text": _quoted(text)} for text in alert.texts[:3]]
+    first = f"First: `{first_command(alert)}`".replace("``", "` `")
+    found.append({"type": "context", "elements": [_markdown(first)]})
+    page = f"Playbook: {playbook_page(alert)} · alert {alert.alert_id}"
     found.append({"type": "context", "elements": [_markdown(page)]})
     return found
 
@@ -102,6 +103,12 @@ def _markdown(text: str, value: str = "") -> dict[str, Any]:
     return {"type": "mrkdwn", "text": (escape(text[:900]) + escape(value[:300]) or "-")[:2_000]}
 
 
+def _quoted(text: str) -> dict[str, Any]:
+    """What a user wrote, to be read and not acted on: no link, no mention, no formatting."""
+    shown = _defanged(" ".join(text.split())[:200])
+    return {"type": "plain_text", "text": f"“{shown}”", "emoji": False}
+
+
 def _plain(text: str) -> dict[str, Any]:
     return {"type": "plain_text", "text": text, "emoji": True}
 
@@ -109,12 +116,3 @@ def _plain(text: str) -> dict[str, Any]:
 def _defanged(text: str) -> str:
     """Dots between letters as [.]: Slack makes links of anything that looks like a domain."""
     return text.replace(".", "[.]") if "://" in text or "." in text else text
-
-
-def _bar(alert: Alert) -> str:
-    """Expected beside observed, as a sparkline of two bars."""
-    most = max(alert.observed, alert.expected, 1e-9)
-    return "".join(
-        _BLOCKS[min(7, int(7.99 * max(0.0, value) / most))]
-        for value in (alert.expected, alert.observed)
-    )

@@ -208,6 +208,12 @@ class Alert(Struct, frozen=True, kw_only=True):
     distinct_authors: int
     examples: tuple[str, ...]
     summary: str
+    texts: tuple[str, ...] = ()
+    """Excerpts of the examples, without the personal data that the policy strikes out."""
+    recent: tuple[int, ...] = ()
+    """Counts of the last windows, the oldest first."""
+    last_hour: int = 0
+    last_day: int = 0
 
 
 class Position(Struct, frozen=True, omit_defaults=True):

@@ -11,6 +11,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.samples import Sample
 
 from events.messages import Alert, DeadLetter, Judgement, Raw
+from operators.alerts import ShardReport
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -40,6 +41,9 @@ DEGRADED = Counter("breakwater_degraded_total", "Decisions made without a stage.
 UNKNOWN_FIELDS = Counter("breakwater_unknown_fields_total", "Fields beyond the contract, left out.")
 REPEATS = Counter("breakwater_repeats_total", "Contents that had been seen already.")
 ALERTS = Counter("breakwater_alerts_total", "Alerts by what became of them.", ["kind", "state"])
+ODD_EVENTS = Counter(
+    "breakwater_surge_odd_events_total", "Violations not simply counted for surges.", ["why"]
+)
 RULESET_AGE = Gauge(
     "breakwater_ruleset_age_seconds", "Since the store of pushed rules was last heard from."
 )
@@ -66,7 +70,7 @@ LAST_BATCH = Gauge(
 
 METRICS = (
     DECISIONS, QUICK_ANSWERS, LATENCY, STAGE_DURATION, BATCH_SIZE, DEAD_LETTERS, DEGRADED,
-    UNKNOWN_FIELDS, REPEATS, ALERTS, RULESET_AGE, RULESET_PUSH, CONSUMER_LAG, BATCH_AGE,
+    UNKNOWN_FIELDS, REPEATS, ALERTS, ODD_EVENTS, RULESET_AGE, RULESET_PUSH, CONSUMER_LAG, BATCH_AGE,
     WATERMARK_DELAY, STORE_ROWS, STORE_DURATION, LAST_BATCH,
 )  # fmt: skip
 """Every metric; the docs and the dashboards are tested against this list."""
@@ -149,6 +153,14 @@ def count_alerts(alerts: list[Alert]) -> list[Alert]:
     for alert in alerts:
         ALERTS.labels(alert.kind, alert.state).inc()
     return alerts
+
+
+def count_odd_events(reports: list[ShardReport]) -> list[ShardReport]:
+    """Count the violations that came late, from the far future or in too large a crowd of keys."""
+    for report in reports:
+        for why, count in report.odd.items():
+            ODD_EVENTS.labels(why).inc(count)
+    return reports
 
 
 def summary() -> str:

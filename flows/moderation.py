@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream, operator
@@ -26,8 +27,9 @@ from flows.failures import log_failures
 from flows.logs import set_up_logging
 from flows.metrics import growing, timed
 from flows.settings import Settings, load_settings
-from flows.sinks import Sinks
+from flows.sinks import Sinks, redaction
 from flows.stages import NamedStage, Stages, load_stages
+from operators.alerts import severities
 from operators.decode import decode
 from operators.drift import drift, drift_samples
 from operators.drift_monitor import DriftSettings
@@ -35,7 +37,7 @@ from operators.image_backlog import see_images
 from operators.item import Item, Stage
 from operators.quota import QuotaOut, hold_quota
 from operators.surge import surge, surge_events
-from operators.surge_windows import SurgeSettings
+from operators.surge_settings import SurgeSettings
 from operators.video import judge_videos
 
 
@@ -65,11 +67,16 @@ def build(
     decoded = decode("decode", raw, timed("decode", decoding))
     judged = judge("judge", decoded.items, stages)
     judgements = judged.judgements
-    violations = op.flat_map_batch("count_violations", judgements, surge_events)
-    alerts = surge("find_surges", violations, SurgeSettings(), finish_at_eof=ends)
+    violations = op.flat_map_batch(
+        "count_violations", judgements, partial(surge_events, redact=redaction(settings))
+    )
+    surges = surge(
+        "find_surges", violations, SurgeSettings(), severities(stages.policy), finish_at_eof=ends
+    )
     samples = op.flat_map_batch("sample_drift", judgements, drift_samples)
+    op.flat_map_batch("count_odd_events", surges.reports, metrics.count_odd_events)
     drifts = drift("find_drift", samples, DriftSettings())
-    alerts = op.merge("merge_alerts", alerts, drifts, judged.alerts)
+    alerts = op.merge("merge_alerts", surges.alerts, drifts, judged.alerts)
 
     verdicts = judge_videos("judge_videos", judgements, stages.how_bad, finish_at_eof=ends)
     logged = op.merge("merge_verdicts", judgements, verdicts)

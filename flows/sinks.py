@@ -22,7 +22,7 @@ from events.encode import Message
 from events.messages import Alert, DeadLetter, Decision, Judgement, ReviewItem, RuleChange
 from flows import metrics
 from flows.settings import BadSettingError, Settings
-from policy.personal_data import redactor
+from policy.personal_data import Redact, redactor
 from policy.policy import load_policy
 
 M = TypeVar("M", bound=Message)
@@ -89,18 +89,28 @@ def senders(settings: Settings) -> list[Sender]:
     return result
 
 
+def redaction(settings: Settings) -> Redact | None:
+    """What goes over texts before they are stored or shown, as the policy says.
+
+    Raises:
+        BadSettingError, PolicyError: it cannot be made.
+    """
+    key = settings.token_key.get_secret_value().encode() if settings.token_key else b""
+    try:
+        return redactor(load_policy(settings.policy).file.personal_data, key)
+    except ValueError as error:
+        raise BadSettingError(f"BREAKWATER_TOKEN_KEY: {error}") from None
+
+
 def open_store(settings: Settings) -> ClickHouseWriter:
     """The store; texts lose their personal data on the way into it as the policy says.
 
     Raises:
         BadSettingError, PolicyError, StoreError: it cannot be opened.
     """
-    key = settings.token_key.get_secret_value().encode() if settings.token_key else b""
-    try:
-        redact = redactor(load_policy(settings.policy).file.personal_data, key)
-    except ValueError as error:
-        raise BadSettingError(f"BREAKWATER_TOKEN_KEY: {error}") from None
-    return ClickHouseWriter(settings.store_dsn, redact=redact, on_insert=metrics.count_insert)
+    return ClickHouseWriter(
+        settings.store_dsn, redact=redaction(settings), on_insert=metrics.count_insert
+    )
 
 
 def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sinks:

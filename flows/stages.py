@@ -52,6 +52,7 @@ class StageError(RuntimeError):
 class Stages:
     """Everything the flow is made of, in the order in which an item meets it."""
 
+    policy: Policy
     decoder: ContentDecoder
     enricher: Enricher
     reading: tuple[NamedStage, ...]
@@ -159,6 +160,7 @@ def load_stages(
     ]
     versions = {model.name: model.version for model in text_model.models}
     stages = Stages(
+        policy=policy,
         decoder=ContentDecoder(),
         enricher=Enricher(store),
         reading=(*lists, *text_way, ("language", LanguageDetector())),

@@ -9,28 +9,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
-from events.identity import alert_id
 from events.messages import Alert, AlertKey, AlertSeverity, AlertState
+from operators.incident import Incident
 from operators.sketch import DistinctSketch
-from operators.surge_windows import KeySurge
+from operators.surge_settings import KeySurge, Odd
+from policy.policy import Policy
 
-SEVERITIES: Final[Mapping[str, AlertSeverity]] = {
-    "csam": "critical",
-    "violent_extremism": "critical",
-    "threat": "critical",
-    "self_harm": "critical",
-}
-"""Severity of a surge by category where the policy says nothing; `error` for the others."""
+Severities: TypeAlias = Mapping[tuple[str, str], AlertSeverity]
+"""Severity of a surge by category and community, "" for every community that says nothing else."""
+
+LEVELS: Final[tuple[AlertSeverity, ...]] = ("warning", "warning", "error", "error", "critical")
+"""Severity of a surge by the policy's severity of its category, from 1."""
+MAX_TEXTS: Final = 3
 
 
-LEVELS: Final[Mapping[int, AlertSeverity]] = {
-    1: "warning", 2: "warning", 3: "error", 4: "error", 5: "critical",
-}  # fmt: skip
-"""Severity of a surge by the policy's severity of its category."""
+def severities(policy: Policy) -> Severities:
+    """What `policy` makes of a surge of each category, where a community differs there too."""
+    return {
+        (category, community): LEVELS[treatment.severity - 1]
+        for community in ("", *policy.file.communities)
+        for category, treatment in policy.categories(community).items()
+    }
 
 
 class ShardReport(NamedTuple):
@@ -39,20 +42,8 @@ class ShardReport(NamedTuple):
     shard: str
     through: float
     changes: tuple[KeySurge, ...]
-
-
-@dataclass(slots=True)
-class _Incident:
-    alert_id: str
-    primary: KeySurge
-    members: dict[AlertKey, KeySurge]
-    active: set[AlertKey]
-    said: int
-    """What the last message about it counted."""
-    before: KeySurge | None = None
-    """What its primary key did before it flared up again."""
-    over_at: float = math.inf
-    """When its last key calmed down, Unix seconds."""
+    odd: Mapping[Odd, int] = {}
+    """Events since the last report that were not simply counted, by why."""
 
 
 @dataclass(slots=True)
@@ -65,14 +56,15 @@ class AlertGrouper:
     """
 
     shards: int
-    severities: Mapping[str, AlertSeverity] = field(default_factory=lambda: SEVERITIES)
+    severities: Severities = field(default_factory=dict)
+    """`error` for what is not in it."""
     linger: float = 300.0
     min_shared_authors: float = 0.3
     growth: float = 2.0
     """How many times what was said before makes an update."""
     _through: dict[str, float] = field(default_factory=dict)
     _waiting: list[KeySurge] = field(default_factory=list)
-    _incidents: list[_Incident] = field(default_factory=list)
+    _incidents: list[Incident] = field(default_factory=list)
 
     def observe(self, report: ShardReport) -> list[Alert]:
         """Take a shard's report: the alerts that can be said now, in the order of their windows."""
@@ -125,7 +117,7 @@ class AlertGrouper:
                 groups.append([change])
         return alerts + [self._open(group) for group in groups]
 
-    def _incident_of(self, change: KeySurge) -> _Incident | None:
+    def _incident_of(self, change: KeySurge) -> Incident | None:
         for incident in self._incidents:
             if change.key in incident.members:
                 return incident
@@ -149,40 +141,21 @@ class AlertGrouper:
         return shared >= self.min_shared_authors
 
     def _open(self, group: list[KeySurge]) -> Alert:
-        most = max(change.observed - change.expected for change in group)
-        telling = [c for c in group if c.observed - c.expected >= 0.6 * most]
-        primary = max(telling, key=lambda c: (_narrowness(c.key), c.observed - c.expected, c.key))
-        incident = _Incident(
-            alert_id("surge", primary.key, _instant(primary.opened_at)),
-            primary,
-            {change.key: change for change in group},
-            {change.key for change in group},
-            primary.observed,
-        )
+        incident = Incident.of(group)
         self._incidents.append(incident)
         return self._alert(incident, "open")
 
-    def _follow(self, incident: _Incident, change: KeySurge) -> list[Alert]:
-        incident.members[change.key] = change
-        if change.state == "resolved":
-            incident.active.discard(change.key)
-        else:
-            incident.active.add(change.key)
-        incident.over_at = math.inf if incident.active else change.window_end
-        if change.key != incident.primary.key:
+    def _follow(self, incident: Incident, change: KeySurge) -> list[Alert]:
+        incident.take(change)
+        if change.state == "resolved" or not incident.has_news(self.growth):
             return []
-        if change.state == "open":
-            incident.before = incident.primary
-        incident.primary = _continued(incident.before, change)
-        if change.state == "resolved" or incident.primary.observed < self.growth * incident.said:
-            return []
-        incident.said = incident.primary.observed
+        incident.tell()
         return [self._alert(incident, "update")]
 
-    def _alert(self, incident: _Incident, state: AlertState) -> Alert:
+    def _alert(self, incident: Incident, state: AlertState) -> Alert:
         surge = incident.primary
         authors = DistinctSketch(hashes=surge.authors).count()
-        severity = self.severities.get(surge.key.category, "error")
+        severity = self._severity(surge.key)
         return Alert(
             alert_id=incident.alert_id,
             kind="surge",
@@ -195,12 +168,20 @@ class AlertGrouper:
             expected=round(surge.expected, 3),
             z_score=round(surge.z_score, 3),
             distinct_authors=authors,
-            examples=surge.examples,
-            summary=_summary(surge, authors, len(incident.members)),
+            examples=tuple(example.content_id for example in surge.examples),
+            summary=_summary(surge, authors, len(incident.members), incident.top),
+            texts=tuple(example.text for example in surge.examples if example.text)[:MAX_TEXTS],
+            recent=surge.recent,
+            last_hour=surge.last_hour,
+            last_day=surge.last_day,
         )
 
+    def _severity(self, key: AlertKey) -> AlertSeverity:
+        everywhere = self.severities.get((key.category, ""), "error")
+        return self.severities.get((key.category, key.community), everywhere)
 
-def _summary(surge: KeySurge, authors: int, keys: int) -> str:
+
+def _summary(surge: KeySurge, authors: int, keys: int, top: KeySurge | None) -> str:
     key = surge.key
     what = key.category
     if key.signature:
@@ -209,29 +190,16 @@ def _summary(surge: KeySurge, authors: int, keys: int) -> str:
         what += f" in {key.community}"
     minutes = (surge.window_end - surge.opened_at) / 60
     since = _instant(surge.opened_at).strftime("%Y-%m-%d %H:%M UTC")
-    others = f", seen under {keys} keys" if keys > 1 else ""
-    return (
-        f"Surge of {what}: {surge.observed} in {minutes:.0f} min"
-        f" where {surge.expected:.1f} were expected,"
-        f" by about {authors} authors, since {since}{others}"
-    )
-
-
-def _continued(before: KeySurge | None, change: KeySurge) -> KeySurge:
-    """`change` with what was counted before the lull."""
-    if before is None:
-        return change
-    authors = DistinctSketch(hashes=before.authors)
-    authors.update(DistinctSketch(hashes=change.authors))
-    return replace(
-        change,
-        opened_at=before.opened_at,
-        observed=before.observed + change.observed,
-        expected=before.expected + change.expected,
-        z_score=max(before.z_score, change.z_score),
-        authors=authors.hashes(),
-        examples=before.examples,
-    )
+    surge_of = f"Surge of {what}: {surge.observed} in {minutes:.0f} min"
+    against = f" where {surge.expected:.1f} were expected"
+    parts = [surge_of + against, f"by about {authors} authors", f"since {since}"]
+    if keys > 1:
+        parts.append(f"seen under {keys} keys")
+    if top is not None:
+        parts.append(f"most of it {top.key.signature} ({top.observed})")
+    if surge.changed:
+        parts.append(f"shortly after a change: {surge.changed}")
+    return ", ".join(parts)
 
 
 def _is_broader(a: AlertKey, b: AlertKey) -> bool:
@@ -241,12 +209,6 @@ def _is_broader(a: AlertKey, b: AlertKey) -> bool:
         and a.signature in ("", b.signature)
         and a.community in ("", b.community)
     )
-
-
-def _narrowness(key: AlertKey) -> tuple[bool, bool, bool]:
-    """A link, hash or image names a campaign better than the wording around it."""
-    named = bool(key.signature)
-    return named, bool(key.community), named and not key.signature.startswith("text:")
 
 
 def _instant(at: float) -> datetime:

@@ -4,7 +4,7 @@ How a flow wires it, after `decide`, where `judged` is a Stream[Judgement] (repe
 dropped)::
 
     violations = op.flat_map_batch("count_violations", judged, surge_events)
-    alerts = surge("find_surges", violations, SurgeSettings())
+    alerts = surge("find_surges", violations, SurgeSettings(), severities(policy)).alerts
 
 `surge_events` also emits a clock tick a batch for every shard, made of all content, so that surges
 end even when violations stop. A flow over a file leaves `finish_at_eof` on: open windows close and
@@ -15,30 +15,40 @@ and the state goes on from its snapshot.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 from zlib import crc32
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from events.messages import Alert, AlertKey, AlertSeverity, Judgement
-from operators.alerts import SEVERITIES, AlertGrouper, ShardReport
+from events.messages import Alert, AlertKey, Judgement
+from operators.alerts import AlertGrouper, Severities, ShardReport
 from operators.signature import signatures
+from operators.surge_settings import KeySurge, SurgeSettings
 from operators.surge_tally import SurgeEvent, Tick
-from operators.surge_windows import KeySurge, SurgeSettings, SurgeState
+from operators.surge_windows import SurgeState
+from policy.personal_data import Redact
 
 SHARDS = tuple(f"shard-{number:02}" for number in range(16))
 """Keys are spread over these: an activation of the engine is a shard and a batch, not a key and a
 batch.
 """
 
+EXCERPT: Final = 120
+"""Characters of an example's text that an alert shows."""
+UNSHOWN: Final = frozenset({"csam"})
+"""Categories whose texts are shown nowhere."""
+
 ShardItem: TypeAlias = tuple[str, SurgeEvent | Tick]
 
 
-def surge_events(judgements: list[Judgement]) -> list[ShardItem]:
+def surge_events(judgements: list[Judgement], redact: Redact | None = None) -> list[ShardItem]:
     """What the surge step counts of a batch: (shard, event) for each key of a violation, and ticks.
+
+    `redact` takes out of texts what must not be shown.
 
     Violations are final, live decisions other than allow. Their keys: the category; with each
     signature; with the community; with the community and the most telling signature. The ticks come
@@ -52,11 +62,13 @@ def surge_events(judgements: list[Judgement]) -> list[ShardItem]:
         if decision.action == "allow" or decision.mode != "live" or not decision.final:
             continue
         at = decision.created_at.timestamp()
+        text = _excerpt(judgement, redact)
         for key in _keys(judgement):
-            event = SurgeEvent(key, at, decision.author_id, decision.content_id)
+            event = SurgeEvent(key, at, decision.author_id, decision.content_id, text)
             items.append((shard_of(key), event))
     times = sorted(judgement.content.created_at.timestamp() for judgement in judgements)
-    tick = Tick(times[len(times) // 2], frozenset(int(at // 60) for at in times))
+    minutes = frozenset(int(at // 60) for at in times)
+    tick = Tick(times[len(times) // 2], minutes, _versions(judgements))
     items += [(shard, tick) for shard in SHARDS]
     return items
 
@@ -84,15 +96,33 @@ def _signatures(judgement: Judgement) -> tuple[str, ...]:
     return signatures(content.text, [image.data or image.uri or "" for image in content.images[:1]])
 
 
-class _CountLogic(StatefulBatchLogic[SurgeEvent | Tick, tuple[float, tuple[KeySurge, ...]], bytes]):
+def _excerpt(judgement: Judgement, redact: Redact | None) -> str:
+    text = judgement.content.text[: 4 * EXCERPT]
+    if not text or judgement.decision.category in UNSHOWN:
+        return ""
+    # Before it is cut: half an address would not be known as one.
+    (text,) = redact([text]) if redact is not None else [text]
+    return " ".join(text.split())[:EXCERPT]
+
+
+def _versions(judgements: list[Judgement]) -> tuple[tuple[str, str], ...]:
+    versions: dict[str, str] = {}
+    for judgement in judgements:
+        decision = judgement.decision
+        versions["policy"] = decision.policy_version
+        versions["rules"] = decision.ruleset_version
+        versions |= decision.model_versions
+    return tuple(versions.items())
+
+
+class _CountLogic(StatefulBatchLogic[SurgeEvent | Tick, ShardReport, bytes]):
     def __init__(self, settings: SurgeSettings, resume: bytes | None, finish: bool) -> None:
         # S301: the snapshot comes from the recovery store that this job wrote itself.
         self._state = pickle.loads(resume) if resume else SurgeState(settings)  # noqa: S301
         self._finish = finish
+        self._told = self._state.odd.copy()
 
-    def on_batch(
-        self, values: list[SurgeEvent | Tick]
-    ) -> tuple[Iterable[tuple[float, tuple[KeySurge, ...]]], bool]:
+    def on_batch(self, values: list[SurgeEvent | Tick]) -> tuple[Iterable[ShardReport], bool]:
         before = self._state.closed_through
         self._state.observe(value for value in values if isinstance(value, SurgeEvent))
         changes: list[KeySurge] = []
@@ -100,26 +130,30 @@ class _CountLogic(StatefulBatchLogic[SurgeEvent | Tick, tuple[float, tuple[KeySu
             if isinstance(value, Tick):
                 changes += self._state.advance(value)
         through = self._state.closed_through
-        return ([(through, tuple(changes))] if through > before else []), self.RETAIN
+        return ([self._report(through, changes)] if through > before else []), self.RETAIN
 
-    def on_eof(self) -> tuple[Iterable[tuple[float, tuple[KeySurge, ...]]], bool]:
+    def on_eof(self) -> tuple[Iterable[ShardReport], bool]:
         if not self._finish:
             return [], self.RETAIN
-        return [(float("inf"), tuple(self._state.finish()))], self.RETAIN
+        return [self._report(float("inf"), self._state.finish())], self.RETAIN
+
+    def _report(self, through: float, changes: Iterable[KeySurge]) -> ShardReport:
+        odd = self._state.odd - self._told
+        self._told = self._state.odd.copy()
+        return ShardReport("", through, tuple(changes), odd)
 
     def snapshot(self) -> bytes:
         return pickle.dumps(self._state)
 
 
 class _GroupLogic(StatefulBatchLogic[ShardReport, Alert, bytes]):
-    def __init__(
-        self, severities: Mapping[str, AlertSeverity], resume: bytes | None, finish: bool
-    ) -> None:
+    def __init__(self, severities: Severities, resume: bytes | None, finish: bool) -> None:
         self._grouper = (
             pickle.loads(resume)  # noqa: S301  the job's own snapshot, as above
             if resume
-            else AlertGrouper(len(SHARDS), dict(severities))
+            else AlertGrouper(len(SHARDS))
         )
+        self._grouper.severities = dict(severities)
         self._finish = finish
 
     def on_batch(self, values: list[ShardReport]) -> tuple[Iterable[Alert], bool]:
@@ -132,14 +166,22 @@ class _GroupLogic(StatefulBatchLogic[ShardReport, Alert, bytes]):
         return pickle.dumps(self._grouper)
 
 
+@dataclass(frozen=True)
+class SurgeOut:
+    """The alerts, and what every shard reports: its events that came late, too, for the metrics."""
+
+    alerts: Stream[Alert]
+    reports: Stream[ShardReport]
+
+
 @operator
 def surge(
     step_id: str,
     up: KeyedStream[SurgeEvent | Tick],
     settings: SurgeSettings,
-    severities: Mapping[str, AlertSeverity] = SEVERITIES,
+    severities: Severities = {},  # noqa: B006  nobody writes to it
     finish_at_eof: bool = True,
-) -> Stream[Alert]:
+) -> SurgeOut:
     """Bytewax shell of `SurgeState` and `AlertGrouper`: alerts as they open, grow and end."""
 
     def shim_count(resume: bytes | None) -> _CountLogic:
@@ -148,12 +190,11 @@ def surge(
     def shim_group(resume: bytes | None) -> _GroupLogic:
         return _GroupLogic(severities, resume, finish_at_eof)
 
-    def shim_report(
-        shard_report: tuple[str, tuple[float, tuple[KeySurge, ...]]],
-    ) -> tuple[str, ShardReport]:
-        shard, (through, changes) = shard_report
-        return "all", ShardReport(shard, through, changes)
+    def shim_report(shard_report: tuple[str, ShardReport]) -> tuple[str, ShardReport]:
+        shard, report = shard_report
+        return "all", report._replace(shard=shard)
 
     counted = op.stateful_batch("count", up, shim_count)
     reports: KeyedStream[Any] = op.map("report", counted, shim_report)
-    return op.key_rm("alerts", op.stateful_batch("group", reports, shim_group))
+    alerts = op.key_rm("alerts", op.stateful_batch("group", reports, shim_group))
+    return SurgeOut(alerts, op.key_rm("reports", reports))

@@ -18,6 +18,15 @@ class SurgeEvent(NamedTuple):
     at: float
     author_id: str
     content_id: str
+    text: str = ""
+    """An excerpt that may be shown."""
+
+
+class Example(NamedTuple):
+    """One of the contents that were counted."""
+
+    content_id: str
+    text: str
 
 
 class Tick(NamedTuple):
@@ -26,6 +35,8 @@ class Tick(NamedTuple):
     at: float
     alive: frozenset[int] = frozenset()
     """Minutes since the epoch in which something was posted: a minute without is an outage."""
+    versions: tuple[tuple[str, str], ...] = ()
+    """Name and version of the policy, the rules and the models that decided."""
 
 
 class Tally:
@@ -36,16 +47,16 @@ class Tally:
     def __init__(self) -> None:
         self.count = 0
         self.authors: DistinctSketch | None = None
-        self.examples: list[str] = []
+        self.examples: list[Example] = []
 
-    def add(self, author_id: str, content_id: str, examples: int) -> None:
-        """Count one event; up to `examples` content ids are kept."""
+    def add(self, event: SurgeEvent, examples: int) -> None:
+        """Count one event; up to `examples` of them are kept."""
         self.count += 1
         if self.authors is None:
             self.authors = DistinctSketch()
-        self.authors.add(hash64(author_id))
+        self.authors.add(hash64(event.author_id))
         if len(self.examples) < examples:
-            self.examples.append(content_id)
+            self.examples.append(Example(event.content_id, event.text))
 
     def merge(self, other: Tally, examples: int) -> None:
         """Count all that `other` has counted."""
@@ -61,7 +72,7 @@ class Tally:
 def tally_of(event: SurgeEvent, examples: int) -> Tally:
     """A tally of one event."""
     tally = Tally()
-    tally.add(event.author_id, event.content_id, examples)
+    tally.add(event, examples)
     return tally
 
 
@@ -90,7 +101,7 @@ class Window:
                 self._fresh.append(event)
                 return
             tally = self.several[event.key] = tally_of(first, examples)
-        tally.add(event.author_id, event.content_id, examples)
+        tally.add(event, examples)
 
     def __len__(self) -> int:
         return len(self.single) + len(self.several)

@@ -3,69 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from events.messages import AlertKey, AlertState
+from operators.sliding import SlidingCounts, VersionLog
 from operators.surge_detector import Reading, SurgeDetector
+from operators.surge_settings import KeySurge, Odd, SurgeSettings
 from operators.surge_tally import EventClock, SurgeEvent, Tally, Tick, Window, tally_of
-
-
-@dataclass(frozen=True, slots=True)
-class SurgeSettings:
-    """What is a surge. Times are seconds of event time, the other lengths are windows."""
-
-    window: float = 60.0
-    lateness: float = 60.0
-    """How long a window stays open for events that come out of order."""
-    max_jump: float = 3600.0
-    """A clock further ahead than this must be confirmed by two more, so that one wrong one does no
-    harm.
-    """
-    warm_up: int = 30
-    """Windows at the start of the stream that are learned from and never alarmed on."""
-    min_z: float = 5.0
-    """Least z-score of a signature: a campaign is new, there is little to confuse it with."""
-    min_broad_z: float = 5.5
-    """Least z-score of a whole category or community, whose usual wanders more."""
-    min_effect: float = 0.25
-    min_count: int = 6
-    """Least count in the last five windows."""
-    min_authors: int = 5
-    """Least different authors in these: one retrying client is no surge."""
-    quiet: int = 10
-    """Windows in a row below half of the least z-score after which a surge is over."""
-    longest: int = 1440
-    """Windows after which a surge is the new normal: it is closed and learned from."""
-    remember: int = 120
-    """Windows without an event after which a key is forgotten."""
-    max_keys: int = 16_384
-    """Keys held by a shard in a window, and keys with a baseline: the least used make room."""
-    max_windows: int = 4_096
-    """Windows open at once: only times from the far future open so many."""
-    examples: int = 5
-
-
-@dataclass(frozen=True, slots=True)
-class KeySurge:
-    """The surge of one key, as it stood when window `window_end` closed (Unix seconds)."""
-
-    key: AlertKey
-    state: AlertState
-    opened_at: float
-    window_end: float
-    observed: int
-    expected: float
-    z_score: float
-    authors: tuple[int, ...]
-    """Hashes of a `DistinctSketch`."""
-    examples: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class _Surge:
     opened_at: float
     total: Tally
+    changed: str
     expected: float = 0.0
     z_score: float = 0.0
     quiet: int = 0
@@ -80,6 +33,7 @@ class _Key:
     recent: list[tuple[int, Tally]] = field(default_factory=list)
     """Its last windows with an event: what a slow beginning is judged by."""
     surge: _Surge | None = None
+    counts: SlidingCounts = field(default_factory=SlidingCounts)
 
 
 class SurgeState:
@@ -100,14 +54,11 @@ class SurgeState:
         self._first: int | None = None
         self._alive: set[int] = set()
         """Windows in which something was posted, violating or not."""
+        self._versions = VersionLog()
         self.closed_through = -math.inf
         """Unix seconds up to which all windows are closed."""
-        self.late = 0
-        """Events that came after their window had closed; they are not counted in any."""
-        self.future = 0
-        """Events further ahead of the clock than `max_jump`."""
-        self.dropped = 0
-        """Events not counted because there were too many open windows, or keys in one."""
+        self.odd: Counter[Odd] = Counter()
+        """Events that were not simply counted, so far."""
 
     def observe(self, events: Iterable[SurgeEvent]) -> None:
         """Count `events` in their windows; a far-future one waits in its own."""
@@ -115,24 +66,25 @@ class SurgeState:
         for event in events:
             at = event.at
             if at < self.closed_through:
-                self.late += 1
+                self.odd["late"] += 1
                 continue
             if at > self._clock.now + settings.max_jump:
-                self.future += 1
+                self.odd["future"] += 1
             number = int(at // settings.window)
             window = self._windows.get(number)
             if window is None:
                 if len(self._windows) >= settings.max_windows:
-                    self.dropped += 1
+                    self.odd["dropped"] += 1
                     continue
                 window = self._windows[number] = Window()
             if len(window) >= settings.max_keys:
-                self.dropped += window.make_room()
+                self.odd["dropped"] += window.make_room()
             window.add(event, settings.examples)
 
     def advance(self, tick: Tick) -> list[KeySurge]:
         """Move the clock and close what is over: what opened, grew or ended."""
         now = self._clock.observe(tick.at)
+        self._versions.observe(tick.at, dict(tick.versions))
         self._alive.update(int(minute * 60 // self._settings.window) for minute in tick.alive)
         if len(self._alive) > 2 * self._settings.max_windows:
             self._alive = set(sorted(self._alive)[-self._settings.max_windows :])
@@ -211,6 +163,7 @@ class SurgeState:
         self._rest(key, held, number)
         held.last = number
         start = number * self._settings.window
+        held.counts.add(start, tally.count)
         reading = held.detector.update(start, tally.count, learn=held.surge is None)
         if held.surge is not None:
             return self._follow(key, held, held.surge, tally, reading)
@@ -218,7 +171,8 @@ class SurgeState:
         if self._warming(number) or not self._is_surge(key, held, tally, reading):
             return None
         held.recent = []
-        held.surge = _Surge(start, Tally())
+        changed = self._versions.change_before(start, self._settings.fresh)
+        held.surge = _Surge(start, Tally(), changed)
         self._surging.add(key)
         return self._follow(key, held, held.surge, tally, reading)
 
@@ -266,8 +220,9 @@ class SurgeState:
         surge.z_score = max(surge.z_score, reading.z_score)
         calm = reading.z_score < self._least_z(key) / 2
         surge.quiet = surge.quiet + 1 if calm else 0
-        if surge.quiet >= settings.quiet or surge.windows >= settings.longest:
-            if surge.windows >= settings.longest:
+        longest = settings.fresh // settings.window if surge.changed else settings.longest
+        if surge.quiet >= settings.quiet or surge.windows >= longest:
+            if surge.windows >= longest:
                 held.detector.settle(surge.total.count / surge.windows)
             self._surging.discard(key)
             return self._resolve(key, held)
@@ -291,4 +246,8 @@ class SurgeState:
             z_score=surge.z_score,
             authors=authors.hashes() if authors is not None else (),
             examples=tuple(surge.total.examples),
+            recent=held.counts.windows(self._settings.window, self._settings.plot),
+            last_hour=held.counts.last_hour(),
+            last_day=held.counts.last_day(),
+            changed=surge.changed,
         )

@@ -15,6 +15,8 @@ from typing import Final, Literal
 
 Kind = Literal["email", "card", "ip", "phone"]
 Treatment = Literal["keep", "strip", "token"]
+Redact = Callable[[Sequence[str]], list[str]]
+"""Texts in, the same texts without personal data out."""
 
 # Local part and labels as long as RFC 5321 and RFC 1035 allow.
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
@@ -67,9 +69,7 @@ _SHAPES: Final[Mapping[Kind, tuple[re.Pattern[str], Callable[[str], bool]]]] = {
 }
 
 
-def redactor(
-    treatments: Mapping[Kind, Treatment], key: bytes = b""
-) -> Callable[[Sequence[str]], list[str]] | None:
+def redactor(treatments: Mapping[Kind, Treatment], key: bytes = b"") -> Redact | None:
     """What goes over texts before they are stored; None when everything is kept.
 
     `strip` puts asterisks, `token` a tilde and letters that are the same for the same value under

@@ -23,6 +23,10 @@ OPEN = Alert(
     z_score=9.1,
     distinct_authors=31,
     examples=("c1", "c2"),
+    texts=("win <big> at http://evil.example",),
+    recent=(0, 1, 3, 40),
+    last_hour=44,
+    last_day=51,
     summary="Surge of spam sharing evil.example in music: 40 in 1 min where 2.5 were expected",
 )
 

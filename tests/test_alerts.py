@@ -7,12 +7,16 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from events.messages import Alert, AlertKey, AlertState
-from operators.alerts import AlertGrouper, ShardReport
+from operators.alerts import AlertGrouper, ShardReport, severities
+from operators.incident import MAX_MEMBERS
 from operators.sketch import hash64
-from operators.surge_windows import KeySurge
+from operators.surge_settings import KeySurge
+from operators.surge_tally import Example
+from policy.policy import CategoryOverride, CommunityPolicy, Policy, load_policy
 
 START = 1_772_409_600.0
 
@@ -37,7 +41,7 @@ def surge(
         expected=2.0,
         z_score=9.0,
         authors=tuple(sorted(map(hash64, authors))),
-        examples=("c1",),
+        examples=(Example("c1", "buy at evil.example"),),
     )
 
 
@@ -154,11 +158,66 @@ def test_the_end_of_the_stream_resolves_everything_once() -> None:
     assert [alert.state for alert in alerts] == ["resolved"]
 
 
-def test_severity_is_of_the_category() -> None:
-    grouper = AlertGrouper(1, {"spam": "info"})
-    assert [alert.severity for alert in say(surge(), grouper=grouper)] == ["info"]
-    assert [alert.severity for alert in say(surge("threat"))] == ["critical"]
-    assert [alert.severity for alert in say(surge("spam"))] == ["error"]
+def test_severity_is_what_the_policy_says_of_the_category_there() -> None:
+    policy = load_policy()
+    file = msgspec.structs.replace(
+        policy.file,
+        communities={"kids": CommunityPolicy(categories={"spam": CategoryOverride(severity=5)})},
+    )
+    grouper = AlertGrouper(1, severities(Policy(file, "1")))
+    alerts = say(
+        surge("spam"),
+        surge("hate", authors=OTHERS),
+        surge("threat", authors=("t", "s", "r")),
+        surge("spam", "", "kids", authors=("k", "l", "m")),
+        surge("other", authors=("n", "o", "p")),
+        grouper=grouper,
+    )
+    assert {(a.key.category, a.key.community): a.severity for a in alerts} == {
+        ("spam", ""): "warning",
+        ("hate", ""): "error",
+        ("threat", ""): "critical",
+        ("spam", "kids"): "critical",
+        ("other", ""): "error",  # no category of the policy
+    }
+
+
+def test_a_new_leading_cluster_is_news() -> None:
+    grouper = AlertGrouper(shards=1)
+    broad = surge("spam", observed=100)
+    first = surge("spam", "a.example", observed=20)
+    (opened,) = say(broad, first, grouper=grouper)
+    assert "most of it a.example (20)" in opened.summary
+    close = surge("spam", "b.example", minute=2, opened=1, observed=25)
+    assert say(close, grouper=grouper) == []
+    (told,) = say(
+        replace(close, observed=30, state="update", window_end=START + 180), grouper=grouper
+    )
+    assert (told.state, told.alert_id) == ("update", opened.alert_id)
+    assert "most of it b.example (30)" in told.summary
+
+
+def test_an_attack_with_keys_without_end_stays_bounded() -> None:
+    grouper = AlertGrouper(shards=1)
+    many = [surge("spam", f"d{n}.example", observed=20) for n in range(2_000)]
+    assert len(say(surge(observed=4_000), *many, grouper=grouper)) == 1
+    assert len(grouper._incidents[0].members) <= MAX_MEMBERS + 1
+
+
+def test_an_alert_shows_three_examples_and_the_last_windows() -> None:
+    change = replace(
+        surge(),
+        examples=tuple(Example(f"c{n}", f"text {n}" if n else "") for n in range(5)),
+        recent=(0, 0, 40),
+        last_hour=40,
+        last_day=45,
+        changed="rules 1 to 2 at 00:00 UTC",
+    )
+    (alert,) = say(change)
+    assert alert.examples == ("c0", "c1", "c2", "c3", "c4")
+    assert alert.texts == ("text 1", "text 2", "text 3")
+    assert (alert.recent, alert.last_hour, alert.last_day) == ((0, 0, 40), 40, 45)
+    assert "shortly after a change: rules 1 to 2" in alert.summary
 
 
 def test_a_restored_grouper_goes_on() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
+from connectors.alert_text import first_command
 from connectors.outbox import PermanentError, RetryLater
 from connectors.slack import SlackSender, blocks, escape, fallback
 from events.messages import AlertKey
@@ -34,31 +35,40 @@ def test_escape(raw: str, shown: str) -> None:
 
 
 def test_the_message_says_what_how_much_since_when_and_what_to_do() -> None:
-    text = json.dumps(blocks(OPEN))
+    text = json.dumps(blocks(OPEN), ensure_ascii=False)
     for part in (
-        "spam", "evil[.]example", "music", "40", "2.5", "9.1", "about 31", "2026-03-02 12:00",
-        "c1, c2", "breakwater query", "docs/playbook/surge.md", OPEN.alert_id,
+        "spam", "evil[.]example", "music", "40 / 2.5", "9.1", "about 31", "2026-03-02 12:00",
+        "44 / 51", "▁▁▂█", "c1, c2", "“win <big> at http://evil[.]example”",
+        first_command(OPEN), "docs/playbook/surge.md", OPEN.alert_id,
     ):  # fmt: skip
         assert part in text
     assert "evil.example" not in text  # nothing that can be clicked
 
 
-def texts(part: Any) -> list[str]:
+def texts(part: Any, kind: str = "") -> list[str]:
+    """All texts in a message; `kind`: mrkdwn or plain_text alone."""
     if isinstance(part, dict):
-        found = [part["text"]] if isinstance(part.get("text"), str) else []
-        return found + [text for value in part.values() for text in texts(value)]
-    return [text for value in part for text in texts(value)] if isinstance(part, list) else []
+        is_one = isinstance(part.get("text"), str) and kind in ("", part["type"])
+        found = [part["text"]] if is_one else []
+        return found + [text for value in part.values() for text in texts(value, kind)]
+    return [text for value in part for text in texts(value, kind)] if isinstance(part, list) else []
 
 
 @given(st.text(max_size=2_000), st.lists(st.text(max_size=128), max_size=5))
 def test_no_user_text_can_mention_anybody_or_break_slacks_bounds(text: str, ids: list[str]) -> None:
     hostile = msgspec.structs.replace(
-        OPEN, summary=text, key=AlertKey("spam", text[:128], text[:256]), examples=tuple(ids)
+        OPEN,
+        summary=text,
+        key=AlertKey("spam", text[:128], text[:256]),
+        examples=tuple(ids),
+        texts=(text,) * 4,
     )
     made = blocks(hostile)
     assert len(made) <= 50
     assert all(0 < len(shown) <= 2_000 for shown in texts(made))
-    assert not any("<" in shown or ">" in shown for shown in texts(made))
+    # Slack acts on nothing in a plain text.
+    marked = [shown for shown in texts(made, "mrkdwn") if "<" in shown or ">" in shown]
+    assert marked == []
     assert len(fallback(hostile)) <= 3_000
 
 

@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import bytewax.operators as op
+import msgspec
 import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from events.messages import Alert, AlertKey, Content, Decision, Judgement, Signal
+from events.messages import Alert, AlertKey, Content, Decision, Image, Judgement, Signal
 from operators.signature import text_cluster
 from operators.surge import SHARDS, shard_of, surge, surge_events
+from operators.surge_settings import SurgeSettings
 from operators.surge_tally import SurgeEvent, Tick
-from operators.surge_windows import SurgeSettings
+from policy.personal_data import redactor
+from policy.policy import load_policy
 
+PICTURE = Image("i", data=b"1")
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -93,9 +97,43 @@ def test_a_matched_hash_is_the_signature() -> None:
 def test_all_content_moves_the_clock_of_every_shard() -> None:
     items = surge_events([judgement(n, second) for n, second in enumerate((0, 70, 90))])
     start = START.timestamp()
-    tick = Tick(start + 70, frozenset({int(start // 60), int(start // 60) + 1}))
+    minutes = frozenset({int(start // 60), int(start // 60) + 1})
+    tick = Tick(start + 70, minutes, (("policy", "1"), ("rules", "1")))
     assert items == [(shard, tick) for shard in SHARDS]
     assert surge_events([]) == []
+
+
+def events_of(judged: Judgement, **options: Any) -> list[SurgeEvent]:
+    return [item for _, item in surge_events([judged], **options) if isinstance(item, SurgeEvent)]
+
+
+@pytest.mark.parametrize(
+    ("text", "category", "shown"),
+    [
+        ("write to ann@mail.example  now\n", "spam", "write to **************** now"),
+        ("a" * 110 + " ann@mail.example", "spam", "a" * 110 + " *********"),  # cut afterwards
+        ("anything", "csam", ""),
+        ("", "spam", ""),
+    ],
+)
+def test_an_excerpt_shows_what_the_policy_lets_be_shown(
+    text: str, category: str, shown: str
+) -> None:
+    judged = judgement(1, 0, category, "x")
+    judged = Judgement(
+        msgspec.structs.replace(judged.content, text=text, images=[PICTURE]), judged.decision
+    )
+    redact = redactor(load_policy().file.personal_data)
+    assert {event.text for event in events_of(judged, redact=redact)} == {shown}
+
+
+def test_the_clock_carries_the_versions_that_decided() -> None:
+    made = [
+        judgement(n, 0, ruleset_version=rules, model_versions={"text": "3"})
+        for n, rules in enumerate("12")
+    ]
+    ticks = {item for _, item in surge_events(made) if isinstance(item, Tick)}
+    assert [dict(tick.versions) for tick in ticks] == [{"policy": "1", "rules": "2", "text": "3"}]
 
 
 def words(rng: random.Random) -> str:
@@ -126,7 +164,7 @@ def alerts_of(source: TestingSource[Any], out: list[Alert], **recovery: Any) -> 
     flow = Dataflow("surges")
     judged = op.input("judged", flow, source)
     violations = op.flat_map_batch("count_violations", judged, surge_events)
-    op.output("out", surge("find_surges", violations, SurgeSettings()), TestingSink(out))
+    op.output("out", surge("find_surges", violations, SurgeSettings()).alerts, TestingSink(out))
     run_main(flow, **recovery)
 
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from events.messages import AlertKey
+from operators.surge_settings import KeySurge, SurgeSettings
 from operators.surge_tally import EventClock, SurgeEvent, Tick
-from operators.surge_windows import KeySurge, SurgeSettings, SurgeState
+from operators.surge_windows import SurgeState
 
 KEY = AlertKey("spam", "evil.example")
 START = 1_772_409_600.0
@@ -90,7 +91,7 @@ def test_a_surge_is_followed_to_its_end() -> None:
     assert end.observed == 150
     assert end.opened_at == START + 30 * 60
     assert end.window_end <= START + (33 + 2 * SETTINGS.quiet) * 60
-    assert end.examples[0] == "c30-0"
+    assert end.examples[0].content_id == "c30-0"
     assert len(end.examples) == SETTINGS.examples
 
 
@@ -102,6 +103,29 @@ def test_the_baseline_does_not_learn_from_what_it_alarms_on() -> None:
 def test_what_stays_becomes_the_usual() -> None:
     changes = run([*QUIET, *([60] * 100)], settings=replace(SETTINGS, longest=50), finish=False)
     assert [change.state for change in changes if change.state != "update"] == ["open", "resolved"]
+
+
+@pytest.mark.parametrize(("changed_at", "told"), [(25, True), (None, False)])
+def test_a_surge_after_a_change_of_version_says_so_and_is_sooner_the_usual(
+    changed_at: int | None, told: bool
+) -> None:
+    state = SurgeState(replace(SETTINGS, longest=200))
+    changes: list[KeySurge] = []
+    for minute, count in enumerate([*QUIET, *([60] * 100)]):
+        version = "2" if changed_at is not None and minute >= changed_at else "1"
+        state.observe(events(minute, count))
+        changes += state.advance(tick(minute + 1)._replace(versions=(("rules", version),)))
+    assert changes[0].state == "open"
+    assert changes[0].changed == ("rules 1 to 2 at 00:26 UTC" if told else "")
+    assert ("resolved" in {change.state for change in changes}) is told
+
+
+def test_a_surge_shows_its_last_windows_hour_and_day() -> None:
+    counts = [*([3] * 90), *([40] * 3)]
+    opened = next(c for c in run(counts) if c.state == "open")
+    assert opened.recent == (*([3] * 29), 40)
+    assert opened.last_hour == 59 * 3 + 40
+    assert opened.last_day == 90 * 3 + 40
 
 
 def test_an_interrupted_surge_is_one_surge() -> None:
@@ -129,7 +153,7 @@ def test_events_out_of_order_within_the_lateness_count() -> None:
     state.observe(events(31, 5))
     state.advance(tick(31.5))
     state.observe(events(30, 40))
-    assert state.late == 0
+    assert state.odd["late"] == 0
     assert opened(state.advance(tick(32)) + state.finish())[0] == 30
 
 
@@ -138,7 +162,7 @@ def test_events_after_their_window_are_counted_as_late() -> None:
     state.advance(tick(0))
     state.advance(tick(30))
     state.observe(events(10, 50))
-    assert state.late == 50
+    assert state.odd["late"] == 50
     assert state.finish() == []
 
 
@@ -151,7 +175,7 @@ def test_a_message_from_the_far_future_breaks_no_key() -> None:
             changes += state.advance(Tick(START + 6e8))
         state.observe(events(minute, count))
         changes += state.advance(tick(minute + 1))
-    assert state.future == 3
+    assert state.odd["future"] == 3
     assert opened(changes + state.finish()) == [30]
 
 
@@ -210,7 +234,7 @@ def test_a_flood_of_keys_is_bounded_and_hides_no_surge() -> None:
         assert all(len(window) <= 100 for window in state._windows.values())
         changes += state.advance(tick(minute + 1))
     assert opened(changes) == [30]
-    assert state.dropped > 0
+    assert state.odd["dropped"] > 0
     assert len(state._keys) <= 100
 
 
@@ -220,4 +244,4 @@ def test_times_without_end_open_a_bounded_number_of_windows() -> None:
     for hour in range(1_000):
         state.observe(events(hour * 1e4, 1))
     assert len(state._windows) == 50
-    assert state.dropped == 950
+    assert state.odd["dropped"] == 950

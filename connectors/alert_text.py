@@ -1,0 +1,35 @@
+"""What every channel says of an alert: the first thing to ask, the page to follow, a small plot."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Final
+
+from events.messages import Alert
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+
+
+def first_command(alert: Alert) -> str:
+    """What on-call asks first: a query of the library, or whether everything answers."""
+    since = f"--param since={shlex.quote(f'{alert.window_start:%Y-%m-%d %H:%M:%S}')}"
+    if alert.kind == "surge":
+        category = f" --param category={shlex.quote(alert.key.category)}"
+        return f"breakwater query spike_investigation {since}{category}"
+    if alert.kind == "drift":
+        return "breakwater query version_changes"
+    return "breakwater doctor"
+
+
+def playbook_page(alert: Alert) -> str:
+    """The page of the playbook for alerts of this kind."""
+    return f"docs/playbook/{alert.kind}.md"
+
+
+def sparkline(counts: Sequence[int]) -> str:
+    """One character a count, as high as it is beside the largest; "" for nothing."""
+    most = max(counts, default=0)
+    if most <= 0:
+        return ""
+    return "".join(_BARS[round((len(_BARS) - 1) * max(0, count) / most)] for count in counts)
