@@ -189,6 +189,21 @@ def query(
     query_command(name, param or (), OutputFormat(format), output)
 
 
+@app.command(epilog="Example: BREAKWATER_OUTPUT=out/demo breakwater replay --policy strict.yaml")
+def replay(
+    policy: Annotated[Path, typer.Option(help="The policy file to decide by.")],
+    since: Annotated[
+        str, typer.Option(help="First moment, UTC; seven days before the newest by default.")
+    ] = "",
+    until: Annotated[str, typer.Option(help="End, not included.")] = "",
+    html: Annotated[Path | None, typer.Option(help="Write the answer as a page, too.")] = None,
+) -> None:
+    """What another policy would have decided on logged traffic, from its stored scores."""
+    from cli.replay import replay_command
+
+    replay_command(policy, since, until, html)
+
+
 @app.command(epilog="Example: breakwater console --output out/demo")
 def console(
     output: Annotated[Path | None, typer.Option(help="Directory of an earlier run.")] = None,

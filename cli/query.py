@@ -87,7 +87,7 @@ def _print_queries(queries: Sequence[Query]) -> None:
 def _print_answer(query: Query, answer: Answer, output: Path | None) -> None:
     table = Table(*answer.columns, title=query.question, box=None, title_justify="left")
     for row in answer.rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
+        table.add_row(*(Text(shown(value)) for value in row))
     if output is not None:
         with output.open("w", encoding="utf-8") as file:
             Console(file=file, width=400).print(table)
@@ -96,7 +96,7 @@ def _print_answer(query: Query, answer: Answer, output: Path | None) -> None:
     Console(width=None if sys.stdout.isatty() else 400).print(table)
 
 
-def _cell(value: Any) -> str:
+def shown(value: Any) -> str:
     """`value` on one line; user content must not command the terminal."""
     if value is None:
         return ""

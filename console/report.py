@@ -76,7 +76,7 @@ def render_report(summary: DemoSummary) -> str:
     """`report.html`, about 5 MB with the plot library inside; every text in it is escaped."""
     library = get_plotlyjs()
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             summary=summary,
@@ -130,7 +130,8 @@ def _csp_hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Of the templates of the pages that are files: everything in them is escaped."""
     return Environment(
         loader=PackageLoader("console"),
         autoescape=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from typing import Final
 from zlib import crc32
 
 from events.identity import decision_id
@@ -14,10 +15,12 @@ from policy.policies import Policies
 from policy.policy import CategoryPolicy, Policy
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
 
+LANGUAGE: Final = "text_language"
+"""What `degraded` says where the text models do not cover a text's language."""
 BY_MODEL = frozenset(TEXT_CATEGORIES)
 SEEN_BY: dict[str, frozenset[str]] = {
     "text_score": BY_MODEL,
-    "text_language": frozenset(),  # the policy's own key for it decides
+    LANGUAGE: frozenset(),  # the policy's own key for it decides
     "fusion": BY_MODEL,
     "image_score": frozenset({"sexual", "csam", "violent_extremism"}),
     "enrich": frozenset(),
@@ -63,7 +66,7 @@ def verdict(
     return result
 
 
-def _blind(degraded: Collection[str]) -> frozenset[str]:
+def blind_categories(degraded: Collection[str]) -> frozenset[str]:
     """The categories that the missing stages might have seen."""
     if not degraded:
         return frozenset()
@@ -145,7 +148,7 @@ class Decider:
         categories = policy.categories(content.community)
         action, category = verdict(
             item.scores,
-            blind=_blind(item.degraded),
+            blind=blind_categories(item.degraded),
             categories=categories,
             band=policy.file.uncertainty_band,
             unseen=not final,
@@ -188,7 +191,7 @@ class Decider:
 
 
 def _asks_for_language(item: Item, policy: Policy) -> bool:
-    return policy.file.uncovered_language == "review" and "text_language" in item.degraded
+    return policy.file.uncovered_language == "review" and LANGUAGE in item.degraded
 
 
 class ReviewPicker:

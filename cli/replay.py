@@ -1,0 +1,183 @@
+"""`breakwater replay`: what another policy would have decided on logged traffic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.errors import UsageError
+from cli.query import shown
+from cli.store import existing_store
+from connectors.clickhouse import connect
+from connectors.decision_log import DecisionLog
+from connectors.query_library import QueryError
+from console.replay_report import ChangeExample, ReplaySummary, Shift, render_replay
+from flows.settings import Settings, load_settings
+from operators.decide import Verdict
+from operators.redecide import Verdicts, redecide
+from operators.replay import Change, ReplayTally
+from policy.policy import Policy, parse_policy, read_policy_file
+from policy.rules import load_rules
+from policy.taxonomy import CATEGORIES
+
+MAX_COMMUNITIES = 20
+MAX_CHANGES = 12
+"""Kinds of change that examples are shown of, the most frequent ones."""
+
+
+def replay_command(file: Path, since: str, until: str, html: Path | None) -> None:
+    """Print, and write to `html`, what the policy in `file` changes of what was decided.
+
+    Raises:
+        PolicyError: the policy or the rules cannot be used.
+        UsageError: there is no store, or a moment is malformed.
+        StoreError: ClickHouse does not answer.
+    """
+    policy = parse_policy(read_policy_file(file), str(file))
+    settings = load_settings()
+    client = connect(existing_store(settings))
+    try:
+        summary = replay(policy, DecisionLog(client, CATEGORIES, since, until), settings)
+    except QueryError as error:
+        raise UsageError(str(error)) from None
+    finally:
+        client.close()
+    _print(Console(), summary)
+    if html is not None:
+        html.write_text(render_replay(summary), encoding="utf-8")
+
+
+def replay(policy: Policy, log: DecisionLog, settings: Settings) -> ReplaySummary:
+    """What `policy` changes of the decisions in `log`."""
+    rules = load_rules(settings.policy)
+    review_rules = {rule: rules.by_id[rule].category for rule in rules.review_rules}
+    allowed = {name: policy.allowed_rules(name) for name in log.communities}
+    tally = ReplayTally(log.communities)
+    unsure = 0
+    for chunk in log.chunks(review_rules, frozenset[str]().union(*allowed.values())):
+        after = redecide(policy, chunk, log.communities, log.degraded)
+        tally.add(chunk.content, chunk.community, Verdicts(chunk.action, chunk.category), after)
+        hit = Counter(chunk.community[chunk.hit].tolist())
+        unsure += sum(count for place, count in hit.items() if allowed[log.communities[place]])
+    return _summary(policy, log, tally, unsure)
+
+
+def _summary(policy: Policy, log: DecisionLog, tally: ReplayTally, unsure: int) -> ReplaySummary:
+    changes = list(tally.changes())
+    total = _shift("all", changes)
+    communities = [
+        _shift(name, [change for change in changes if change.community == name])
+        for name in {change.community for change in changes if change.before != change.after}
+    ]
+    communities.sort(key=lambda shift: (-shift.changed, shift.name))
+    notes = ["Daily quotas and shares of traffic are not replayed."]
+    if unsure:
+        notes.append(
+            f"{unsure:,} decisions hit rules that this policy allows in their community; their"
+            " stored scores still count these rules."
+        )
+    if len(communities) > MAX_COMMUNITIES:
+        notes.append(f"{len(communities) - MAX_COMMUNITIES} more communities have changes.")
+    return ReplaySummary(
+        policy=policy.file.name or policy.version,
+        since=log.window["since"],
+        until=log.window["until"],
+        decisions=total.contents,
+        changed=total.changed,
+        total=total,
+        categories=[
+            shift for name in CATEGORIES if (shift := _of_category(name, changes)).contents
+        ],
+        communities=communities[:MAX_COMMUNITIES],
+        examples=_examples(log, tally, changes),
+        notes=notes,
+    )
+
+
+def _of_category(name: str, changes: list[Change]) -> Shift:
+    return _shift(name, changes, lambda verdict: verdict[1] == name)
+
+
+def _shift(
+    name: str, changes: Iterable[Change], counts: Callable[[Verdict], bool] = lambda _: True
+) -> Shift:
+    """The difference that `changes` make to the verdicts that `counts`."""
+    found: Counter[str] = Counter()
+    for change in changes:
+        was, would = (
+            verdict[0] if counts(verdict) else "" for verdict in (change.before, change.after)
+        )
+        if was or would:
+            found["contents"] += change.contents
+            found["changed"] += change.contents * (change.before != change.after)
+            found[f"{was} before"] += change.contents
+            found[f"{would} after"] += change.contents
+            found["newly"] += change.contents * (would == "block" != change.before[0])
+            found["no longer"] += change.contents * (was == "block" != change.after[0])
+    return Shift(
+        name=name,
+        contents=found["contents"],
+        changed=found["changed"],
+        newly_blocked=found["newly"],
+        no_longer_blocked=found["no longer"],
+        blocked_before=found["block before"],
+        blocked_after=found["block after"],
+        reviewed_before=found["review before"],
+        reviewed_after=found["review after"],
+    )
+
+
+def _examples(log: DecisionLog, tally: ReplayTally, changes: list[Change]) -> list[ChangeExample]:
+    kinds: Counter[tuple[Verdict, Verdict]] = Counter()
+    for change in changes:
+        if change.before != change.after:
+            kinds[change.before, change.after] += change.contents
+    frequent = kinds.most_common(MAX_CHANGES)
+    found = log.texts([each for kind, _ in frequent for each in tally.examples(*kind)])
+    return [
+        ChangeExample(
+            before=" ".join(before).strip(),
+            after=" ".join(after).strip(),
+            contents=count,
+            texts=[found[each] for each in tally.examples(before, after) if each in found],
+        )
+        for (before, after), count in frequent
+    ]
+
+
+def _print(console: Console, summary: ReplaySummary) -> None:
+    alike = 1 - summary.changed / summary.decisions if summary.decisions else 1.0
+    console.print(
+        Text(
+            f"{summary.decisions:,} decisions from {summary.since} to {summary.until} UTC, by"
+            f" policy {summary.policy}: {alike:.2%} alike, {summary.total.newly_blocked:,} newly"
+            f" blocked, {summary.total.no_longer_blocked:,} no longer blocked"
+        )
+    )
+    for title, rows in (("category", summary.categories), ("community", summary.communities)):
+        table = Table(
+            title, "decisions", "changed", "newly blocked", "no longer", "blocked", "reviewed",
+            box=None,
+        )  # fmt: skip
+        for row in rows:
+            counts = (row.contents, row.changed, row.newly_blocked, row.no_longer_blocked)
+            table.add_row(
+                Text(shown(row.name) or "(none)"),
+                *(f"{count:,}" for count in counts),
+                f"{row.blocked_before:,} → {row.blocked_after:,}",
+                f"{row.reviewed_before:,} → {row.reviewed_after:,}",
+            )
+        console.print(table)
+    table = Table("before", "after", "decisions", "content", "text", box=None)
+    for example in summary.examples:
+        for content_id, text in example.texts:
+            cells = (example.before, example.after, f"{example.contents:,}", content_id, text)
+            table.add_row(*(Text(shown(cell)) for cell in cells))
+    console.print(table)
+    for note in summary.notes:
+        console.print(Text(note))

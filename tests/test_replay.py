@@ -1,0 +1,249 @@
+"""Replays: the verdict over columns is that of one by one, and what a policy changes is told."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import AT, item
+from clickhouse_server import clickhouse_server
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+from typer.testing import CliRunner
+
+from cli.errors import UsageError
+from cli.main import app
+from connectors.clickhouse import ClickHouseWriter, connect
+from connectors.decision_log import DecisionLog
+from events.messages import Judgement, Signal
+from operators.decide import Decider
+from operators.item import Item
+from operators.redecide import ACTIONS, redecide
+from operators.replay import ReplayTally
+from policy.policy import BUILT_IN, Policy, parse_policy
+from policy.taxonomy import CATEGORIES
+
+TEXT = (BUILT_IN / "policy.yaml").read_text()
+SPAM = "spam:              {severity: 1, review: 0.60, block: 0.90"
+LOWERED = TEXT.replace(SPAM, SPAM.replace("0.90", "0.70"))
+COMMUNITIES = ("", "pets", "medical")
+MISSING = ((), ("ocr",), ("text_score",), ("image_score", "fusion"), ("text_language",))
+LANGUAGE = next(line for line in TEXT.splitlines() if line.startswith("uncovered_language"))
+OWN = "communities: {medical: {hate: {review: 0.8, fail: block}, spam: {severity: 5}}}"
+POLICIES = [
+    parse_policy(text, "p")
+    for text in (
+        TEXT,
+        LOWERED,
+        TEXT.replace("communities: {}", OWN),
+        TEXT.replace("fail: allow", "fail: review").replace(LANGUAGE, "uncovered_language: review"),
+    )
+]
+
+
+@dataclass
+class Columns:
+    scores: np.ndarray
+    community: np.ndarray
+    degraded: np.ndarray
+    asked_review: np.ndarray
+
+
+SCORES = st.sampled_from([0.0, 0.1, 0.3, 0.45, 0.55, 0.6, 0.7, 0.9, 0.92, 0.9999, 1.0])
+CONTENTS = st.lists(
+    st.tuples(
+        st.lists(SCORES, min_size=8, max_size=8),
+        st.integers(0, len(COMMUNITIES) - 1),
+        st.integers(0, len(MISSING) - 1),
+        st.integers(0, len(CATEGORIES)),
+    ),
+    max_size=30,
+)
+
+
+def one_by_one(policy: Policy, contents) -> list[tuple[str, str]]:
+    made = []
+    for scores, community, missing, asked in contents:
+        one = item(
+            community=COMMUNITIES[community], scores=dict(zip(CATEGORIES, scores, strict=True))
+        )
+        one.degraded += MISSING[missing]
+        one.asked_review = ("", *CATEGORIES)[asked]
+        made.append(one)
+    return [(j.decision.action, j.decision.category) for j in Decider(policy)(made)]
+
+
+@given(st.sampled_from(POLICIES), CONTENTS)
+def test_columns_are_decided_as_contents_are_one_by_one(policy: Policy, contents) -> None:
+    scores, community, degraded, asked = ([each[part] for each in contents] for part in range(4))
+    columns = Columns(
+        np.array(scores, np.float32).reshape(-1, 8),
+        np.array(community, np.int64),
+        np.array(degraded, np.int64),
+        np.array(asked, np.uint8),
+    )
+    found = redecide(policy, columns, COMMUNITIES, MISSING)
+    names = [("", *CATEGORIES)[category] for category in found.category]
+    actions = [ACTIONS[action] for action in found.action]
+    assert list(zip(actions, names, strict=True)) == one_by_one(policy, contents)
+
+
+# From the store
+
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m buy [red]now[/red]"
+
+
+def day(policy: Policy) -> list[Judgement]:
+    """A day of spam of every score, in two communities."""
+    items: list[Item] = []
+    for number in range(1000):
+        score = number / 1000
+        one = item(
+            f"c{number}",
+            community=("pets", "news")[number % 2],
+            text=HOSTILE if number == 700 else f"text {number}",
+            scores=dict.fromkeys(CATEGORIES, 0.0) | {"spam": score},
+        )
+        at = AT + timedelta(minutes=number)
+        one.content = structs.replace(one.content, created_at=at)
+        one.signals.append(Signal("rules", "spam.earn-from-home", "spam", score))
+        items.append(one)
+    return Decider(policy)(items)
+
+
+@pytest.fixture(scope="module")
+def dsn(tmp_path_factory: pytest.TempPathFactory):
+    live = day(POLICIES[0])
+    shadow = [
+        structs.replace(one, decision=structs.replace(one.decision, mode="shadow", action="block"))
+        for one in live[:10]
+    ]
+    with clickhouse_server(tmp_path_factory.mktemp("store")) as dsn:
+        writer = ClickHouseWriter(dsn)
+        writer.apply_schema()
+        writer.insert_judgements(live + shadow + live[:50])
+        writer.close()
+        yield dsn
+
+
+@pytest.fixture
+def log(dsn: str):
+    client = connect(dsn)
+    yield lambda *window: DecisionLog(client, CATEGORIES, *window)
+    client.close()
+
+
+def replayed(log: DecisionLog, policy: Policy) -> ReplayTally:
+    tally = ReplayTally(log.communities)
+    for chunk in log.chunks({}, ()):
+        after = redecide(policy, chunk, log.communities, log.degraded)
+        tally.add(chunk.content, chunk.community, chunk, after)
+    return tally
+
+
+def test_the_policy_that_decided_changes_nothing(log) -> None:
+    changes = list(replayed(log(), POLICIES[0]).changes())
+    assert sum(change.contents for change in changes) == 1000
+    assert all(change.before == change.after for change in changes)
+
+
+def test_a_lowered_threshold_changes_what_lies_between(log) -> None:
+    found = log()
+    tally = replayed(found, POLICIES[1])
+    changed = [change for change in tally.changes() if change.before != change.after]
+    assert {(c.community, c.before, c.after, c.contents) for c in changed} == {
+        ("pets", ("review", "spam"), ("block", "spam"), 100),
+        ("news", ("review", "spam"), ("block", "spam"), 100),
+    }
+    texts = found.texts(tally.examples(("review", "spam"), ("block", "spam")))
+    assert 1 <= len(texts) <= 3
+    assert all(700 <= int(content_id[1:]) < 900 for content_id, _ in texts.values())
+
+
+def test_only_the_days_that_are_asked_for(log) -> None:
+    moments = [(AT + timedelta(minutes=minute)).isoformat() for minute in (100, 200)]
+    assert sum(change.contents for change in replayed(log(*moments), POLICIES[0]).changes()) == 100
+
+
+def test_rules_that_ask_for_review_or_are_watched_are_told_of(log) -> None:
+    found = log()
+    chunks = list(found.chunks({"spam.earn-from-home": "threat"}, ["spam.earn-from-home"]))
+    number = CATEGORIES.index("threat") + 1
+    assert all((chunk.asked_review == number).all() and chunk.hit.all() for chunk in chunks)
+
+
+@pytest.fixture
+def settings(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BREAKWATER_CLICKHOUSE_DSN", dsn)
+    (tmp_path / "lower.yaml").write_text(LOWERED + "name: lower spam\n")
+    return tmp_path
+
+
+def call(*args: object) -> str:
+    result = CliRunner().invoke(app, ["replay", *map(str, args)], env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+def test_the_command_tells_changes_by_category_and_community_with_examples(settings) -> None:
+    page = settings / "replay.html"
+    output = call("--policy", settings / "lower.yaml", "--html", page)
+    assert "1,000 decisions" in output
+    assert "80.00% alike, 200 newly blocked, 0 no longer blocked" in output
+    assert "100 → 300" in output
+    assert "review spam" in output
+    assert "\x1b" not in output
+    html = page.read_text()
+    assert "lower spam" in html
+    assert ">200<" in html
+    assert "<script" not in html
+
+
+def test_what_users_wrote_is_escaped(settings) -> None:
+    around = [(AT + timedelta(minutes=minute)).isoformat() for minute in (700, 701)]
+    page = settings / "replay.html"
+    output = call(
+        "--policy", settings / "lower.yaml", "--html", page, "--since", around[0],
+        "--until", around[1],
+    )  # fmt: skip
+    assert "buy [red]now[/red]" in output
+    assert "\x1b" not in output
+    assert "&lt;script&gt;alert(1)" in page.read_text()
+
+
+def test_a_day_without_decisions_is_no_failure(settings) -> None:
+    assert "0 decisions" in call("--policy", settings / "lower.yaml", "--until", "2020-01-01",
+                                 "--since", "2019-01-01")  # fmt: skip
+
+
+def test_rules_that_the_policy_allows_are_noted(settings) -> None:
+    allows = "communities: {pets: {allows: [spam.earn-from-home]}}"
+    (settings / "kind.yaml").write_text(TEXT.replace("communities: {}", allows))
+    assert "500 decisions hit rules that this policy allows" in call(
+        "--policy", settings / "kind.yaml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "args", "error"),
+    [
+        ("a moment that is none", ("--since", "yesterday"), "is no moment"),
+        ("a policy with a typo", (), "did you mean 'block'"),
+    ],
+)
+def test_what_cannot_be_replayed_is_told_in_one_line(settings, what, args, error) -> None:
+    if not args:
+        (settings / "lower.yaml").write_text(TEXT.replace("block: 0.90", "blok: 0.90", 1))
+    with pytest.raises((UsageError, ValueError), match=error):
+        call("--policy", settings / "lower.yaml", *args)
+
+
+def test_without_a_store_it_says_what_to_set(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.yaml").write_text(TEXT)
+    with pytest.raises(UsageError, match="BREAKWATER_OUTPUT"):
+        call("--policy", tmp_path / "p.yaml")
