@@ -40,6 +40,7 @@ from operators.ocr import ImageTextJudge, ImageTextReader
 from operators.quota import BlockQuota, LocalLedger
 from operators.text_score import TextScorer
 from policy.policies import Policies
+from policy.policy import Policy
 
 NamedStage = tuple[str, Stage]
 
@@ -53,6 +54,7 @@ class Stages:
     """Everything the flow is made of, in the order in which an item meets it."""
 
     policy: Policy
+    """The live one as the job starts."""
     decoder: ContentDecoder
     enricher: Enricher
     reading: tuple[NamedStage, ...]
@@ -160,7 +162,7 @@ def load_stages(
     ]
     versions = {model.name: model.version for model in text_model.models}
     stages = Stages(
-        policy=policy,
+        policy=policy.current.live,
         decoder=ContentDecoder(),
         enricher=Enricher(store),
         reading=(*lists, *text_way, ("language", LanguageDetector())),
