@@ -26,6 +26,9 @@ from flows.settings import Settings, load_settings
 from flows.sinks import kafka_config
 from policy.policy import load_policy
 
+LABEL_PATIENCE_S = 5.0
+"""A reviewer does not wait longer for Kafka: the item then waits again, and the page says why."""
+
 
 def console_command(
     output: Path | None = None,
@@ -89,7 +92,7 @@ def _submit_to_kafka(settings: Settings) -> Callable[[Label], None]:
     config = kafka_config(settings)
     kafka.check_topics(config)
     writer: KafkaWriter[Label] = KafkaWriter(
-        config, kafka.LABELS_TOPIC, lambda label: label.content_id
+        config, kafka.LABELS_TOPIC, lambda label: label.content_id, patience_s=LABEL_PATIENCE_S
     )
 
     def submit(label: Label) -> None:

@@ -244,7 +244,8 @@ class KafkaWriter(Generic[M]):
 
     An unreachable broker holds `flush` up (backpressure); a message that it refuses for good
     raises `KafkaException` there, so that the epoch is done again. `waiting` is called again and
-    again while the brokers keep it waiting.
+    again while the brokers keep it waiting. `patience_s`: seconds after which it is given up, and
+    `flush` raises BrokerError; without them never.
     """
 
     def __init__(
@@ -253,6 +254,7 @@ class KafkaWriter(Generic[M]):
         topic: str,
         key: Callable[[M], str],
         waiting: Callable[[], None] = lambda: None,
+        patience_s: float | None = None,
     ) -> None:
         self._producer = Producer(
             {
@@ -261,8 +263,8 @@ class KafkaWriter(Generic[M]):
                 "acks": "all",
                 "linger.ms": 5,
                 "compression.type": "lz4",
-                # Wait for the broker as long as it takes; nothing is dropped for being late.
-                "message.timeout.ms": 0,
+                # 0: as long as it takes; nothing is dropped for being late.
+                "message.timeout.ms": round((patience_s or 0) * 1000),
                 "message.max.bytes": 20_000_000,
             },
             logger=log,
@@ -293,8 +295,12 @@ class KafkaWriter(Generic[M]):
         while self._producer.flush(1.0) and self._refused is None:
             log.warning("%s: the broker has not acknowledged yet, waiting", self._topic)
             self._waiting()
-        if self._refused is not None:
-            raise KafkaException(self._refused)
+        refused, self._refused = self._refused, None
+        if refused is None:
+            return
+        if refused.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001 (librdkafka's name)
+            raise BrokerError(f"{self._topic}: no Kafka broker took it in time, is it running?")
+        raise KafkaException(refused)
 
     def close(self) -> None:
         """Nothing is open once `flush` has returned."""

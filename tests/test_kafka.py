@@ -189,6 +189,23 @@ def test_a_refused_message_raises_instead_of_being_lost(config) -> None:
         writer.flush()
 
 
+def test_who_has_no_time_hears_of_a_broker_that_is_away_and_may_try_again() -> None:
+    port = free_port()
+    broker = start_broker(port)
+    config = {"bootstrap.servers": f"127.0.0.1:{port}", "group.id": "g"}
+    create_topics(config, partitions=1, replication=1)
+    writer = KafkaWriter[DeadLetter](config, DEAD_LETTER_TOPIC, lambda _: "key", patience_s=1.0)
+    os.kill(broker.pid, signal.SIGSTOP)
+    writer.write([LETTER])
+    with pytest.raises(BrokerError, match=r"dead-letter.v1: no Kafka broker took it in time"):
+        writer.flush()
+    os.kill(broker.pid, signal.SIGCONT)
+    writer.write([LETTER])
+    writer.flush()
+    broker.kill()
+    broker.wait()
+
+
 def test_a_broker_that_is_away_holds_the_flush_up_until_it_is_back() -> None:
     port = free_port()
     broker = start_broker(port)
