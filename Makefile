@@ -22,6 +22,10 @@ lint: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m bench $(if $(DATA),--data $(DATA))
 
+# About half an hour: kills, hangs, outages and a full disk under load.
+soak: .venv/ready
+	$(BIN)/python -m bench.soak
+
 up:
 	test -f .env || sh deploy/env.sh > .env
 	docker compose up --build --wait

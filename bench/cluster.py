@@ -72,9 +72,9 @@ class Cluster:
     """`count` processes of the job; `directory` keeps the recovery store, outputs and logs."""
 
     def __init__(
-        self, settings: dict[str, str], directory: Path, count: int = 2, *, snapshot_s: int = 1
+        self, settings: dict[str, str], directory: Path, count: int = 2, *, epoch_s: int = 1
     ) -> None:
-        self._settings, self._directory, self._snapshot_s = settings, directory, snapshot_s
+        self._settings, self._directory, self._epoch_s = settings, directory, epoch_s
         self.recovery = directory / "recovery"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.metrics_ports = [free_port() for _ in range(count)]
@@ -101,7 +101,7 @@ class Cluster:
             return subprocess.Popen(
                 [sys.executable, "-m", "bytewax.run", "flows.moderation:build_from_env",
                  "-i", str(index), "-a", addresses, "-r", str(self.recovery),
-                 "-s", str(self._snapshot_s), "-b", "0"],
+                 "-s", str(self._epoch_s), "-b", "0"],
                 cwd=ROOT, stdout=log, stderr=log,
                 env=kept | self._settings | {
                     "BREAKWATER_OUTPUT": str(self._directory / f"out-{index}"),

@@ -123,20 +123,21 @@ def measure_latency(
     with cluster(2) as (brokers, job):
         job.start()
         # Models warm, connections open.
-        _load(brokers, capacity * 0.2, 10.0, "", texts)
+        put_load(brokers, capacity * 0.2, 10.0, "", texts)
         found += [
-            (f"{share:.0%}", _load(brokers, capacity * share, seconds, "", texts))
+            (f"{share:.0%}", put_load(brokers, capacity * share, seconds, "", texts))
             for share in SHARES
         ]
-        burst = _load(brokers, capacity * BURST_SHARE, max(seconds, 60.0), "10x5", texts)
+        burst = put_load(brokers, capacity * BURST_SHARE, max(seconds, 60.0), "10x5", texts)
         found.append((f"{BURST_SHARE:.0%}, 10x for 5 s", burst))
         job.stop()
     return found
 
 
-def _load(
-    brokers: str, rate: float, seconds: float, burst: str, texts: Path | None
+def put_load(
+    brokers: str, rate: float, seconds: float, burst: str = "", texts: Path | None = None
 ) -> dict[str, Any]:
+    """The report of `breakwater load` in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", "load", "--json", "--rate", f"{rate:.1f}",
          "--seconds", f"{seconds:g}", "--burst", burst,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from flows.feedback import feedback_job
 from flows.job import run
 from flows.settings import load_settings
@@ -12,5 +14,9 @@ def run_feedback() -> None:
     settings = load_settings()
     job = feedback_job(settings)
     recovery = settings.recovery_dir
-    run(job, recovery_dir=recovery.with_name(f"{recovery.name}-feedback") if recovery else None)
+    run(
+        job,
+        epoch=timedelta(seconds=settings.epoch_seconds),
+        recovery_dir=recovery.with_name(f"{recovery.name}-feedback") if recovery else None,
+    )
     job.store.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +31,8 @@ def run_kafka(output: Path | None) -> None:
     """The job on Kafka until it is told to stop."""
     settings = load_settings(**({"output": output} if output else {}))
     job = kafka_job(settings)
-    run(job, recovery_dir=settings.recovery_dir)
+    epoch = timedelta(seconds=settings.epoch_seconds)
+    run(job, epoch=epoch, recovery_dir=settings.recovery_dir)
     job.store.close()
 
 

@@ -124,10 +124,11 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         resume: int | None,
         stopping: Callable[[], bool],
         on_lag: Callable[[int, int], None],
+        batch: int,
     ) -> None:
         self._consumer = Consumer(dict(config), logger=log)
         self._topic, self._index, self._stopping = topic, index, stopping
-        self._on_lag = on_lag
+        self._on_lag, self._batch = on_lag, batch
         self._next = self._start(resume)
         self._awake: datetime | None = None
         self._consumer.assign([TopicPartition(topic, index, self._next)])
@@ -150,12 +151,12 @@ class _Partition(StatefulSourcePartition[Raw, int]):
     def next_batch(self) -> list[Raw]:
         if self._stopping():
             raise StopIteration
-        messages = self._consumer.consume(BATCH, timeout=0)
+        messages = self._consumer.consume(self._batch, timeout=0)
         batch = [_raw(message) for message in messages if not _failed(message)]
         if batch:
             self._next = batch[-1].position.offset + 1
         # A full batch has more behind it; else some are left to gather.
-        self._awake = None if len(messages) == BATCH else datetime.now(UTC) + PAUSE
+        self._awake = None if len(messages) == self._batch else datetime.now(UTC) + PAUSE
         return batch
 
     def next_awake(self) -> datetime | None:
@@ -208,7 +209,7 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
 
     `config` is librdkafka's; `bootstrap.servers` and `group.id` are needed. `stopping` is asked
     before each batch; when it says yes, the input ends there. `on_lag` is told once an epoch the
-    number of a partition and of its messages still to be read.
+    number of a partition and of its messages still to be read. `batch`: messages at once, at most.
     """
 
     def __init__(
@@ -217,6 +218,7 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
         topic: str,
         stopping: Callable[[], bool] = lambda: False,
         on_lag: Callable[[int, int], None] = lambda _partition, _messages: None,
+        batch: int = BATCH,
     ) -> None:
         self._config = {
             **config,
@@ -227,6 +229,7 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
         self._topic = topic
         self._stopping = stopping
         self._on_lag = on_lag
+        self._batch = batch
 
     def list_parts(self) -> list[str]:
         """The topic's partitions at start; later ones are seen after a restart."""
@@ -235,7 +238,13 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _Partition:
         """A consumer of one partition."""
         return _Partition(
-            self._config, self._topic, int(for_part), resume_state, self._stopping, self._on_lag
+            self._config,
+            self._topic,
+            int(for_part),
+            resume_state,
+            self._stopping,
+            self._on_lag,
+            self._batch,
         )
 
 

@@ -50,8 +50,6 @@ class JobFailedError(RuntimeError):
     """The job had to stop; what was not delivered is read again by the next run."""
 
 
-EPOCH = timedelta(seconds=1)
-"""State, positions and deliveries are settled this often."""
 FILE_EPOCH = timedelta(seconds=10)
 """Nobody waits for a file's last second: the store gets large inserts."""
 RECOVERY_PARTITIONS = 8
@@ -108,7 +106,13 @@ def kafka_job(settings: Settings, place: Place = Place()) -> Job:
         serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
     outbox = settings.output / f"outbox-{place.index}.sqlite"
     flow = build(
-        KafkaSource(config, CONTENT_TOPIC, stop_on_signal(heartbeat), metrics.observe_lag),
+        KafkaSource(
+            config,
+            CONTENT_TOPIC,
+            stop_on_signal(heartbeat),
+            metrics.observe_lag,
+            settings.batch,
+        ),
         kafka_sinks(outbox, store, settings, heartbeat.wait),
         settings,
         place=place,
@@ -120,7 +124,7 @@ def kafka_job(settings: Settings, place: Place = Place()) -> Job:
 def run(
     job: Job,
     *,
-    epoch: timedelta = EPOCH,
+    epoch: timedelta,
     recovery_dir: Path | None = None,
     process_id: int | None = None,
     addresses: list[str] | None = None,

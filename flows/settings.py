@@ -85,6 +85,18 @@ class Settings(BaseSettings):
     recovery_dir: Path | None = Field(
         None, description="where state and positions are kept over restarts"
     )
+    batch: int = Field(
+        1000, ge=1, le=10_000, description="messages of a partition that are taken at once, at most"
+    )
+    store_rows: int = Field(
+        10_000, ge=100, le=1_000_000, description="decisions gathered for an insert, at most"
+    )
+    epoch_seconds: float = Field(
+        1.0,
+        ge=0.1,
+        le=60,
+        description="how often positions and deliveries are settled (in a cluster: `-s`)",
+    )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="port of /metrics, /livez and /readyz on loopback"
     )

@@ -151,7 +151,7 @@ def kafka_sinks(
         return KafkaWriter(config, name, key, waiting)
 
     def table(insert: Callable[[Sequence[X]], None]) -> GatheringWriter[X]:
-        return GatheringWriter(insert, executor, waiting=waiting)
+        return GatheringWriter(insert, executor, settings.store_rows, waiting)
 
     return Sinks(
         decisions=lambda: topic(kafka.DECISIONS_TOPIC, lambda d: d.content_id),

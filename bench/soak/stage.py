@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
 from pathlib import Path
@@ -25,8 +26,11 @@ from bench.cluster import PARTITIONS, Cluster, Servers, servers
 from cli.demo_traffic import day_of_traffic, yesterday
 from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC
 from events.encode import encode
+from events.messages import Content
 
-_DAY = 50_000
+_DAY = 5_000
+"""Posts of a day, with two attacks in it: alerts open and end every so many posts."""
+_DAYS = 25
 _AUTHOR = "breakwater:author:"
 
 
@@ -61,7 +65,7 @@ class Slack:
 
 
 class Feed:
-    """Posts of the demo's day onto the content topic at `rate` a second, until `stop`."""
+    """Posts of demo days, one after the other, onto the content topic at `rate` a second."""
 
     def __init__(self, brokers: str, rate: float) -> None:
         self.authors: Counter[str] = Counter()
@@ -76,11 +80,11 @@ class Feed:
         self._thread.start()
 
     def _run(self) -> None:
-        day = cycle([planted.content for planted in day_of_traffic(yesterday(), _DAY)])
+        posts = _days()
         start = time.monotonic()
         while not self._stopping.is_set():
             while self.sent < (time.monotonic() - start) * self._rate:
-                content = msgspec.structs.replace(next(day), content_id=f"soak-{self.sent}")
+                content = msgspec.structs.replace(next(posts), content_id=f"soak-{self.sent}")
                 self._producer.produce(CONTENT_TOPIC, encode(content), content.content_id.encode())
                 self.authors[content.author_id] += 1
                 self.sent += 1
@@ -93,6 +97,13 @@ class Feed:
         self._thread.join()
         self._producer.flush(120)
         return self.sent
+
+
+def _days() -> Iterator[Content]:
+    for number in cycle(range(_DAYS)):
+        day = yesterday() - timedelta(days=_DAYS - number)
+        for planted in day_of_traffic(day, _DAY, seed=number):
+            yield planted.content
 
 
 class Watch:
@@ -247,6 +258,7 @@ def reckon(at: Stage, patience: float = 300.0) -> Reckoning:
     ).result_rows[0]
     stored, distinct = int(found[0]), int(found[1])
     client.close()
+    at.facts.append(f"{len(at.slack.messages)} messages to Slack")
     return Reckoning(
         sent=sent,
         lost=max(sent - len(decided), sent - distinct),
