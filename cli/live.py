@@ -16,6 +16,7 @@ from connectors.ruleset_store import (
     RulesetStore,
     StoredRuleset,
 )
+from events.messages import RuleAction
 from flows.settings import load_settings
 
 
@@ -33,10 +34,17 @@ def open_store(kind: RulesetKind, *, shared: bool = True) -> RulesetStore:
     return LocalRulesetStore()
 
 
-def version_of(files: dict[str, str], author: str = "", reason: str = "") -> StoredRuleset:
+def version_of(
+    files: dict[str, str], author: str = "", reason: str = "", action: RuleAction = "push"
+) -> StoredRuleset:
     """A version that is not pushed yet; your login signs it by default."""
-    signed = author or getpass.getuser()
-    return StoredRuleset(files=files, author=signed, reason=reason, pushed_at=datetime.now(UTC))
+    return StoredRuleset(
+        files=files,
+        author=author or getpass.getuser(),
+        reason=reason,
+        action=action,
+        pushed_at=datetime.now(UTC),
+    )
 
 
 def earlier_files(store: RulesetStore, to: int) -> tuple[int, dict[str, str]]:

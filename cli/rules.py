@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
-import time
+import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -15,16 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
-from connectors.ruleset_store import (
-    LocalRulesetStore,
-    RedisRulesetStore,
-    RulesetStore,
-    StoredRuleset,
-    overlaid,
-)
+from cli.live import earlier_files, open_store, push_and_wait, say, version_of
+from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
 from events.messages import RuleAction
 from flows.settings import load_settings
 from policy.changes import file_changes
+from policy.exchange import as_hash_list, read_exchange
+from policy.hashlist import parse_hashes, read_hash_file
 from policy.lint import MAX_EVERYDAY_RATE, Finding, lint
 from policy.rulebook import Rulebook, parse_rulebook, read_rulebook, read_rulebook_file
 from policy.rules import Rule
@@ -55,7 +52,7 @@ def list_rules(
             # Text: what is in a rule is no markup.
             table.add_row(*map(Text, (*row, rule.description)))
     Console().print(table)
-    hashes = sum(map(len, (book.hashes.md5, book.hashes.pdq, book.hashes.phash)))
+    hashes = sum(map(len, book.hashes.by_algorithm().values()))
     pushed = f"push {stored.number} by {stored.author}: {stored.reason}" if stored else "no push"
     typer.echo(
         f"{len(book.rules.rules)} rules, {hashes} hashes, ruleset version {book.version}, {pushed}"
@@ -97,17 +94,18 @@ def push(
         bool, typer.Option("--remove", help="Take files of these names away instead.")
     ] = False,
     permanent: Annotated[
-        bool, typer.Option("--permanent", help="Rules without an expiry are meant so.")
+        bool, typer.Option("--permanent", help="What has no expiry is meant so.")
     ] = False,
     wait: Wait = 10.0,
 ) -> None:
     """Put files over those of the policy directory, live on every worker.
 
-    A file of the same name is replaced. Rules need an `expires`, unless --permanent says otherwise.
+    A file of the same name is replaced. Rules and hashes need an `expires`, unless --permanent says
+    otherwise.
     """
     if not reason.strip():
         raise UsageError("--reason: say why the rules change")
-    store = _store()
+    store = open_store("rules")
     active = store.load(store.active_number())
     overlay = dict(active.files) if active is not None else {}
     action: RuleAction = "remove" if remove else "push"
@@ -121,7 +119,7 @@ def push(
         if not permanent:
             _check_expiry(pushed)
         overlay |= pushed
-    _activate(store, active, _stored(overlay, action, author, reason), wait)
+    _activate(store, active, version_of(overlay, author, reason, action), wait)
 
 
 @app.command("rollback", epilog="Example: breakwater rules rollback --reason 'too many matches'")
@@ -134,87 +132,83 @@ def rollback(
     wait: Wait = 10.0,
 ) -> None:
     """Make an earlier push active again; 0 is the policy directory alone."""
-    store = _store()
-    number = store.active_number()
-    target = number - 1 if to < 0 else to
-    if number == 0:
-        raise UsageError("nothing was pushed yet")
-    files: dict[str, str] = {}
-    if target > 0:
-        stored = store.load(target)
-        if stored is None:
-            raise UsageError(f"--to {target}: no such push is kept; the last is {number}")
-        files = stored.files
-    stored = _stored(files, "rollback", author, f"back to {target}: {reason}")
-    _activate(store, store.load(number), stored, wait)
+    store = open_store("rules")
+    active = store.load(store.active_number())
+    target, files = earlier_files(store, to)
+    version = version_of(files, author, f"back to {target}: {reason}", "rollback")
+    _activate(store, active, version, wait)
+
+
+@app.command(
+    "import",
+    epilog="Example: breakwater rules import ncmec.csv --category csam --source ncmec > csam.csv",
+)
+def import_list(
+    file: Annotated[Path, typer.Argument(help="The CSV that an exchange handed out.")],
+    category: Annotated[str, typer.Option(help="Category of a match.")],
+    source: Annotated[str, typer.Option(help="Name of the list, in every match's rule.")],
+    algorithm: Annotated[
+        str, typer.Option(help="md5, pdq or phash: of a bare list of hashes, one a line.")
+    ] = "",
+    expires: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"], help="Last moment; dates: UTC."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="A file instead of standard output.")] = None,
+) -> None:
+    """Turn an exchange's hash list (NCMEC, StopNCII, ThreatExchange, GIFCT) into one to push.
+
+    docs/hash-lists.md has the columns that are read. What is left out is counted on standard error.
+    """
+    imported = read_exchange(file.name, read_hash_file(file), algorithm)
+    if expires is not None and expires.tzinfo is None:
+        expires = expires.replace(tzinfo=UTC)
+    text = as_hash_list(imported, category=category, source=source, expires=expires)
+    parse_hashes({file.name: text})
+    counts = Counter(algorithm for algorithm, _ in imported.entries)
+    for what, count in [*sorted(counts.items()), *sorted(imported.left_out.items())]:
+        typer.echo(f"{count} {what}{'' if what in counts else ': left out'}", err=True)
+    if not imported.entries:
+        raise typer.Exit(say(f"{file}: no hash of an algorithm that is matched here"))
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text)
 
 
 def _activate(
-    store: RulesetStore, active: StoredRuleset | None, ruleset: StoredRuleset, wait_s: float
+    store: RulesetStore, active: StoredRuleset | None, version: StoredRuleset, wait_s: float
 ) -> None:
     """Check, push and wait until all workers that are up say that they run it."""
     directory = read_rulebook(load_settings().policy)
-    before, after = overlaid(directory, active), overlaid(directory, ruleset)
+    before, after = overlaid(directory, active), overlaid(directory, version)
     _fail_on(lint(after, only=[name for name, text in after.items() if before.get(name) != text]))
-    ruleset = replace(
-        ruleset,
+    version = replace(
+        version,
         changes=file_changes(before, after),
         ruleset_version=parse_rulebook(after).version,
     )
-    expected = set(store.workers())
-    began = time.monotonic()
-    number = store.push(ruleset)
-    typer.echo(f"push {number} stored, roll back with: breakwater rules rollback")
-    while True:
-        reports = store.workers()
-        # A worker that has ended meanwhile is not waited for.
-        expected &= reports.keys()
-        done = [name for name in expected if reports[name].number >= number]
-        failed = {name: at.error for name, at in reports.items() if at.failed >= number}
-        took = time.monotonic() - began
-        if failed:
-            name, error = next(iter(failed.items()))
-            raise typer.Exit(_say(f"{len(failed)} workers cannot use it: {name}: {error}"))
-        if len(done) == len(expected):
-            typer.echo(f"active on {len(done)} of {len(expected)} workers in {took:.1f} s")
-            return
-        if took > wait_s:
-            raise typer.Exit(
-                _say(f"active on only {len(done)} of {len(expected)} workers after {took:.1f} s")
-            )
-        time.sleep(0.02)
-
-
-def _stored(files: dict[str, str], action: RuleAction, author: str, reason: str) -> StoredRuleset:
-    return StoredRuleset(
-        files=files,
-        action=action,
-        author=author or getpass.getuser(),
-        reason=reason,
-        pushed_at=datetime.now(UTC),
-    )
+    push_and_wait(store, version, wait_s, "breakwater rules rollback")
 
 
 def _check_expiry(pushed: dict[str, str]) -> None:
-    for rule in parse_rulebook(pushed).rules.rules:
+    book = parse_rulebook(pushed)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+    for rule in book.rules.rules:
         if rule.expires is None:
-            tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
             raise UsageError(f"rule {rule.id!r}: add `expires: {tomorrow}`, or use --permanent")
+    for algorithm, entries in book.hashes.by_algorithm().items():
+        if any(known.expires is None for known in entries.values()):
+            raise UsageError(
+                f"{algorithm} hashes without expiry: add a column `expires` ({tomorrow}),"
+                " or use --permanent"
+            )
 
 
 def _in_force() -> tuple[Rulebook, StoredRuleset | None]:
-    settings = load_settings()
-    url = settings.redis_url
-    store = RedisRulesetStore(url.get_secret_value()) if url is not None else LocalRulesetStore()
+    store = open_store("rules", shared=False)
     stored = store.load(store.active_number())
-    return parse_rulebook(overlaid(read_rulebook(settings.policy), stored)), stored
-
-
-def _store() -> RulesetStore:
-    url = load_settings().redis_url
-    if url is None:
-        raise UsageError("BREAKWATER_REDIS_URL: live rules need a Redis or Valkey server")
-    return RedisRulesetStore(url.get_secret_value())
+    return parse_rulebook(overlaid(read_rulebook(load_settings().policy), stored)), stored
 
 
 def _texts(files: list[Path] | None) -> dict[str, str]:
@@ -226,15 +220,9 @@ def _texts(files: list[Path] | None) -> dict[str, str]:
 def _fail_on(findings: list[Finding]) -> None:
     """Print what is wrong and end with exit code 1, if anything is."""
     for finding in findings:
-        _say(f"rule {finding.rule!r} {finding.message}" if finding.rule else finding.message)
+        say(f"rule {finding.rule!r} {finding.message}" if finding.rule else finding.message)
     if findings:
         raise typer.Exit(1)
-
-
-def _say(error: str) -> int:
-    """Print to stderr; the exit code of what failed."""
-    typer.echo(f"breakwater: {error}", err=True)
-    return 1
 
 
 def _matches(rule: Rule) -> str:

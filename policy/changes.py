@@ -31,7 +31,7 @@ def _change(name: str, before: str | None, after: str | None) -> RuleFileChange:
     )
     changed = [rule.id for rule in new.rules.rules if old.rules.by_id.get(rule.id) != rule]
     gone = [rule.id for rule in old.rules.rules if rule.id not in new.rules.by_id]
-    lists = (new.hashes.md5, new.hashes.pdq, new.hashes.phash)
+    lists = new.hashes.by_algorithm().values()
     known = [entry for entries in lists for entry in entries.values()]
     return RuleFileChange(
         file=name,

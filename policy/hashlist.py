@@ -67,6 +67,10 @@ class HashList(Struct, frozen=True):
     version: str
     files: tuple[HashFile, ...] = ()
 
+    def by_algorithm(self) -> dict[str, Entries]:
+        """The entries of each algorithm."""
+        return {"md5": self.md5, "pdq": self.pdq, "phash": self.phash}
+
 
 def load_hashes(directory: Path = BUILT_IN) -> HashList:
     """The hashes of `directory`/hashes/*.csv.

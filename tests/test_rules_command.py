@@ -13,6 +13,7 @@ from cli.errors import UsageError
 from cli.rules import app
 from connectors.ruleset_store import RedisRulesetStore
 from events.messages import RuleFileChange
+from policy.errors import PolicyError
 
 URGENT = (
     "rules: [{id: urgent, category: spam, score: 0.9, pattern: zebra, "
@@ -171,6 +172,41 @@ def test_a_pushed_file_can_be_taken_away(server, tmp_path) -> None:
     assert store.load(store.active_number()).files == {}
     with pytest.raises(UsageError, match="no pushed file"):
         call("push", path, "--reason", "over", "--remove")
+
+
+def test_a_list_of_an_exchange_is_imported_pushed_and_rolled_back(server, tmp_path) -> None:
+    theirs = write(
+        tmp_path / "theirs.csv",
+        f"signalType,hashValue,hashStatus\nImagePDQ,{'0' * 64},Active\nVideoTMK,x,Active\n",
+    )
+    ours = tmp_path / "stopncii.csv"
+    named = ("--category", "sexual", "--source", "stopncii", "--output", ours)
+    code, output = call("import", theirs, *named)
+    assert (code, output) == (0, "1 pdq\n1 of type videotmk: left out\n")
+    with pytest.raises(UsageError, match="pdq hashes without expiry"):
+        call("push", ours, "--reason", "list")
+    assert call("push", ours, "--reason", "list", "--permanent")[0] == 0
+    assert "1 rules, 1 hashes" in call("list")[1]
+    assert call("rollback", "--reason", "wrong list")[0] == 0
+    assert "1 rules, 0 hashes" in call("list")[1]
+    changed = [change.files[0] for change in RedisRulesetStore(server).changes()]
+    assert [(file.file, file.entries) for file in changed] == [
+        ("hashes/stopncii.csv", 1),
+        ("hashes/stopncii.csv", 0),
+    ]
+    assert call("import", theirs, *named, "--expires", "2026-12-01")[0] == 0
+    assert "2026-12-01T00:00:00+00:00" in ours.read_text()
+    assert call("push", ours, "--reason", "list")[0] == 0
+
+
+def test_a_list_without_a_usable_hash_is_refused(policy, tmp_path) -> None:
+    theirs = write(tmp_path / "theirs.csv", "md5\nzz\n")
+    code, output = call("import", theirs, "--category", "csam", "--source", "s")
+    assert code == 1
+    assert "1 no md5 hash: left out" in output
+    write(theirs, "md5\n" + "0" * 32 + "\n")
+    with pytest.raises(PolicyError, match="category 'x' is not one of"):
+        call("import", theirs, "--category", "x", "--source", "s")
 
 
 def test_the_rules_in_force_are_listed(server, tmp_path) -> None:
