@@ -1,7 +1,7 @@
 """The way back: what people say, into the store and to the models' next training.
 
     labels  -> decode -> human_labels -> consensus -> true labels
-    reports -> decode -> user_reports
+    reports -> decode -> user_reports, surges -> alerts
     appeals -> decode -> appeals
                  |
             dead letters
@@ -29,14 +29,19 @@ from connectors.kafka import KafkaSource, KafkaWriter
 from connectors.local_sink import Place, Writer, write
 from connectors.writers import GatheringWriter, TeeWriter
 from events.decode import DecodeError, Decoder
-from events.messages import Appeal, DeadLetter, Label, Raw, UserReport
+from events.messages import Alert, Appeal, DeadLetter, Label, Raw, UserReport
+from flows import metrics
 from flows.failures import log_failures
 from flows.health import Heartbeat, serve_health
 from flows.job import START_ERRORS, Job, place_from_command_line, stop_on_signal
 from flows.logs import set_up_logging
 from flows.settings import BadSettingError, Settings, load_settings
-from flows.sinks import kafka_config, open_store
+from flows.sinks import kafka_config, open_outbox, open_store
+from operators.alerts import Severities, severities
 from operators.consensus import consensus
+from operators.surge import report_events, surge
+from operators.surge_settings import SurgeSettings
+from policy.policy import load_policy
 
 M = TypeVar("M", Label, UserReport, Appeal)
 
@@ -52,6 +57,7 @@ class FeedbackSinks:
     true_labels: Callable[[], Writer[Label]]
     """The settled answer on each content; a later one replaces an earlier one of its label_id."""
     dead_letters: Callable[[], Writer[DeadLetter]]
+    alerts: Callable[[], Writer[Alert]]
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,12 @@ def build(
     *,
     place: Place = Place(),
     confidence: float = 0.9,
+    severities: Severities = {},  # noqa: B006  nobody writes to it
 ) -> Dataflow:
-    """The feedback dataflow of one process; `confidence` settles a true label, see `consensus`."""
+    """The feedback dataflow of one process.
+
+    `confidence` settles a true label, see `consensus`; `severities` are of surges of reports.
+    """
     flow = Dataflow("feedback")
     labels = decode("decode", op.input("read", flow, sources.labels), Label, "decode_label")
     reports = decode(
@@ -124,16 +134,27 @@ def build(
     )
     write("write_labels", labels.messages, sinks.labels, place)
     write("write_user_reports", reports.messages, sinks.user_reports, place)
+    counted = op.flat_map_batch("count_reports", reports.messages, report_events)
+    surges = surge("find_surges", counted, SurgeSettings(), severities, finish_at_eof=False)
+    op.flat_map_batch("count_odd_events", surges.reports, metrics.count_odd_events)
+    alerts = op.flat_map_batch("count_alerts", surges.alerts, metrics.count_alerts)
+    write("write_alerts", alerts, sinks.alerts, place)
     write("write_appeals", appeals.messages, sinks.appeals, place)
     write("write_dead_letters", letters, sinks.dead_letters, place)
     write("write_true_labels", true_labels, sinks.true_labels, place)
     return log_failures(flow)
 
 
-def feedback_sinks(settings: Settings, store: ClickHouseWriter) -> FeedbackSinks:
-    """What people say into the store, true labels onto their topic, dead letters to both."""
+def feedback_sinks(
+    settings: Settings, store: ClickHouseWriter, place: Place = Place()
+) -> FeedbackSinks:
+    """What people say into the store, true labels onto their topic, dead letters to both.
+
+    Alerts go where the main job's go, through an outbox of their own.
+    """
     executor = ThreadPoolExecutor(1, "feedback")
     config = kafka_config(settings)
+    outbox = open_outbox(settings.output / f"outbox-feedback-{place.index}.sqlite", settings)
 
     def dead_letters() -> Writer[DeadLetter]:
         topic: Writer[DeadLetter] = KafkaWriter(
@@ -149,6 +170,11 @@ def feedback_sinks(settings: Settings, store: ClickHouseWriter) -> FeedbackSinks
             config, kafka.TRUE_LABELS_TOPIC, lambda label: label.content_id
         ),
         dead_letters=dead_letters,
+        alerts=lambda: TeeWriter(
+            KafkaWriter[Alert](config, kafka.ALERTS_TOPIC, lambda alert: alert.alert_id),
+            GatheringWriter(store.insert_alerts, executor),
+            *outbox,
+        ),
     )
 
 
@@ -179,7 +205,9 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
         user_reports=KafkaSource(config, kafka.USER_REPORTS_TOPIC, stopping),
         appeals=KafkaSource(config, kafka.APPEALS_TOPIC, stopping),
     )
-    return Job(build(sources, feedback_sinks(settings, store), place=place), store)
+    sinks = feedback_sinks(settings, store, place)
+    levels = severities(load_policy(settings.policy))
+    return Job(build(sources, sinks, place=place, severities=levels), store)
 
 
 def build_from_env() -> Dataflow:

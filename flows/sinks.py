@@ -122,7 +122,7 @@ def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sin
     reviews = LinesWriter[ReviewItem](output / "review.jsonl")
     alerts = LinesWriter[Alert](output / "alerts.jsonl")
     letters = LinesWriter[DeadLetter](output / "dead_letters.jsonl")
-    outbox = _outbox(output / "outbox.sqlite", settings)
+    outbox = open_outbox(output / "outbox.sqlite", settings)
     return Sinks(
         decisions=lambda: decisions,
         reviews=lambda: reviews,
@@ -145,7 +145,7 @@ def kafka_sinks(
     config = kafka_config(settings)
     executor = ThreadPoolExecutor(1, "store")
     # Opened here: what an earlier run could not send goes out before the first alert comes.
-    outbox = _outbox(outbox_path, settings)
+    outbox = open_outbox(outbox_path, settings)
 
     def topic(name: str, key: Callable[[M], str]) -> KafkaWriter[M]:
         return KafkaWriter(config, name, key, waiting)
@@ -168,6 +168,7 @@ def kafka_sinks(
     )
 
 
-def _outbox(path: Path, settings: Settings) -> list[Writer[Alert]]:
+def open_outbox(path: Path, settings: Settings) -> list[Writer[Alert]]:
+    """The outbox at `path`, when Slack or PagerDuty is set; it sends what was left there."""
     notify = senders(settings)
     return [OutboxWriter(Outbox(path, notify))] if notify else []

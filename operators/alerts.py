@@ -177,8 +177,9 @@ class AlertGrouper:
         )
 
     def _severity(self, key: AlertKey) -> AlertSeverity:
-        everywhere = self.severities.get((key.category, ""), "error")
-        return self.severities.get((key.category, key.community), everywhere)
+        category = key.category.removeprefix("report:")
+        everywhere = self.severities.get((category, ""), "error")
+        return self.severities.get((category, key.community), everywhere)
 
 
 def _summary(surge: KeySurge, authors: int, keys: int, top: KeySurge | None) -> str:

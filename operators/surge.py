@@ -24,7 +24,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from events.messages import Alert, AlertKey, Judgement
+from events.messages import Alert, AlertKey, Judgement, UserReport
 from operators.alerts import AlertGrouper, Severities, ShardReport
 from operators.signature import signatures
 from operators.surge_settings import KeySurge, SurgeSettings
@@ -66,11 +66,33 @@ def surge_events(judgements: list[Judgement], redact: Redact | None = None) -> l
         for key in _keys(judgement):
             event = SurgeEvent(key, at, decision.author_id, decision.content_id, text)
             items.append((shard_of(key), event))
-    times = sorted(judgement.content.created_at.timestamp() for judgement in judgements)
+    times = [judgement.content.created_at.timestamp() for judgement in judgements]
+    return items + _ticks(times, _versions(judgements))
+
+
+def report_events(reports: list[UserReport]) -> list[ShardItem]:
+    """What the surge step counts of users' reports, as `surge_events` does of violations.
+
+    Their keys: `report:` and the category they chose; with the content they are about, as
+    `content:` and its id. The authors that an alert counts are the reporters.
+    """
+    if not reports:
+        return []
+    items: list[ShardItem] = []
+    for report in reports:
+        at, category = report.reported_at.timestamp(), f"report:{report.category}"[:128]
+        about = f"content:{report.content_id}"[:128]
+        for key in (AlertKey(category), AlertKey(category, about)):
+            event = SurgeEvent(key, at, report.reporter_id, report.content_id)
+            items.append((shard_of(key), event))
+    return items + _ticks([report.reported_at.timestamp() for report in reports])
+
+
+def _ticks(times: list[float], versions: tuple[tuple[str, str], ...] = ()) -> list[ShardItem]:
+    """The clock of every shard, at the median of `times`."""
     minutes = frozenset(int(at // 60) for at in times)
-    tick = Tick(times[len(times) // 2], minutes, _versions(judgements))
-    items += [(shard, tick) for shard in SHARDS]
-    return items
+    tick = Tick(sorted(times)[len(times) // 2], minutes, versions)
+    return [(shard, tick) for shard in SHARDS]
 
 
 def shard_of(key: AlertKey) -> str:

@@ -305,6 +305,29 @@ def test_the_feedback_flow_keeps_what_people_say_and_refuses_what_is_none() -> N
     assert any("action" in letter.error for letter in kept["dead_letters"])
 
 
+def test_the_feedback_flow_alerts_on_surges_of_reports() -> None:
+    kept: dict[str, list[Any]] = {field.name: [] for field in fields(FeedbackSinks)}
+    sinks = FeedbackSinks(**{name: partial(_Kept, rows) for name, rows in kept.items()})
+    # Forty users report one content in the fortieth minute, after one report a minute.
+    minutes = [*range(40), *([40] * 40), 41, 42, 43]
+    reports = [
+        encode(
+            msgspec.structs.replace(
+                REPORT,
+                report_id=f"r{n}",
+                reporter_id=f"u{n}",
+                content_id="victim" if minute == 40 else f"k{n}",
+                reported_at=AT + timedelta(minutes=minute),
+            )
+        )
+        for n, minute in enumerate(minutes)
+    ]
+    run_main(build(FeedbackSources(messages(), messages(*reports), messages()), sinks))
+    assert [(alert.state, alert.key.signature) for alert in kept["alerts"]] == [
+        ("open", "content:victim")
+    ]
+
+
 def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
     """The real thing: labels in, rows and true labels out, SIGTERM ends it with 0."""
     servers = {"bootstrap.servers": kafka_broker}

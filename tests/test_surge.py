@@ -14,9 +14,10 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from events.messages import Alert, AlertKey, Content, Decision, Image, Judgement, Signal
+from events.messages import Alert, AlertKey, Content, Decision, Image, Judgement, Signal, UserReport
+from operators.alerts import severities
 from operators.signature import text_cluster
-from operators.surge import SHARDS, shard_of, surge, surge_events
+from operators.surge import SHARDS, report_events, shard_of, surge, surge_events
 from operators.surge_settings import SurgeSettings
 from operators.surge_tally import SurgeEvent, Tick
 from policy.personal_data import redactor
@@ -134,6 +135,42 @@ def test_the_clock_carries_the_versions_that_decided() -> None:
     ]
     ticks = {item for _, item in surge_events(made) if isinstance(item, Tick)}
     assert [dict(tick.versions) for tick in ticks] == [{"policy": "1", "rules": "2", "text": "3"}]
+
+
+def report(number: int, second: float, category: str = "spam", about: str = "p1") -> UserReport:
+    at = START + timedelta(seconds=second)
+    return UserReport(
+        report_id=f"r{number}",
+        content_id=about,
+        reporter_id=f"u{number}",
+        category=category,
+        reported_at=at,
+    )
+
+
+@pytest.mark.parametrize(("category", "named"), [("spam", "report:spam"), ("", "report:")])
+def test_a_report_counts_under_its_category_and_its_content(category: str, named: str) -> None:
+    items = report_events([report(1, 0, category)])
+    assert keys_of(items) == [AlertKey(named), AlertKey(named, "content:p1")]
+    assert sum(isinstance(item, Tick) for _, item in items) == len(SHARDS)
+    assert report_events([]) == []
+
+
+def test_a_brigade_of_reports_is_one_alert() -> None:
+    quiet = [report(n, 20.0 * n, about=f"p{n}") for n in range(300)]
+    brigade = [report(n, 3_600 + n, about="victim") for n in range(1_000, 1_100)]
+    made = sorted(quiet + brigade, key=lambda r: r.reported_at)
+    out: list[Alert] = []
+    flow = Dataflow("reports")
+    counted = op.flat_map_batch(
+        "count", op.input("in", flow, TestingSource(made, batch_size=20)), report_events
+    )
+    levels = severities(load_policy())
+    op.output("out", surge("find", counted, SurgeSettings(), levels).alerts, TestingSink(out))
+    run_main(flow)
+    assert [(a.key.signature, a.severity) for a in out if a.state == "open"] == [
+        ("content:victim", "warning")
+    ]
 
 
 def words(rng: random.Random) -> str:
