@@ -13,9 +13,12 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 
 def first_command(alert: Alert) -> str:
     """What on-call asks first: a query of the library, or whether everything answers."""
+    content = alert.key.signature.removeprefix("content:")
+    if alert.kind == "surge" and content != alert.key.signature:
+        return f"breakwater query content_history --param content_id={shlex.quote(content)}"
     since = f"--param since={shlex.quote(f'{alert.window_start:%Y-%m-%d %H:%M:%S}')}"
     if alert.kind == "surge":
-        category = f" --param category={shlex.quote(alert.key.category)}"
+        category = f" --param category={shlex.quote(alert.key.category.removeprefix('report:'))}"
         return f"breakwater query spike_investigation {since}{category}"
     if alert.kind == "drift":
         return "breakwater query version_changes"

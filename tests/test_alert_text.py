@@ -41,6 +41,19 @@ def test_every_kind_of_alert_has_a_page_that_begins_with_its_first_command(kind:
         assert all(f"{{{name}:" in query.read_text() for name in parameters)
 
 
+@pytest.mark.parametrize(
+    ("key", "command"),
+    [
+        (AlertKey("report:spam"), "spike_investigation"),
+        (AlertKey("report:spam", "content:c 1"), "content_history --param content_id='c 1'"),
+    ],
+)
+def test_reports_are_looked_up_by_category_or_content(key: AlertKey, command: str) -> None:
+    first = first_command(msgspec.structs.replace(OPEN, key=key))
+    assert first.startswith(f"breakwater query {command}")
+    assert "report:" not in first
+
+
 def test_a_category_from_outside_cannot_add_a_command() -> None:
     alert = msgspec.structs.replace(OPEN, key=AlertKey("x; rm -rf ~ `id`"))
     assert "category=x; rm -rf ~ `id`" in shlex.split(first_command(alert))
