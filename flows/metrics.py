@@ -40,6 +40,9 @@ DEAD_LETTERS = Counter(
 DEGRADED = Counter("breakwater_degraded_total", "Decisions made without a stage.", ["stage"])
 UNKNOWN_FIELDS = Counter("breakwater_unknown_fields_total", "Fields beyond the contract, left out.")
 REPEATS = Counter("breakwater_repeats_total", "Contents that had been seen already.")
+UNDECODABLE = Counter(
+    "breakwater_undecodable_images_total", "Images that could not be decoded.", ["reason"]
+)
 ALERTS = Counter("breakwater_alerts_total", "Alerts by what became of them.", ["kind", "state"])
 ODD_EVENTS = Counter(
     "breakwater_surge_odd_events_total", "Violations not simply counted for surges.", ["why"]
@@ -70,8 +73,8 @@ LAST_BATCH = Gauge(
 
 METRICS = (
     DECISIONS, QUICK_ANSWERS, LATENCY, STAGE_DURATION, BATCH_SIZE, DEAD_LETTERS, DEGRADED,
-    UNKNOWN_FIELDS, REPEATS, ALERTS, ODD_EVENTS, RULESET_AGE, RULESET_PUSH, CONSUMER_LAG, BATCH_AGE,
-    WATERMARK_DELAY, STORE_ROWS, STORE_DURATION, LAST_BATCH,
+    UNKNOWN_FIELDS, REPEATS, UNDECODABLE, ALERTS, ODD_EVENTS, RULESET_AGE, RULESET_PUSH,
+    CONSUMER_LAG, BATCH_AGE, WATERMARK_DELAY, STORE_ROWS, STORE_DURATION, LAST_BATCH,
 )  # fmt: skip
 """Every metric; the docs and the dashboards are tested against this list."""
 

@@ -21,6 +21,7 @@ from events.messages import Content, Judgement, Position
 from flows.guards import guarded
 from flows.live_policy import LivePolicy
 from flows.live_rules import LiveRulebook
+from flows.metrics import UNDECODABLE
 from flows.settings import BadSettingError, Settings
 from models.fusion.fusion import FusionModel
 from models.image.classifier import ImageClassifier
@@ -149,9 +150,16 @@ def load_stages(
     image_card = registry.current("image") / "card.json"
     pictures = PictureCache(_image_fetcher(settings))
     lists: list[NamedStage] = [("hash_match", rulebook.hash_matcher)]
-    picture_lists: list[NamedStage] = [
-        guarded("image_hash", ImageHashMatcher(rulebook.hashes, pictures))
-    ]
+    image_scorer = ImageScorer(
+        pictures,
+        partial(ImageClassifier, image_card),
+        lambda reason: UNDECODABLE.labels(reason).inc(),
+    )
+    # Kept for the processes of a job; a command that judges one content leaves no files behind.
+    indexes = settings.output / "hash_indexes" if follow else None
+    known_pictures = ImageHashMatcher(rulebook.hashes, pictures, indexes)
+    rulebook.on_hashes(known_pictures.swap)
+    picture_lists: list[NamedStage] = [guarded("image_hash", known_pictures)]
     patterns: list[NamedStage] = [("regex_match", rulebook.rule_matcher)]
     if not use_rules:
         lists, picture_lists, patterns = [], [], []
@@ -168,7 +176,7 @@ def load_stages(
         reading=(*lists, *text_way, ("language", LanguageDetector())),
         seeing=(
             *picture_lists,
-            guarded("image_score", ImageScorer(pictures, partial(ImageClassifier, image_card))),
+            guarded("image_score", image_scorer),
             guarded("ocr", ImageTextReader(pictures, settings.ocr)),
         ),
         concluding=(

@@ -13,6 +13,7 @@ from policy.hashlist import HashList, Known
 class HashMatcher:
     """Adds a `Signal` (stage `hash`, score 1) for every digest of an item that is on a list.
 
+    The rule names algorithm, list, entry and distance, as those of images do: `md5:SOURCE:HEX:0`.
     Of a text two MD5 are looked up: of its UTF-8 as it is, and of its canonical form, so that
     blanks and case do not hide a copy. Of an image, that of its bytes as they were sent. An entry
     past its `expires` is asleep, by the clock of `Item.received_at`.
@@ -39,15 +40,24 @@ class HashMatcher:
     def _signals(self, item: Item, listed: Mapping[bytes, Known]) -> Iterator[Signal]:
         text = item.content.text
         if text:
-            known = listed.get(_digest(text)) or listed.get(_digest(canonical(text)))
-            if known is not None and not known.expired(item.received_at):
-                evidence = Evidence("text", 0, len(text))
-                yield Signal(self.STAGE, f"md5:{known.source}", known.category, 1.0, (evidence,))
+            digests = [_digest(text), _digest(canonical(text))]
+            yield from _signal(item, listed, digests, Evidence("text", 0, len(text)))
         for image in item.content.images:
-            known = listed.get(_md5(image.data)) if image.data else None
-            if known is not None and not known.expired(item.received_at):
+            if image.data:
                 evidence = Evidence(f"images.{image.image_id}", 0, 0)
-                yield Signal(self.STAGE, f"md5:{known.source}", known.category, 1.0, (evidence,))
+                yield from _signal(item, listed, [_md5(image.data)], evidence)
+
+
+def _signal(
+    item: Item, listed: Mapping[bytes, Known], digests: list[bytes], evidence: Evidence
+) -> Iterator[Signal]:
+    """The signal of the first of `digests` that is listed and has not expired, if there is one."""
+    for digest in digests:
+        known = listed.get(digest)
+        if known is not None and not known.expired(item.received_at):
+            rule = f"md5:{known.source}:{digest.hex()}:0"
+            yield Signal(HashMatcher.STAGE, rule, known.category, 1.0, (evidence,))
+            return
 
 
 def canonical(text: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -43,23 +44,34 @@ class ImageHashMatcher:
     STAGE = "image_hash"
 
     def __init__(self, hashes: HashList, cache: PictureCache, indexes: Path | None = None) -> None:
-        self.version = hashes.version
         self._cache = cache
-        self._lists = [
-            _KnownPictures(algorithm, distance, known, indexes and indexes / hashes.version)
+        self._indexes = indexes
+        self.swap(hashes)
+
+    def swap(self, hashes: HashList) -> None:
+        """Look up in `hashes` from the next batch on; another thread than the stages' may call.
+
+        The indexes are built beside those in use, and take their place when they are whole.
+        """
+        kept = self._indexes and self._indexes / hashes.version
+        lists = [
+            _KnownPictures(algorithm, distance, known, kept)
             for algorithm, distance, known in (
                 ("pdq", PDQ_DISTANCE, hashes.pdq),
                 ("phash", PHASH_DISTANCE, hashes.phash),
             )
             if known
         ]
+        self._lists, self.version = lists, hashes.version
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The same items, with the signals of what is known."""
-        if not self._lists:
+        # One set of lists for the whole batch, whatever is pushed meanwhile.
+        lists = self._lists
+        if not lists:
             return items
         places: list[tuple[Item, Evidence]] = []
-        queries: dict[str, list[tuple[int, Hashes]]] = {one.algorithm: [] for one in self._lists}
+        queries: dict[str, list[tuple[int, Hashes]]] = {one.algorithm: [] for one in lists}
         for item in items:
             for image in item.content.images:
                 picture = self._cache.open(image)
@@ -70,20 +82,19 @@ class ImageHashMatcher:
                         asked.append((len(places), picture.hashes(algorithm, view)))
                     places.append((item, Evidence(f"images.{image.image_id}", 0, 0)))
         if places:
-            self._add_signals(places, queries)
+            for known in lists:
+                _add_signals(places, known.near(queries[known.algorithm]))
         return items
 
-    def _add_signals(
-        self,
-        places: list[tuple[Item, Evidence]],
-        queries: dict[str, list[tuple[int, Hashes]]],
-    ) -> None:
-        for known in self._lists:
-            for place, rule, entry in known.near(queries[known.algorithm]):
-                item, evidence = places[place]
-                signal = Signal("hash", rule, entry.category, 1.0, (evidence,))
-                if signal not in item.signals and not entry.expired(item.received_at):
-                    item.signals.append(signal)
+
+def _add_signals(
+    places: list[tuple[Item, Evidence]], found: Iterable[tuple[int, str, Known]]
+) -> None:
+    for place, rule, entry in found:
+        item, evidence = places[place]
+        signal = Signal("hash", rule, entry.category, 1.0, (evidence,))
+        if signal not in item.signals and not entry.expired(item.received_at):
+            item.signals.append(signal)
 
 
 def _views_to_match(picture: Picture) -> list[int]:
@@ -130,10 +141,20 @@ def _index(rows: Hashes, max_distance: int, directory: Path | None) -> HashIndex
         return HashIndex.build(rows, max_distance)
     try:
         return HashIndex.open(directory)
-    except FileNotFoundError:
+    except (OSError, ValueError):
         index = HashIndex.build(rows, max_distance)
     try:
         index.save(directory)
-    except FileExistsError:
-        log.info("another process has saved the index meanwhile", directory=str(directory))
+        index = HashIndex.open(directory)
+    except OSError as error:
+        # Another process was faster, or the disk is full: this one goes on in memory.
+        log.info("the hash index is not kept", directory=str(directory), error=str(error))
+    _forget_others(directory.parent)
     return index
+
+
+def _forget_others(version: Path) -> None:
+    """Remove the indexes of other versions; processes that have mapped one keep it."""
+    for other in version.parent.iterdir():
+        if other != version:
+            shutil.rmtree(other, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from itertools import islice
 from typing import Final
@@ -36,15 +36,18 @@ class ImageScorer:
     Args:
         cache: opens the images; shared with the other stages of images.
         load: makes the model, when the first image comes: text alone pays nothing for it.
+        count_undecodable: told the reason for each image that cannot be decoded.
     """
 
     STAGE = "image_score"
 
     def __init__(
-        self, cache: PictureCache, load: Callable[[], ImageClassifier] = ImageClassifier
+        self,
+        cache: PictureCache,
+        load: Callable[[], ImageClassifier] = ImageClassifier,
+        count_undecodable: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.undecodable: Counter[str] = Counter()
-        """How many images could not be decoded, by reason."""
+        self._count_undecodable = count_undecodable
         self._cache = cache
         self._load = load
         self._model: ImageClassifier | None = None
@@ -102,7 +105,7 @@ class ImageScorer:
     def _add(self, item: Item, image: Image, scores: Scores | ImageError) -> None:
         evidence = (Evidence(f"images.{image.image_id}", 0, 0),)
         if isinstance(scores, ImageError):
-            self.undecodable[scores.reason] += 1
+            self._count_undecodable(scores.reason)
             item.signals.append(Signal("image", "image.undecodable", "", 0.0, evidence))
             _degrade(item)
             return

@@ -113,8 +113,9 @@ def _keys(judgement: Judgement) -> list[AlertKey]:
 def _signatures(judgement: Judgement) -> tuple[str, ...]:
     content = judgement.content
     for signal in judgement.decision.signals:
-        if signal.stage == "hash_match":
-            return (f"hash:{signal.rule}"[:128], *signatures(content.text))
+        if signal.stage == "hash":
+            # Without the distance: copies of one picture are at different ones.
+            return f"hash:{signal.rule.rpartition(':')[0]}"[:128], *signatures(content.text)
     return signatures(content.text, [image.data or image.uri or "" for image in content.images[:1]])
 
 

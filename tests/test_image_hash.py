@@ -2,16 +2,23 @@
 
 import numpy as np
 import pytest
+from builders import decision
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 from image_files import encoded
-from image_items import in_batches, item
+from image_items import AT, in_batches, item
 from PIL import Image, ImageEnhance
 
 from cli.hash import hash_files
+from connectors.ruleset_store import StoredRuleset
+from events.messages import Judgement
+from flows.settings import load_settings
+from flows.stages import load_stages
 from operators.image_cache import PictureCache
 from operators.image_hash import ImageHashMatcher
+from operators.surge import surge_events
+from operators.surge_tally import SurgeEvent
 from policy.hashlist import HashList, parse_hashes
 from training.pictures import picture, pictures
 
@@ -161,10 +168,73 @@ class TestKeptIndexes:
             assert matched(matcher, encoded(LISTED, "PNG"))
         assert isinstance(matcher._lists[0]._index.hashes, np.memmap)
 
-    def test_another_version_of_the_lists_has_its_own(self, row, tmp_path):
-        ImageHashMatcher(hash_list(row, "pdq"), PictureCache(), tmp_path)
-        ImageHashMatcher(hash_list(row, "pdq", category="hate"), PictureCache(), tmp_path)
-        assert len(list(tmp_path.iterdir())) == 2
+    def test_another_version_of_the_lists_takes_its_place_on_disk(self, row, tmp_path):
+        former = ImageHashMatcher(hash_list(row, "pdq"), PictureCache(), tmp_path)
+        later = ImageHashMatcher(hash_list(row, "pdq", category="hate"), PictureCache(), tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [later.version]
+        assert matched(former, encoded(LISTED, "PNG"))
+
+    def test_what_is_no_index_is_built_anew(self, row, tmp_path):
+        lists = hash_list(row, "pdq")
+        ImageHashMatcher(lists, PictureCache(), tmp_path)
+        (tmp_path / lists.version / "pdq" / "hashes.npy").write_bytes(b"cut")
+        assert matched(ImageHashMatcher(lists, PictureCache(), tmp_path), encoded(LISTED, "PNG"))
+
+
+class TestLiveLists:
+    def test_what_is_pushed_counts_from_the_next_batch_on(self, row):
+        matcher = ImageHashMatcher(hash_list(row, "md5"), PictureCache())
+        assert matched(matcher, encoded(LISTED, "PNG")) == {}
+        matcher.swap(hash_list(row, "pdq"))
+        assert matched(matcher, encoded(LISTED, "PNG")) == {"images.0": {"pdq"}}
+        matcher.swap(hash_list(row, "md5"))
+        assert matched(matcher, encoded(LISTED, "PNG")) == {}
+
+    def test_a_batch_that_is_being_looked_up_keeps_its_lists(self, row):
+        """A push in the middle of a batch: both images are read by the lists it began with."""
+        cache = PictureCache()
+        matcher = ImageHashMatcher(hash_list(row, "pdq"), cache)
+
+        class Pushing:
+            def open(self, image):
+                matcher.swap(hash_list(row, "phash"))
+                return cache.open(image)
+
+        matcher._cache = Pushing()
+        listed = encoded(LISTED, "PNG")
+        assert matched(matcher, listed, listed) == {"images.0": {"pdq"}, "images.1": {"pdq"}}
+
+    def test_a_push_reaches_the_images_of_a_running_job(self, row, tmp_path):
+        stages = load_stages(load_settings(output=tmp_path))
+        rulebook = stages.rulebook
+        assert stages.judge([item(encoded(LISTED, "JPEG"))])[0].decision.action == "allow"
+        text = f"{HEADER}pdq,{row['pdq']},violent_extremism,exchange\n"
+        rulebook._store.push(
+            StoredRuleset(files={"hashes/a.csv": text}, author="me", reason="new", pushed_at=AT)
+        )
+        rulebook.watcher.catch_up()
+        assert stages.judge([item(encoded(LISTED, "JPEG"))])[0].decision.action == "block"
+
+
+def test_a_flood_of_one_listed_picture_however_changed_is_one_surge_key(matcher):
+    changed = [encoded(LISTED, "JPEG", quality=quality) for quality in (15, 40, 90)]
+    changed.append(encoded(LISTED.transpose(Image.Transpose.FLIP_LEFT_RIGHT), "PNG"))
+    judged = []
+    for number, data in enumerate(changed):
+        (done,) = matcher([item(data)])
+        made = decision(
+            f"c{number}", action="block", category="violent_extremism",
+            signals=tuple(done.signals),
+        )  # fmt: skip
+        judged.append(Judgement(done.content, made))
+    keys = {
+        event.key.signature
+        for _, event in surge_events(judged)
+        if isinstance(event, SurgeEvent) and event.key.signature.startswith("hash:")
+    }
+    rules = {signal.rule.rpartition(":")[0] for j in judged for signal in j.decision.signals}
+    assert keys <= {f"hash:{rule}" for rule in rules}
+    assert len(keys) == 1
 
 
 def test_the_shell(matcher):

@@ -97,9 +97,11 @@ class TestUndecodable:
         assert done.image_scores["sexual"] == 1.0
         assert done.degraded == ["image_score"]
 
-    def test_reasons_are_counted(self, scorer):
+    def test_reasons_are_counted(self):
+        reasons = []
+        scorer = ImageScorer(PictureCache(), count_undecodable=reasons.append)
         scorer([item(b"x", RED[:60]), item(b"x"), item("file:///a")])
-        assert scorer.undecodable == {"unknown_format": 2, "truncated": 1, "not_fetched": 1}
+        assert reasons == ["unknown_format", "truncated", "unknown_format", "not_fetched"]
 
 
 class TestNotTwice:

@@ -90,9 +90,9 @@ def test_only_final_live_decisions_other_than_allow_count(changed: dict[str, Any
 
 
 def test_a_matched_hash_is_the_signature() -> None:
-    signal = Signal("hash_match", "list/17", "csam", 1.0)
+    signal = Signal("hash", "pdq:list:17:3", "csam", 1.0)
     items = surge_events([judgement(1, 0, "csam", "http://a.com", signals=(signal,))])
-    assert keys_of(items)[1].signature == "hash:list/17"
+    assert keys_of(items)[1].signature == "hash:pdq:list:17"
 
 
 def test_all_content_moves_the_clock_of_every_shard() -> None:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import combinations
 from math import comb
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -108,11 +109,14 @@ class HashIndex:
         Raises:
             OSError: it exists already, or cannot be written.
         """
-        partial = directory.with_name(directory.name + ".partial")
-        partial.mkdir(parents=True, exist_ok=True)
-        for name, array in self._parts().items():
-            np.save(partial / name, array)
-        partial.rename(directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        # A name of its own: several processes may save the same index at a time.
+        with TemporaryDirectory(dir=directory.parent, ignore_cleanup_errors=True) as made:
+            partial = Path(made) / directory.name
+            partial.mkdir()
+            for name, array in self._parts().items():
+                np.save(partial / name, array)
+            partial.rename(directory)
 
     @classmethod
     def open(cls, directory: Path) -> HashIndex:
