@@ -241,6 +241,17 @@ def forget(
     forget_command(author_id, confirmed=yes)
 
 
+@app.command(epilog="Example: breakwater hold user-42")
+def hold(
+    author_id: Annotated[str, typer.Argument(help="Whose contents are to be kept.")],
+    release: Annotated[bool, typer.Option("--release", help="End the hold.")] = False,
+) -> None:
+    """Legal hold: an author's contents, present and later, are kept and cannot be forgotten."""
+    from cli.hold import hold_command
+
+    hold_command(author_id, release=release)
+
+
 @schema_app.command("apply", epilog="Example: breakwater schema apply")
 def apply_schema() -> None:
     """Create the tables that are missing."""

@@ -25,6 +25,15 @@ ENGINE = ReplacingMergeTree
 ORDER BY name
 COMMENT 'Migrations that these tables have behind them';
 
+CREATE TABLE IF NOT EXISTS moderation.legal_holds
+(
+    author_id String                                      COMMENT 'Whose contents are kept, now and later',
+    held      Bool DEFAULT true                           COMMENT 'Always true: what joinGet gives of them, false of all others',
+    held_at   DateTime64(3, 'UTC') DEFAULT now64(3)       COMMENT 'Since when'
+)
+ENGINE = Join(ANY, LEFT, author_id)
+COMMENT 'Authors under legal hold, in memory and on disk: content.legal_hold of a new row is looked up here';
+
 CREATE TABLE IF NOT EXISTS moderation.content
 (
     content_id        String                              COMMENT 'Id of the content, as its platform gave it' CODEC(ZSTD(1)),
@@ -41,7 +50,7 @@ CREATE TABLE IF NOT EXISTS moderation.content
     image_uris        Array(String)                       COMMENT 'Where each image is, in the order of image_ids; empty for images sent inline' CODEC(ZSTD(1)),
     action            Enum8('allow' = 1, 'review' = 2, 'block' = 3) COMMENT 'What was decided; retention depends on it',
     decided_at        DateTime64(3, 'UTC')                COMMENT 'When it was decided; retention counts from here' CODEC(Delta, ZSTD(1)),
-    legal_hold        Bool DEFAULT false                  COMMENT 'Kept whatever its age, and never forgotten, while true',
+    legal_hold        Bool DEFAULT joinGet('moderation.legal_holds', 'held', author_id) COMMENT 'Kept whatever its age, and never forgotten, while true',
     version           UInt64 DEFAULT toUnixTimestamp64Milli(decided_at)                        COMMENT 'The row with the highest version of one identity wins' CODEC(Delta, ZSTD(1)),
     INDEX content_id_bloom content_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX author_id_bloom  author_id  TYPE bloom_filter(0.01) GRANULARITY 1,

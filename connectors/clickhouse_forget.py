@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from clickhouse_connect.driver.client import Client
 
+from connectors.clickhouse import StoreError
+from connectors.clickhouse_hold import is_held
+
 # Contents of theirs that must be kept, and all others. The logs know contents whose text is gone.
 _HELD = (
     "(SELECT content_id FROM moderation.content FINAL"
@@ -40,8 +43,14 @@ def forget_author(client: Client, author_id: str) -> dict[str, int]:
     Returns when the parts on disk are rewritten; backups are not reached.
 
     Raises:
+        StoreError: the author is under legal hold.
         ClickHouseError: the server refuses or went away; running it again finishes the work.
     """
+    if is_held(client, author_id):
+        raise StoreError(
+            f"{author_id!r} is under legal hold: nothing is deleted before"
+            " `breakwater hold AUTHOR --release`"
+        )
     author = {"author": author_id}
     for table in _ALERTS:
         client.command(

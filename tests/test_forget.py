@@ -7,8 +7,9 @@ from clickhouse_samples import AT, blocked, judgement
 from clickhouse_server import clickhouse_server
 from msgspec.structs import replace
 
-from connectors.clickhouse import ClickHouseWriter
+from connectors.clickhouse import ClickHouseWriter, StoreError
 from connectors.clickhouse_forget import forget_author
+from connectors.clickhouse_hold import hold_author, release_author
 from events.messages import Alert, AlertKey, Appeal, DeadLetter, Label, Position, UserReport
 
 GONE = "it's \\ me"
@@ -87,6 +88,16 @@ def test_every_table_forgets_the_author_and_nobody_else(store):
     examples = store.query("SELECT examples FROM moderation.surge_alerts").result_rows
     assert examples == [(["others"],)]
     assert set(forget_author(store, GONE).values()) == {0}
+
+
+def test_nothing_is_forgotten_of_an_author_under_legal_hold(store):
+    before = counts(store)
+    hold_author(store, GONE)
+    with pytest.raises(StoreError, match="under legal hold"):
+        forget_author(store, GONE)
+    assert counts(store) == before
+    release_author(store, GONE)
+    assert forget_author(store, GONE)["content"] == 2
 
 
 def test_a_legal_hold_is_kept_with_all_that_belongs_to_it(store):

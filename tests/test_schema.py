@@ -8,13 +8,14 @@ import pytest
 from clickhouse_samples import AT, blocked, judgement
 
 from connectors.clickhouse import ClickHouseWriter, StoreError
+from connectors.clickhouse_hold import hold_author, is_held, release_author
 from events.identity import alert_id
 from events.messages import Alert, AlertKey, DeadLetter, Label, Position, RuleChange, RuleFileChange
 
 TABLES = {
     "content", "moderation_logs", "model_outputs", "human_labels", "users", "user_reports",
     "appeals", "surge_alerts", "drift_alerts", "dead_letters", "decisions_by_minute",
-    "decisions_by_hour", "schema_migrations", "rule_changes",
+    "decisions_by_hour", "schema_migrations", "rule_changes", "legal_holds",
 }  # fmt: skip
 
 
@@ -102,12 +103,13 @@ def test_a_repeat_is_one_row_in_every_table(store, batches):
         store.insert_alerts([ALERT] * times)
         store.insert_dead_letters([LETTER] * times)
         store.insert_rule_changes([CHANGE] * times)
-    counts = {table: count(store, table) for table in sorted(TABLES)}
+    # A Join table knows no FINAL, and no repeats.
+    counts = {table: count(store, table) for table in sorted(TABLES - {"legal_holds"})}
     assert counts == {
         "appeals": 0, "content": 2, "dead_letters": 1, "decisions_by_hour": 2,
         "decisions_by_minute": 2, "drift_alerts": 0, "human_labels": 1, "model_outputs": 2,
-        "moderation_logs": 2, "rule_changes": 1, "schema_migrations": 1, "surge_alerts": 1,
-        "user_reports": 0, "users": 1,
+        "moderation_logs": 2, "rule_changes": 1, "schema_migrations": 2, "surge_alerts": 1, "user_reports": 0,
+        "users": 1,
     }  # fmt: skip
 
 
@@ -181,6 +183,24 @@ def test_retention(store, made, hold, kept):
     assert count(store, "moderation_logs") == 1, "the decision itself is kept"
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["once", "held twice"])
+def test_a_legal_hold_covers_what_comes_later_until_its_end(store, again):
+    held = "SELECT content_id FROM moderation.content FINAL WHERE legal_hold ORDER BY ALL"
+    store.insert_judgements([judgement("before"), judgement("other", author_id="u2")])
+    assert hold_author(store.client, "u1") == 1
+    if again:
+        assert hold_author(store.client, "u1") == 1
+    store.insert_judgements(
+        [judgement("later"), judgement("before"), blocked("o2", author_id="u2")]
+    )
+    assert rows(store, held) == [("before",), ("later",)]
+    assert is_held(store.client, "u1")
+    release_author(store.client, "u1")
+    store.insert_judgements([judgement("free")])
+    assert rows(store, held) == []
+    assert not is_held(store.client, "u1")
+
+
 def test_takes_contents_of_many_months_in_one_insert(store):
     months = [AT - timedelta(days=31 * i) for i in range(300)]
     store.insert_judgements([judgement(f"c{i}", created_at=at) for i, at in enumerate(months)])
@@ -201,6 +221,8 @@ CREATE TABLE moderation.decisions_by_minute
     latency_max SimpleAggregateFunction(max, Float32)
 )
 ENGINE = AggregatingMergeTree ORDER BY (minute, mode, community, action, category);
+ALTER TABLE moderation.content MODIFY COLUMN legal_hold Bool DEFAULT false;
+DROP TABLE moderation.legal_holds;
 CREATE MATERIALIZED VIEW moderation.decisions_by_minute_from_logs
 TO moderation.decisions_by_minute AS
 SELECT toDateTime(toStartOfMinute(created_at), 'UTC') AS minute, mode, community, action, category,
@@ -215,14 +237,19 @@ def test_migrates_an_older_store_without_loss(store):
         store.client.command(statement)
     first = [judgement(f"c{i}", community=f"k{i % 3}", author_id=f"u{i % 4}") for i in range(30)]
     store.insert_judgements(first)
+    store.client.command(
+        "ALTER TABLE moderation.content UPDATE legal_hold = true WHERE author_id = 'u0'",
+        settings={"mutations_sync": 2},
+    )
     store.apply_schema()
     store.check_schema()
+    assert is_held(store.client, "u0"), "what was held stays held"
     store.insert_judgements(first[:10])
     store.insert_judgements([judgement("new")])
     sql = "SELECT uniqMerge(decisions), uniqMerge(authors) FROM moderation.decisions_by_minute"
     assert rows(store, sql) == [(31, 4)]
     assert count(store, "moderation_logs") == 31
-    done = rows(store, "SELECT name FROM moderation.schema_migrations FINAL")
-    assert done == [("0001_minutes_of_all_communities",)]
+    done = rows(store, "SELECT name FROM moderation.schema_migrations FINAL ORDER BY name")
+    assert done == [("0001_minutes_of_all_communities",), ("0002_legal_holds",)]
     store.apply_schema()
     assert rows(store, sql) == [(31, 4)], "a migration runs once"
