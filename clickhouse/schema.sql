@@ -51,6 +51,15 @@ CREATE TABLE IF NOT EXISTS moderation.content
     action            Enum8('allow' = 1, 'review' = 2, 'block' = 3) COMMENT 'What was decided; retention depends on it',
     decided_at        DateTime64(3, 'UTC')                COMMENT 'When it was decided; retention counts from here' CODEC(Delta, ZSTD(1)),
     legal_hold        Bool DEFAULT joinGet('moderation.legal_holds', 'held', author_id) COMMENT 'Kept whatever its age, and never forgotten, while true',
+    cluster           String MATERIALIZED if(
+        action = 'allow',
+        '',
+        if(
+            match(left(text, 4000), '(?i)https?://'),
+            concat('link ', left(extract(lower(left(text, 4000)), 'https?://(?:www\\.)?([^/\\s:?#]+)'), 253)),
+            concat('text ', left(trim(replaceRegexpAll(lowerUTF8(left(text, 400)), '\\PL+', ' ')), 40))
+        )
+    ) COMMENT 'Of moderated content: link and the domain of the first one, or text and its first 40 letters' CODEC(ZSTD(1)),
     version           UInt64 DEFAULT toUnixTimestamp64Milli(decided_at)                        COMMENT 'The row with the highest version of one identity wins' CODEC(Delta, ZSTD(1)),
     INDEX content_id_bloom content_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX author_id_bloom  author_id  TYPE bloom_filter(0.01) GRANULARITY 1,
@@ -335,4 +344,163 @@ SELECT
     max(latency_ms)        AS latency_max
 FROM moderation.moderation_logs
 WHERE final
-GROUP BY hour, mode, community, action, category
+GROUP BY hour, mode, community, action, category;
+
+CREATE TABLE IF NOT EXISTS moderation.versions_by_hour
+(
+    hour            DateTime('UTC')                       COMMENT 'Start of the hour in which the content was posted' CODEC(Delta, ZSTD(1)),
+    mode            Enum8('live' = 1, 'shadow' = 2)       COMMENT 'Shadow decisions are logged and never acted on',
+    policy_version  LowCardinality(String)                COMMENT 'Policy that decided',
+    ruleset_version LowCardinality(String)                COMMENT 'Rules and hash lists that were in force',
+    models          String                                COMMENT 'Version of each model that scored, a JSON object' CODEC(ZSTD(1)),
+    first_seen      SimpleAggregateFunction(min, DateTime64(3, 'UTC')) COMMENT 'The first post that they decided together',
+    last_seen       SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'The last one',
+    decisions       AggregateFunction(uniqCombined(14), String) COMMENT 'Distinct final decisions: uniqCombinedMerge(14)(decisions), to about 1 %' CODEC(ZSTD(1)),
+    moderated       AggregateFunction(uniqCombined(14), String) COMMENT 'Those of them that did not allow' CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYYYYMM(hour)
+ORDER BY (hour, mode, policy_version, ruleset_version, models)
+COMMENT 'Which versions decided when, by hour; a replay is not counted twice';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS moderation.versions_by_hour_from_logs TO moderation.versions_by_hour AS
+SELECT
+    toDateTime(toStartOfHour(created_at), 'UTC') AS hour,
+    mode,
+    policy_version,
+    ruleset_version,
+    toJSONString(model_versions)                            AS models,
+    min(created_at)                                         AS first_seen,
+    max(created_at)                                         AS last_seen,
+    uniqCombinedState(14)(decision_id)                      AS decisions,
+    uniqCombinedStateIf(14)(decision_id, action != 'allow') AS moderated
+FROM moderation.moderation_logs
+WHERE final
+GROUP BY hour, mode, policy_version, ruleset_version, models;
+
+-- Subsets that the query library reads instead of the whole: the same rows, identities and versions as in
+-- the table they are filled from, so that FINAL gives the same rows. In a view that is filled by inserts
+-- into a table, that table's name inside a sub-query means the inserted rows.
+
+CREATE TABLE IF NOT EXISTS moderation.flagged_logs
+(
+    content_id      String                                COMMENT 'What was decided; content.content_id' CODEC(ZSTD(1)),
+    revision        UInt32                                COMMENT 'Which revision of the content' CODEC(T64, ZSTD(1)),
+    user_id         String                                COMMENT 'The author, as author_id in the messages' CODEC(ZSTD(1)),
+    community       LowCardinality(String)                COMMENT 'Where it was posted; empty for none',
+    action          Enum8('allow' = 1, 'review' = 2, 'block' = 3) COMMENT 'What was decided',
+    category        LowCardinality(String)                COMMENT 'The category that decided; empty when allowed',
+    rule            LowCardinality(String)                COMMENT 'Rule, hash entry or model of that signal; empty when allowed',
+    rules           Array(LowCardinality(String))         COMMENT 'Rules and hash entries that fired, each once' CODEC(ZSTD(1)),
+    final           Bool                                  COMMENT 'False on the quick answer while images are still being scored',
+    mode            Enum8('live' = 1, 'shadow' = 2)       COMMENT 'Shadow decisions are logged and never acted on',
+    created_at      DateTime64(3, 'UTC')                  COMMENT 'When the author posted it' CODEC(Delta, ZSTD(1)),
+    author_created_at DateTime64(3, 'UTC')                COMMENT 'When the account was made; 1970 when not known' CODEC(ZSTD(1)),
+    timestamp       DateTime64(3, 'UTC')                  COMMENT 'When it was decided, as decided_at in the messages' CODEC(Delta, ZSTD(1)),
+    version         UInt64                                COMMENT 'The row with the highest version of one identity wins' CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(created_at)
+ORDER BY (toYYYYMMDD(created_at), content_id, revision, mode)
+COMMENT 'Rows of moderation_logs of content that was ever not allowed, or on which a rule fired: a few in a hundred';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS moderation.flagged_logs_from_logs TO moderation.flagged_logs AS
+SELECT
+    content_id, revision, user_id, community, action, category, rule, rules, final, mode,
+    created_at, author_created_at, timestamp, version
+FROM moderation.moderation_logs
+WHERE action != 'allow' OR notEmpty(rules)
+    -- What was flagged before and is no longer replaces its row.
+    OR (toYYYYMMDD(created_at), content_id) IN
+    (
+        SELECT toYYYYMMDD(created_at), content_id
+        FROM moderation.flagged_logs
+        WHERE (toYYYYMMDD(created_at), content_id) IN
+            (SELECT toYYYYMMDD(created_at), content_id FROM moderation.moderation_logs)
+    );
+
+CREATE TABLE IF NOT EXISTS moderation.labelled_logs
+(
+    content_id      String                                COMMENT 'What was decided; content.content_id' CODEC(ZSTD(1)),
+    revision        UInt32                                COMMENT 'Which revision of the content' CODEC(T64, ZSTD(1)),
+    action          Enum8('allow' = 1, 'review' = 2, 'block' = 3) COMMENT 'What was decided',
+    category        LowCardinality(String)                COMMENT 'The category that decided; empty when allowed',
+    scores          Map(LowCardinality(String), Float32)  COMMENT 'Probability of every category, 0 to 1' CODEC(ZSTD(1)),
+    final           Bool                                  COMMENT 'False on the quick answer while images are still being scored',
+    mode            Enum8('live' = 1, 'shadow' = 2)       COMMENT 'Shadow decisions are logged and never acted on',
+    created_at      DateTime64(3, 'UTC')                  COMMENT 'When the author posted it' CODEC(Delta, ZSTD(1)),
+    timestamp       DateTime64(3, 'UTC')                  COMMENT 'When it was decided, as decided_at in the messages' CODEC(Delta, ZSTD(1)),
+    version         UInt64                                COMMENT 'The row with the highest version of one identity wins' CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(created_at)
+ORDER BY (toYYYYMMDD(created_at), content_id, revision, mode)
+COMMENT 'Rows of moderation_logs of content that people have labelled';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS moderation.labelled_logs_from_logs TO moderation.labelled_logs AS
+SELECT
+    content_id, revision, action, category, scores, final, mode, created_at, timestamp, version
+FROM moderation.moderation_logs
+WHERE content_id IN
+(
+    SELECT content_id
+    FROM moderation.human_labels
+    WHERE content_id IN (SELECT content_id FROM moderation.moderation_logs)
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS moderation.labelled_logs_from_labels TO moderation.labelled_logs AS
+SELECT
+    stored.content_id AS content_id, stored.revision AS revision, stored.action AS action,
+    stored.category AS category, stored.scores AS scores, stored.final AS final,
+    stored.mode AS mode, stored.created_at AS created_at, stored.timestamp AS timestamp,
+    stored.version AS version
+FROM moderation.human_labels AS given
+INNER JOIN
+(
+    SELECT
+        content_id, revision, action, category, scores, final, mode, created_at, timestamp, version
+    FROM moderation.moderation_logs
+    WHERE content_id IN (SELECT content_id FROM moderation.human_labels)
+) AS stored ON stored.content_id = given.content_id;
+
+CREATE TABLE IF NOT EXISTS moderation.labelled_outputs
+(
+    content_id       String                               COMMENT 'What was scored; content.content_id' CODEC(ZSTD(1)),
+    revision         UInt32                               COMMENT 'Which revision of the content' CODEC(T64, ZSTD(1)),
+    model            LowCardinality(String)               COMMENT 'Which model, as the registry names it',
+    model_version    LowCardinality(String)               COMMENT 'Which version of it',
+    model_prediction LowCardinality(String)               COMMENT 'The category the model gives it; empty for none',
+    confidence       Float32                              COMMENT 'Probability of model_prediction, 0 to 1' CODEC(ZSTD(1)),
+    created_at       DateTime64(3, 'UTC')                 COMMENT 'When the content was posted' CODEC(Delta, ZSTD(1)),
+    version          UInt64                               COMMENT 'The row with the highest version of one identity wins' CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(created_at)
+ORDER BY (toYYYYMMDD(created_at), model, content_id, revision, model_version)
+COMMENT 'Rows of model_outputs of content that people have labelled';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS moderation.labelled_outputs_from_outputs TO moderation.labelled_outputs AS
+SELECT
+    content_id, revision, model, model_version, model_prediction, confidence, created_at, version
+FROM moderation.model_outputs
+WHERE content_id IN
+(
+    SELECT content_id
+    FROM moderation.human_labels
+    WHERE content_id IN (SELECT content_id FROM moderation.model_outputs)
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS moderation.labelled_outputs_from_labels TO moderation.labelled_outputs AS
+SELECT
+    stored.content_id AS content_id, stored.revision AS revision, stored.model AS model,
+    stored.model_version AS model_version, stored.model_prediction AS model_prediction,
+    stored.confidence AS confidence, stored.created_at AS created_at, stored.version AS version
+FROM moderation.human_labels AS given
+INNER JOIN
+(
+    SELECT
+        content_id, revision, model, model_version, model_prediction, confidence, created_at,
+        version
+    FROM moderation.model_outputs
+    WHERE content_id IN (SELECT content_id FROM moderation.human_labels)
+) AS stored ON stored.content_id = given.content_id

@@ -27,6 +27,9 @@ _CONDITIONS = {
     "appeals": f"user_id = {{author:String}} AND content_id NOT IN {_HELD}",
     # A message that did not decode may still name them.
     "dead_letters": "position(raw, concat('\"', {author:String}, '\"')) > 0",
+    "labelled_logs": _OF_THEIRS,
+    "labelled_outputs": _OF_THEIRS,
+    "flagged_logs": f"user_id = {{author:String}} AND content_id NOT IN {_HELD}",
     "moderation_logs": f"user_id = {{author:String}} AND content_id NOT IN {_HELD}",
     "content": "author_id = {author:String} AND NOT legal_hold",
     "users": "user_id = {author:String}",

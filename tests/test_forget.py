@@ -15,7 +15,7 @@ from events.messages import Alert, AlertKey, Appeal, DeadLetter, Label, Position
 GONE = "it's \\ me"
 TABLES = (
     "content", "moderation_logs", "model_outputs", "human_labels", "user_reports", "appeals",
-    "dead_letters", "users",
+    "dead_letters", "users", "flagged_logs", "labelled_logs", "labelled_outputs",
 )  # fmt: skip
 LABEL = Label(
     label_id="l1", content_id="theirs", revision=0, reviewer_id="m1", action="block",
@@ -51,7 +51,7 @@ def fill(writer):
         [
             blocked("theirs", author_id=GONE),
             judgement("held", author_id=GONE),
-            judgement("others", author_id="u1"),
+            blocked("others", author_id="u1"),
         ]
     )
     writer.insert_labels([LABEL, replace(LABEL, label_id="l2", content_id="others")])
@@ -83,6 +83,7 @@ def test_every_table_forgets_the_author_and_nobody_else(store):
     assert deleted == {
         "content": 2, "moderation_logs": 2, "model_outputs": 2, "human_labels": 1,
         "user_reports": 2, "appeals": 1, "dead_letters": 1, "users": 1,
+        "flagged_logs": 1, "labelled_logs": 1, "labelled_outputs": 1,
     }  # fmt: skip
     assert set(counts(store).values()) == {1}, "what is the other author's stays"
     examples = store.query("SELECT examples FROM moderation.surge_alerts").result_rows

@@ -10,12 +10,22 @@ from clickhouse_samples import AT, blocked, judgement
 from connectors.clickhouse import ClickHouseWriter, StoreError
 from connectors.clickhouse_hold import hold_author, is_held, release_author
 from events.identity import alert_id
-from events.messages import Alert, AlertKey, DeadLetter, Label, Position, RuleChange, RuleFileChange
+from events.messages import (
+    Alert,
+    AlertKey,
+    DeadLetter,
+    Label,
+    Position,
+    RuleChange,
+    RuleFileChange,
+    Signal,
+)
 
 TABLES = {
     "content", "moderation_logs", "model_outputs", "human_labels", "users", "user_reports",
     "appeals", "surge_alerts", "drift_alerts", "dead_letters", "decisions_by_minute",
-    "decisions_by_hour", "schema_migrations", "rule_changes", "legal_holds",
+    "decisions_by_hour", "schema_migrations", "rule_changes", "legal_holds", "flagged_logs",
+    "labelled_logs", "labelled_outputs", "versions_by_hour",
 }  # fmt: skip
 
 
@@ -67,8 +77,8 @@ def test_applies_twice_without_loss(store):
 
 
 def test_names_what_is_missing(store):
-    store.client.command("ALTER TABLE moderation.model_outputs DROP COLUMN confidence")
-    with pytest.raises(StoreError, match=r"model_outputs \(confidence\): run `breakwater schema"):
+    store.client.command("ALTER TABLE moderation.model_outputs DROP COLUMN scores")
+    with pytest.raises(StoreError, match=r"model_outputs \(scores\): run `breakwater schema"):
         store.check_schema()
 
 
@@ -107,9 +117,10 @@ def test_a_repeat_is_one_row_in_every_table(store, batches):
     counts = {table: count(store, table) for table in sorted(TABLES - {"legal_holds"})}
     assert counts == {
         "appeals": 0, "content": 2, "dead_letters": 1, "decisions_by_hour": 2,
-        "decisions_by_minute": 2, "drift_alerts": 0, "human_labels": 1, "model_outputs": 2,
-        "moderation_logs": 2, "rule_changes": 1, "schema_migrations": 2, "surge_alerts": 1, "user_reports": 0,
-        "users": 1,
+        "decisions_by_minute": 2, "drift_alerts": 0, "flagged_logs": 1, "human_labels": 1,
+        "labelled_logs": 1, "labelled_outputs": 1, "model_outputs": 2,
+        "moderation_logs": 2, "rule_changes": 1, "schema_migrations": 4, "surge_alerts": 1,
+        "user_reports": 0, "users": 1, "versions_by_hour": 1,
     }  # fmt: skip
 
 
@@ -147,6 +158,40 @@ def test_aggregates_do_not_count_a_replay_twice(store, table):
     store.insert_judgements(batch)
     sql = f"SELECT uniqMerge(decisions), uniqMerge(authors) FROM moderation.{table}"
     assert rows(store, sql) == [(50, 3)]
+
+
+FLAGGED = "SELECT content_id, action FROM moderation.flagged_logs FINAL ORDER BY ALL"
+
+
+@pytest.mark.parametrize(
+    ("decisions", "kept"),
+    [
+        ([judgement()], []),
+        ([blocked()], [("c1", "block")]),
+        ([judgement(signals=(Signal("normalize", "leet", "", 0.4),))], [("c1", "allow")]),
+        ([blocked(), judgement(decided_at=LATER)], [("c1", "allow")]),
+        ([judgement(), blocked(decided_at=LATER)], [("c1", "block")]),
+    ],
+    ids=["allowed", "blocked", "allowed though a rule fired", "blocked, then allowed",
+         "allowed, then blocked"],
+)  # fmt: skip
+def test_flagged_logs_are_the_flagged_rows_of_the_logs(store, decisions, kept):
+    for each in decisions:
+        store.insert_judgements([each, judgement("other")])
+    assert rows(store, FLAGGED) == kept
+
+
+@pytest.mark.parametrize("order", ["label last", "label first", "decided again"])
+def test_labelled_tables_hold_what_people_labelled_whatever_came_first(store, order):
+    if order != "label first":
+        store.insert_judgements([judgement(), judgement("c2")])
+    store.insert_labels([LABEL])
+    if order != "label last":
+        store.insert_judgements([blocked(decided_at=LATER), judgement("c2")])
+    action = "allow" if order == "label last" else "block"
+    for table in ("labelled_logs", "labelled_outputs"):
+        assert rows(store, f"SELECT content_id FROM moderation.{table} FINAL") == [("c1",)]
+    assert rows(store, "SELECT action FROM moderation.labelled_logs FINAL") == [(action,)]
 
 
 def test_users_keep_their_first_and_last_appearance(store):
@@ -222,6 +267,17 @@ CREATE TABLE moderation.decisions_by_minute
 )
 ENGINE = AggregatingMergeTree ORDER BY (minute, mode, community, action, category);
 ALTER TABLE moderation.content MODIFY COLUMN legal_hold Bool DEFAULT false;
+ALTER TABLE moderation.content DROP COLUMN cluster;
+DROP VIEW moderation.versions_by_hour_from_logs;
+DROP TABLE moderation.versions_by_hour;
+DROP VIEW moderation.flagged_logs_from_logs;
+DROP VIEW moderation.labelled_logs_from_logs;
+DROP VIEW moderation.labelled_logs_from_labels;
+DROP VIEW moderation.labelled_outputs_from_outputs;
+DROP VIEW moderation.labelled_outputs_from_labels;
+DROP TABLE moderation.flagged_logs;
+DROP TABLE moderation.labelled_logs;
+DROP TABLE moderation.labelled_outputs;
 DROP TABLE moderation.legal_holds;
 CREATE MATERIALIZED VIEW moderation.decisions_by_minute_from_logs
 TO moderation.decisions_by_minute AS
@@ -232,11 +288,15 @@ FROM moderation.moderation_logs GROUP BY minute, mode, community, action, catego
 """
 
 
+DECIDED = "SELECT uniqCombinedMerge(14)(decisions) FROM moderation.versions_by_hour"
+
+
 def test_migrates_an_older_store_without_loss(store):
     for statement in OLD_AGGREGATES.split(";\n"):
         store.client.command(statement)
     first = [judgement(f"c{i}", community=f"k{i % 3}", author_id=f"u{i % 4}") for i in range(30)]
-    store.insert_judgements(first)
+    store.insert_judgements([*first[:-1], blocked("c29", community="k2", author_id="u1")])
+    store.insert_labels([LABEL])
     store.client.command(
         "ALTER TABLE moderation.content UPDATE legal_hold = true WHERE author_id = 'u0'",
         settings={"mutations_sync": 2},
@@ -244,12 +304,17 @@ def test_migrates_an_older_store_without_loss(store):
     store.apply_schema()
     store.check_schema()
     assert is_held(store.client, "u0"), "what was held stays held"
+    assert count(store, "flagged_logs") == 1
+    assert rows(store, DECIDED) == [(30,)]
+    clusters = "SELECT DISTINCT cluster FROM moderation.content FINAL ORDER BY cluster"
+    assert rows(store, clusters) == [("",), ("text hello",)]
+    assert count(store, "labelled_logs") == count(store, "labelled_outputs") == 1
     store.insert_judgements(first[:10])
     store.insert_judgements([judgement("new")])
     sql = "SELECT uniqMerge(decisions), uniqMerge(authors) FROM moderation.decisions_by_minute"
     assert rows(store, sql) == [(31, 4)]
     assert count(store, "moderation_logs") == 31
     done = rows(store, "SELECT name FROM moderation.schema_migrations FINAL ORDER BY name")
-    assert done == [("0001_minutes_of_all_communities",), ("0002_legal_holds",)]
+    assert [name[:4] for (name,) in done] == ["0001", "0002", "0003", "0004"]
     store.apply_schema()
     assert rows(store, sql) == [(31, 4)], "a migration runs once"

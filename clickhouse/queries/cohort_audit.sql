@@ -40,8 +40,8 @@ SELECT
     )                            AS hours_to_first_moderation
 FROM moderation.moderation_logs FINAL
 INNER JOIN cohort USING (user_id)
+PREWHERE user_id IN (SELECT user_id FROM cohort)
 WHERE created_at >= {since:DateTime64(3, 'UTC')}
-    AND user_id IN (SELECT user_id FROM cohort)
     AND final AND mode = 'live'
 GROUP BY user_id
 ORDER BY blocked DESC, reviewed DESC, user_id

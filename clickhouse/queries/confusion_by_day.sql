@@ -17,6 +17,8 @@ WITH labels AS
     (
         SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
         FROM moderation.human_labels FINAL
+        -- A label follows its post; a day for clocks that differ.
+        WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
         GROUP BY content_id, revision
     )
 SELECT
@@ -24,11 +26,10 @@ SELECT
     category            AS decided,
     truth,
     count()             AS contents
-FROM moderation.moderation_logs FINAL
+FROM moderation.labelled_logs FINAL
 INNER JOIN labels USING (content_id, revision)
 WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
     AND final AND mode = 'live'
-    AND content_id IN (SELECT content_id FROM labels)
 GROUP BY day, decided, truth
 ORDER BY day, decided, truth
 SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -22,7 +22,7 @@ SELECT
 FROM
 (
     SELECT created_at, user_id, action, arrayJoin(rules) AS rule
-    FROM moderation.moderation_logs FINAL
+    FROM moderation.flagged_logs FINAL
     WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
         AND notEmpty(rules)
         AND final AND mode = 'live'

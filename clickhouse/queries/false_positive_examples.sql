@@ -20,18 +20,19 @@ WITH
     (
         SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
         FROM moderation.human_labels FINAL
+        -- A label follows its post; a day for clocks that differ.
+        WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
         GROUP BY content_id, revision
     ),
     mistakes AS
     (
         SELECT content_id, revision, model, model_version, model_prediction, confidence
-        FROM moderation.model_outputs FINAL
+        FROM moderation.labelled_outputs FINAL
         INNER JOIN labels USING (content_id, revision)
         WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
             AND model_prediction != ''
             AND ({model:String} = '' OR model = {model:String})
             AND truth = ''
-            AND content_id IN (SELECT content_id FROM labels WHERE truth = '')
         ORDER BY confidence DESC, content_id, model
         LIMIT {rows:UInt32}
     ),

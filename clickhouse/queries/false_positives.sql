@@ -20,6 +20,8 @@ WITH labels AS
     (
         SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
         FROM moderation.human_labels FINAL
+        -- A label follows its post; a day for clocks that differ.
+        WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
         GROUP BY content_id, revision
     )
 SELECT
@@ -31,12 +33,11 @@ SELECT
     countIf(truth = '')                                      AS false_positives,
     countIf(truth != '' AND truth != model_prediction)       AS another_category,
     round(false_positives / labelled, 4)                     AS false_share
-FROM moderation.model_outputs FINAL
+FROM moderation.labelled_outputs FINAL
 INNER JOIN labels USING (content_id, revision)
 WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
     AND model_prediction != ''
     AND ({model:String} = '' OR model = {model:String})
-    AND content_id IN (SELECT content_id FROM labels)
 GROUP BY model, model_version, model_prediction, confidence_from
 ORDER BY model, model_version, model_prediction, confidence_from
 SETTINGS do_not_merge_across_partitions_select_final = 1

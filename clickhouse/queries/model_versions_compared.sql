@@ -19,6 +19,8 @@ WITH
     (
         SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
         FROM moderation.human_labels FINAL
+        -- A label follows its post; a day for clocks that differ.
+        WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
         GROUP BY content_id, revision
     ),
     overall AS
@@ -43,11 +45,10 @@ WITH
             countIf(model_prediction != '' AND truth != '')     AS hits,
             countIf(model_prediction != '')                     AS flagged,
             countIf(truth != '')                                AS violations
-        FROM moderation.model_outputs FINAL
+        FROM moderation.labelled_outputs FINAL
         INNER JOIN labels USING (content_id, revision)
         WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
             AND ({model:String} = '' OR model = {model:String})
-            AND content_id IN (SELECT content_id FROM labels)
         GROUP BY model, model_version
     )
 SELECT

@@ -38,7 +38,7 @@ SELECT
         NULL,
         round(quantileExactIf(0.5)(dateDiff('second', timestamp, restored_at), restored.content_id != '') / 3600, 2)
     )                                  AS hours_down
-FROM moderation.moderation_logs AS decided FINAL
+FROM moderation.flagged_logs AS decided FINAL
 LEFT JOIN restored ON restored.content_id = decided.content_id AND restored.revision = decided.revision
 WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
     AND action = 'block'

@@ -20,16 +20,17 @@ WITH
     (
         SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
         FROM moderation.human_labels FINAL
+        -- A label follows its post; a day for clocks that differ.
+        WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
         GROUP BY content_id, revision
     ),
     scored AS
     (
         SELECT scores[{category:String}] AS score, truth = {category:String} AS positive
-        FROM moderation.moderation_logs FINAL
+        FROM moderation.labelled_logs FINAL
         INNER JOIN labels USING (content_id, revision)
         WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
             AND final AND mode = 'live'
-            AND content_id IN (SELECT content_id FROM labels)
     )
 SELECT
     threshold,

@@ -24,7 +24,7 @@ WITH offenders AS
             min(created_at)                 AS first_blocked,
             max(created_at)                 AS last_blocked,
             max(author_created_at)          AS account_created
-        FROM moderation.moderation_logs FINAL
+        FROM moderation.flagged_logs FINAL
         WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
             AND action = 'block'
             AND final AND mode = 'live'
@@ -48,8 +48,8 @@ INNER JOIN
 (
     SELECT user_id, count() AS decisions
     FROM moderation.moderation_logs FINAL
+    PREWHERE user_id IN (SELECT user_id FROM offenders)
     WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
-        AND user_id IN (SELECT user_id FROM offenders)
         AND final AND mode = 'live'
     GROUP BY user_id
 ) AS everything USING (user_id)

@@ -29,10 +29,9 @@ WITH
     decided AS
     (
         SELECT content_id, revision, timestamp
-        FROM moderation.moderation_logs FINAL
+        FROM moderation.labelled_logs FINAL
         WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
             AND final AND mode = 'live'
-            AND content_id IN (SELECT content_id FROM answered)
     )
 SELECT
     reviewer_id,

@@ -18,6 +18,8 @@ WITH labels AS
     (
         SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
         FROM moderation.human_labels FINAL
+        -- A label follows its post; a day for clocks that differ.
+        WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
         GROUP BY content_id, revision
     )
 SELECT
@@ -35,7 +37,7 @@ FROM
     SELECT
         created_at, action, decided.rule AS rule_that_decided, arrayJoin(rules) AS fired,
         labels.content_id != '' AS labelled, truth
-    FROM moderation.moderation_logs AS decided FINAL
+    FROM moderation.flagged_logs AS decided FINAL
     LEFT JOIN labels ON labels.content_id = decided.content_id AND labels.revision = decided.revision
     WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
         AND notEmpty(rules)

@@ -23,18 +23,15 @@ WITH
         FROM
         (
             SELECT
-                min(created_at) AS seen_at,
+                min(first_seen) AS seen_at,
                 arrayConcat(
                     [concat('policy ', policy_version), concat('rules ', ruleset_version)],
-                    arrayMap(model -> concat(model.1, ' ', model.2), models)
+                    arrayMap(model -> concat(model.1, ' ', model.2), JSONExtractKeysAndValues(models, 'String'))
                 ) AS in_force
-            FROM moderation.moderation_logs
-            WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
-                AND final AND mode = 'live'
-            GROUP BY
-                policy_version,
-                ruleset_version,
-                CAST(model_versions, 'Array(Tuple(String, String))') AS models
+            FROM moderation.versions_by_hour
+            WHERE hour >= {since:DateTime64(3, 'UTC')} AND hour < {until:DateTime64(3, 'UTC')}
+                AND mode = 'live'
+            GROUP BY policy_version, ruleset_version, models
         )
         ARRAY JOIN in_force AS version
         GROUP BY version
@@ -48,7 +45,7 @@ WITH
             community,
             count()                    AS moderated,
             uniqExact(user_id)         AS authors
-        FROM moderation.moderation_logs FINAL
+        FROM moderation.flagged_logs FINAL
         WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
             AND action != 'allow'
             AND final AND mode = 'live'

@@ -25,7 +25,7 @@ WITH
             community,
             count()            AS moderated,
             uniqExact(user_id) AS distinct_authors
-        FROM moderation.moderation_logs FINAL
+        FROM moderation.flagged_logs FINAL
         WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
             AND action != 'allow'
             AND final AND mode = 'live'

@@ -20,18 +20,14 @@ WITH
     moderated AS
     (
         SELECT content_id, revision, category
-        FROM moderation.moderation_logs FINAL
+        FROM moderation.flagged_logs FINAL
         WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
             AND action != 'allow'
             AND final AND mode = 'live'
             AND ({category:String} = '' OR category = {category:String})
     )
 SELECT
-    if(
-        domain != '',
-        concat('link ', domain),
-        concat('text ', left(trim(replaceRegexpAll(lowerUTF8(left(text, 400)), '\\PL+', ' ')), 40))
-    )                                 AS cluster,
+    cluster,
     count()                           AS contents,
     uniqExact(author_id)              AS authors,
     topK(1)(category)[1]              AS commonest_category,
@@ -39,16 +35,11 @@ SELECT
     min(created_at)                   AS first_posted,
     max(created_at)                   AS last_posted,
     min(content_id)                   AS example
-FROM
-(
-    SELECT content_id, revision, author_id, community, created_at, text,
-        extract(lower(text), 'https?://(?:www\\.)?([^/\\s:?#]{1,253})') AS domain
-    FROM moderation.content FINAL
-    WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
-        AND action != 'allow'
-) AS posted
+FROM moderation.content FINAL
 INNER JOIN moderated USING (content_id, revision)
-WHERE text != ''
+WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+    AND action != 'allow'
+    AND text != ''
 GROUP BY cluster
 ORDER BY contents DESC, cluster
 LIMIT {rows:UInt32}

@@ -1,6 +1,6 @@
 -- version_changes: When did each version of a policy, rule set or model first and last decide?
 --
--- One row a version. Lay it beside a spike: a version that first decided just before it is suspect.
+-- One row a version, of the hours that begin in the window. Lay it beside a spike: a version that first decided just before it is suspect.
 --
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
@@ -15,26 +15,25 @@
 SELECT
     kind,
     version,
-    min(first_seen)  AS first_decision,
-    max(last_seen)   AS last_decision,
-    sum(decisions)   AS decisions,
-    round(sum(moderated) / decisions, 4) AS moderated_share
+    min(seen_first)  AS first_decision,
+    max(seen_last)   AS last_decision,
+    sum(decided)     AS decisions,
+    round(sum(not_allowed) / decisions, 4) AS moderated_share
 FROM
 (
     SELECT
         policy_version,
         ruleset_version,
-        CAST(model_versions, 'Array(Tuple(String, String))') AS models,
-        min(created_at)           AS first_seen,
-        max(created_at)           AS last_seen,
-        count()                   AS decisions,
-        countIf(action != 'allow') AS moderated
-    FROM moderation.moderation_logs FINAL
-    WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
-        AND final AND mode = 'live'
-    GROUP BY policy_version, ruleset_version, models
+        JSONExtractKeysAndValues(models, 'String') AS models,
+        min(first_seen)       AS seen_first,
+        max(last_seen)        AS seen_last,
+        uniqMerge(decisions)  AS decided,
+        uniqMerge(moderated)  AS not_allowed
+    FROM moderation.versions_by_hour
+    WHERE hour >= {since:DateTime64(3, 'UTC')} AND hour < {until:DateTime64(3, 'UTC')}
+        AND mode = 'live'
+    GROUP BY hour, policy_version, ruleset_version, models
 )
 ARRAY JOIN arrayConcat([('policy', policy_version), ('rules', ruleset_version)], models) AS named
 GROUP BY named.1 AS kind, named.2 AS version
 ORDER BY first_decision DESC, kind, version
-SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -18,6 +18,8 @@ WITH labels AS
     (
         SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
         FROM moderation.human_labels FINAL
+        -- A label follows its post; a day for clocks that differ.
+        WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
         GROUP BY content_id, revision
     )
 SELECT
