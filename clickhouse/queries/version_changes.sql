@@ -1,6 +1,7 @@
 -- version_changes: When did each version of a policy, rule set or model first and last decide?
 --
--- One row a version, of the hours that begin in the window. Lay it beside a spike: a version that first decided just before it is suspect.
+-- One row a version, of the hours that begin in the window; decisions are estimates, to about 1 %. Lay it
+-- beside a spike: a version that first decided just before it is suspect.
 --
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
@@ -25,10 +26,10 @@ FROM
         policy_version,
         ruleset_version,
         JSONExtractKeysAndValues(models, 'String') AS models,
-        min(first_seen)       AS seen_first,
-        max(last_seen)        AS seen_last,
-        uniqMerge(decisions)  AS decided,
-        uniqMerge(moderated)  AS not_allowed
+        min(first_seen)                  AS seen_first,
+        max(last_seen)                   AS seen_last,
+        uniqCombinedMerge(14)(decisions) AS decided,
+        uniqCombinedMerge(14)(moderated) AS not_allowed
     FROM moderation.versions_by_hour
     WHERE hour >= {since:DateTime64(3, 'UTC')} AND hour < {until:DateTime64(3, 'UTC')}
         AND mode = 'live'
