@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 import bytewax.operators as op
@@ -21,7 +22,7 @@ from bytewax.dataflow import Dataflow, Stream, operator
 from bytewax.inputs import Source
 
 from connectors.local_sink import Place, write
-from events.messages import Raw
+from events.messages import Alert, Judgement, Raw
 from flows import metrics
 from flows.failures import log_failures
 from flows.logs import set_up_logging
@@ -35,7 +36,7 @@ from operators.drift import drift, drift_samples
 from operators.drift_monitor import DriftSettings
 from operators.image_backlog import see_images
 from operators.item import Item, Stage
-from operators.quota import QuotaOut, hold_quota
+from operators.quota import hold_quota
 from operators.surge import surge, surge_events
 from operators.surge_settings import SurgeSettings
 from operators.video import judge_videos
@@ -80,12 +81,13 @@ def build(
 
     verdicts = judge_videos("judge_videos", judgements, stages.how_bad, finish_at_eof=ends)
     logged = op.merge("merge_verdicts", judgements, verdicts)
+    stored = op.merge("merge_shadow", logged, judged.shadow)
 
     letters = op.flat_map_batch("count_letters", decoded.dead_letters, metrics.count_dead_letters)
     alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)
     decisions = op.flat_map_batch("decision", logged, lambda js: [j.decision for j in js])
     reviews = op.flat_map_batch("pick_reviews", judgements, stages.review_picker)
-    write("write_judgements", logged, sinks.judgements, place)
+    write("write_judgements", stored, sinks.judgements, place)
     write("write_decisions", decisions, sinks.decisions, place)
     write("write_reviews", reviews, sinks.reviews, place)
     write("write_dead_letters", letters, sinks.dead_letters, place)
@@ -93,9 +95,21 @@ def build(
     return log_failures(flow)
 
 
+@dataclass(frozen=True)
+class JudgeOut:
+    """Streams of `judge`."""
+
+    judgements: Stream[Judgement]
+    """Live ones: what the outputs act on."""
+    alerts: Stream[Alert]
+    """Of the guardrails."""
+    shadow: Stream[Judgement]
+    """Of what is in shadow: to be stored and nothing else."""
+
+
 @operator
-def judge(step_id: str, up: Stream[Item], stages: Stages) -> QuotaOut:
-    """Every stage between decoding and the outputs, and the guardrails' alerts."""
+def judge(step_id: str, up: Stream[Item], stages: Stages) -> JudgeOut:
+    """Every stage between decoding and the outputs."""
     enricher = stages.enricher
     enriching = growing(metrics.REPEATS, lambda: enricher.repeats, enricher)
     items = op.flat_map_batch("enrich", up, timed("enrich", enriching))
@@ -107,11 +121,12 @@ def judge(step_id: str, up: Stream[Item], stages: Stages) -> QuotaOut:
     for name, stage in stages.concluding:
         items = op.flat_map_batch(name, items, timed(name, stage))
     final = op.flat_map_batch("decide", items, timed("decide", stages.decider))
+    shadow = op.flat_map_batch("decide_shadow", items, timed("decide_shadow", stages.shadow))
     judgements = op.merge("both_answers", seen.quick, final)
     held = hold_quota("quota", judgements, stages.block_quota)
     judgements = op.flat_map_batch("count_authors", held.judgements, stages.author_counter)
     counted = op.flat_map_batch("count", judgements, metrics.count_judgements)
-    return QuotaOut(counted, held.alerts)
+    return JudgeOut(counted, held.alerts, shadow)
 
 
 def _in_turn(stages: Sequence[NamedStage]) -> Stage:

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
         None, description="Redis or Valkey; by default features are kept in memory"
     )
     policy: Path = Field(BUILT_IN, description="directory of policy.yaml, rules/ and hashes/")
+    shadow_model: Path | None = Field(
+        None, description="directory of text models that score in shadow; by default there are none"
+    )
     models: Path | None = Field(
         None, description="directory of promoted models; by default the built-in ones score"
     )

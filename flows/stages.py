@@ -23,6 +23,7 @@ from flows.live_policy import LivePolicy
 from flows.live_rules import LiveRulebook
 from flows.metrics import UNDECODABLE
 from flows.settings import BadSettingError, Settings
+from flows.shadow import load_shadow
 from models.fusion.fusion import FusionModel
 from models.image.classifier import ImageClassifier
 from models.registry import Registry
@@ -39,6 +40,7 @@ from operators.language import LanguageDetector
 from operators.normalize import Normalizer
 from operators.ocr import ImageTextJudge, ImageTextReader
 from operators.quota import BlockQuota, LocalLedger
+from operators.shadow import ShadowJudge
 from operators.text_score import TextScorer
 from policy.policies import Policies
 from policy.policy import Policy
@@ -64,6 +66,7 @@ class Stages:
     """What looks at images: slow, called in one thread only, and for items with images alone."""
     concluding: tuple[NamedStage, ...]
     decider: Decider
+    shadow: ShadowJudge
     block_quota: BlockQuota
     author_counter: AuthorCounter
     review_picker: ReviewPicker
@@ -169,6 +172,8 @@ def load_stages(
         guarded("text_score", TextScorer(text_model, thorough=thorough)),
     ]
     versions = {model.name: model.version for model in text_model.models}
+    versions |= {fusion_model.name: fusion_model.version}
+    fusion = guarded("fusion", Fuser(fusion_model))
     stages = Stages(
         policy=policy.current.live,
         decoder=ContentDecoder(),
@@ -181,13 +186,14 @@ def load_stages(
         ),
         concluding=(
             ("image_text", ImageTextJudge([stage for _, stage in text_way])),
-            guarded("fusion", Fuser(fusion_model)),
+            fusion,
         ),
         decider=Decider(
             policy.current.live,
             ruleset_version=rulebook.rule_matcher.version,
-            model_versions=versions | {fusion_model.name: fusion_model.version},
+            model_versions=versions,
         ),
+        shadow=load_shadow(settings, policy, rulebook, fusion[1], text_model, versions),
         block_quota=block_quota(settings, policy, rulebook),
         author_counter=AuthorCounter(store),
         review_picker=ReviewPicker(policy.current.live),

@@ -37,6 +37,8 @@ class Item:
     """The rules and hash lists that read it, where they may change while the job runs."""
     asked_review: str = ""
     """Category of a matching rule that wants a human, whatever the scores are."""
+    shadow_signals: list[Signal] = field(default_factory=list)
+    """What rules in shadow have found: only a decision in shadow counts it."""
 
     def copy(self) -> Item:
         """The same item, for stages whose findings must not show in this one."""
@@ -46,6 +48,7 @@ class Item:
             self.signals.copy(), self.text_scores.copy(), self.image_scores.copy(),
             self.image_texts.copy(), self.scores.copy(), self.outputs.copy(),
             self.degraded.copy(), self.ruleset_version, self.asked_review,
+            self.shadow_signals.copy(),
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 import PIL.Image
 from msgspec import structs
 
-from events.messages import Evidence, Image, ModelOutput
+from events.messages import Evidence, Image, ModelOutput, Signal
 from models.image.ocr import TextReader, may_hold_text
 from operators.image_cache import PictureCache
 from operators.item import Item, Stage
@@ -145,12 +145,16 @@ def _as_text(item: Item, text: str) -> Item:
 def _bring_back(found: Item, item: Item, field: str) -> None:
     for category, score in found.text_scores.items():
         item.text_scores[category] = max(score, item.text_scores.get(category, 0.0))
-    for signal in found.signals:
-        evidence = tuple(Evidence(field, span.start, span.end) for span in signal.evidence)
-        item.signals.append(structs.replace(signal, evidence=evidence or (Evidence(field, 0, 0),)))
+    item.signals += (_seen_in(field, signal) for signal in found.signals)
+    item.shadow_signals += (_seen_in(field, signal) for signal in found.shadow_signals)
     item.degraded += [stage for stage in found.degraded if stage not in item.degraded]
     for output in found.outputs:
         _merge_output(item.outputs, output)
+
+
+def _seen_in(field: str, signal: Signal) -> Signal:
+    evidence = tuple(Evidence(field, span.start, span.end) for span in signal.evidence)
+    return structs.replace(signal, evidence=evidence or (Evidence(field, 0, 0),))
 
 
 def _merge_output(outputs: list[ModelOutput], other: ModelOutput) -> None:

@@ -16,6 +16,8 @@ AllowedRules = Callable[[Content], Collection[str]]
 class RuleMatcher:
     """Adds a `Signal` (stage `rules`) for every rule that matches an item's text.
 
+    Those of rules in shadow go to `shadow_signals`.
+
     Evidence is in code points of the original text. A rule past its `expires` is asleep, by the
     clock of `Item.received_at`. An item with more keyword occurrences than can be looked at is
     marked degraded.
@@ -66,8 +68,13 @@ class RuleMatcher:
                 allowed = self._allowed(item.content) if matches else ()
                 for found in matches:
                     rule = found.rule
-                    if rule.id not in allowed and not rule.expired(item.received_at):
-                        item.signals.append(self._signal(item, found, form))
+                    if rule.id in allowed or rule.expired(item.received_at):
+                        continue
+                    signal = self._signal(item, found, form)
+                    if rule.mode == "shadow":
+                        item.shadow_signals.append(signal)
+                    else:
+                        item.signals.append(signal)
                         if rule.action == "review" and not item.asked_review:
                             item.asked_review = rule.category
         return items
@@ -115,6 +122,11 @@ class LiveRuleMatcher:
     def version(self) -> str:
         """What `ruleset_version` of the next batch's items will be."""
         return self._current[1]
+
+    @property
+    def in_shadow(self) -> bool:
+        """Whether the next batch is read by rules in shadow."""
+        return self.current.rules.in_shadow
 
     def quota(self, rule: str) -> int | None:
         """Automatic blocks a day that `rule` may take part in; None: no quota, or no such rule."""

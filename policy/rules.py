@@ -39,8 +39,9 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     """One rule: a pattern (RE2 syntax) or whole-word keywords, both blind to case.
 
     `score` is the share of its matches that break the policy. `on` says which form of the text is
-    read. `action: review` sends a match to a human whatever the scores are. `quota` is how many
-    automatic blocks a day the rule may take part in. After `expires` the rule is asleep.
+    read. `action: review` sends a match to a human whatever the scores are. In `mode: shadow`
+    a match counts in the shadow decision alone, which is logged and not acted on. `quota` is how
+    many automatic blocks a day the rule may take part in. After `expires` the rule is asleep.
     """
 
     id: RuleId
@@ -50,6 +51,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     keywords: Annotated[tuple[Keyword, ...], Meta(min_length=1)] | None = None
     on: Literal["normalized", "original"] = "normalized"
     action: Literal["review"] | None = None
+    mode: Literal["live", "shadow"] = "live"
     quota: Annotated[int, Meta(ge=0)] | None = None
     description: Line = ""
     examples: Examples = Examples()
@@ -90,6 +92,11 @@ class RuleSet(Struct, frozen=True, dict=True):
     def review_rules(self) -> frozenset[str]:
         """Ids of the rules whose matches always reach a human."""
         return frozenset(rule.id for rule in self.rules if rule.action == "review")
+
+    @cached_property
+    def in_shadow(self) -> bool:
+        """Whether a rule is in shadow."""
+        return any(rule.mode == "shadow" for rule in self.rules)
 
     def part(self, names: Collection[str]) -> RuleSet:
         """The files of these names alone."""

@@ -449,8 +449,27 @@ def shadow_against_live(data, _):
     both = data.logs.merge(data.shadows, on="content_id", suffixes=("", "_shadow"))
     grouped = both.groupby(["action", "category", "action_shadow", "category_shadow"]).size()
     order = {"allow": 1, "review": 2, "block": 3}
-    rows = [(*key, int(n), _ratio(n, len(both))) for key, n in grouped.items()]
+    same = (both.action == both.action_shadow) & (both.category == both.category_shadow)
+    alike = int(same.sum())
+    rows = [
+        (*key, int(n), _ratio(n, len(both)), _ratio(alike, len(both))) for key, n in grouped.items()
+    ]
     return sorted(rows, key=lambda r: (-r[4], order[r[0]], r[1], order[r[2]], r[3]))
+
+
+def shadow_newly_blocked(data, params):
+    both = data.logs.merge(data.shadows, on="content_id", suffixes=("", "_shadow"))
+    newly = both[(both.action_shadow == "block") & (both.action != "block")]
+    rows = []
+    for user, own in newly.groupby("user_id"):
+        last = own.sort_values(["at", "content_id"]).iloc[-1]
+        score = last.scores_shadow.get(last.category_shadow, 0.0)
+        rows.append(
+            (user, len(own), int((own.action == "review").sum()),
+             sorted(set(own.category_shadow)), last.content_id, last.rule_shadow,
+             round(score, 4), last.text)
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: (-row[1], row[0]))[: int(params["rows"])]
 
 
 def labelled_dataset(data, _):

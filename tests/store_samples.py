@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from connectors.clickhouse import ClickHouseWriter
 from events.identity import decision_id
 from events.messages import (
+    Action,
     Appeal,
     AppealState,
     Content,
@@ -144,7 +145,8 @@ def _judgement(
 
 
 def _shadow(rng: random.Random, live: Judgement) -> Judgement:
-    action = live.decision.action if rng.random() < 0.8 else "review"
+    other: Action = "block" if live.content.content_id.endswith("7") else "review"
+    action = live.decision.action if rng.random() < 0.8 else other
     decision = replace(
         live.decision, mode="shadow", action=action, policy_version="p3",
         category="" if action == "allow" else live.decision.category or "spam",

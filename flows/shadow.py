@@ -1,0 +1,47 @@
+"""What is in shadow beside the live stages: a policy and rules, as pushed, and a text model."""
+
+from __future__ import annotations
+
+from flows.guards import guarded
+from flows.live_policy import LivePolicy
+from flows.live_rules import LiveRulebook
+from flows.settings import Settings
+from models.registry import verify
+from models.text.cascade import Cascade
+from operators.decide import Decider
+from operators.item import Stage
+from operators.shadow import ShadowJudge
+from operators.text_score import TextScorer
+
+
+def load_shadow(
+    settings: Settings,
+    policy: LivePolicy,
+    rulebook: LiveRulebook,
+    fuse: Stage,
+    live: Cascade,
+    model_versions: dict[str, str],
+) -> ShadowJudge:
+    """The judge of what is in shadow now and later.
+
+    `fuse` is live fusion, `live` the live text models, `model_versions` those of all live models.
+
+    Raises:
+        RegistryError, ModelError: the text model in shadow is not what its card says.
+    """
+    scorer: Stage | None = None
+    live_names = [model.name for model in live.models]
+    if settings.shadow_model is not None:
+        verify(settings.shadow_model, parts=("fast", "minilm"))
+        shadow = Cascade.load(settings.shadow_model)
+        _, scorer = guarded("text_score", TextScorer(shadow))
+        model_versions = model_versions | {model.name: model.version for model in shadow.models}
+    decider = Decider(
+        policy.current.live,
+        ruleset_version=rulebook.rule_matcher.version,
+        model_versions=model_versions,
+        mode="shadow",
+    )
+    judge = ShadowJudge(decider, fuse, lambda: rulebook.rule_matcher.in_shadow, scorer, live_names)
+    policy.hand_to(judge.swap)
+    return judge
