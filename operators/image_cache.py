@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+import numpy as np
+
 from events import messages
 from models.image.decode import DEFAULT_LIMITS, DecodedImage, ImageError, Limits, decode
-from models.image.hashes import Hashes, md5_hex, pdq_to_match, phash
+from models.image.hashes import Hashes, md5_hex, pdq, pdq_variants, phash
 
 Fetch = Callable[[str], bytes]
 """The bytes behind a URI; raises OSError (PermissionError where it may not be fetched)."""
@@ -31,8 +33,13 @@ class Picture:
 
     @cached_property
     def pdq(self) -> list[tuple[Hashes, int]]:
-        """PDQ hashes (8 or 16, 32) and quality of each view."""
-        return [pdq_to_match(view) for view in self.decoded.views] if self.decoded else []
+        """PDQ hashes (8, 32) and quality of each view."""
+        return [pdq(view) for view in self.decoded.views] if self.decoded else []
+
+    @cached_property
+    def pdq_variants(self) -> list[Hashes]:
+        """The further PDQ hashes (8k, 32) to look each view up by."""
+        return [pdq_variants(view) for view in self.decoded.views] if self.decoded else []
 
     @cached_property
     def phash(self) -> list[Hashes]:
@@ -41,7 +48,9 @@ class Picture:
 
     def hashes(self, algorithm: str, view: int) -> Hashes:
         """The hashes to look a view up by, of the algorithm `pdq` or `phash`."""
-        return self.pdq[view][0] if algorithm == "pdq" else self.phash[view]
+        if algorithm == "phash":
+            return self.phash[view]
+        return np.concatenate([self.pdq[view][0], self.pdq_variants[view]])
 
     @property
     def nbytes(self) -> int:

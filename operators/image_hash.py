@@ -29,10 +29,11 @@ PHASH_DISTANCE: Final = 6
 class ImageHashMatcher:
     """Adds a `Signal` (stage `hash`, score 1) for every listed picture that an image resembles.
 
-    PDQ and pHash are looked up in all eight orientations. The rule names algorithm, list, entry and
-    distance, `pdq:SOURCE:HEX:DISTANCE`, for the nearest entry of each list and category. Pictures
-    with a PDQ quality under 50 have next to nothing to compare and match nothing. Items with an
-    image that cannot be decoded are marked degraded. Equal bytes (MD5) are `hash_match`'s.
+    PDQ and pHash are looked up in all eight orientations, PDQ also inside bars and margins. The
+    rule names algorithm, list, entry and distance, `pdq:SOURCE:HEX:DISTANCE`, for the nearest entry
+    of each list and category. Pictures with a PDQ quality under 50 have next to nothing to compare
+    and match nothing. Items with an image that cannot be decoded are marked degraded. Equal bytes
+    (MD5) are `hash_match`'s.
 
     Args:
         hashes: the lists; nothing is decoded where they have no perceptual hashes.

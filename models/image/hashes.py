@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.fftpack import dct
 
+from models.image.borders import insides
+
 PDQ_BYTES = 32
 PHASH_BYTES = 8
 PDQ_MIN_QUALITY = 50
@@ -26,7 +28,10 @@ PDQ_MIN_QUALITY = 50
 _PDQ_GRID = 64
 _PDQ_SIDE = 16
 _PDQ_MIN_DIMENSION = 5
+_SMALL_SIDE = 320
 _ENLARGED_SIDE = 1024
+_MARGIN = 1 / 38
+"""Share of a side that is put back at each end: of what a crop to 95 % leaves, the 2.5 % taken."""
 _LUMA = np.array([0.299, 0.587, 0.114])
 _PHASH_GRID = 32
 _PHASH_SIDE = 8
@@ -40,13 +45,14 @@ def md5_hex(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def pdq(picture: Image.Image, *, exact: bool = False) -> tuple[Hashes, int]:
+def pdq(picture: Image.Image, *, exact: bool = False, margin: float = 0.0) -> tuple[Hashes, int]:
     """PDQ hashes of a picture in its eight orientations (uint8 (8, 32)) and its quality (0 to 100).
 
     Row 0 is the picture as it is; a picture with a side under 5 has zero hashes of quality 0, as in
     the reference. `exact`: with luma as `pdqhash` computes it, for lists that are given to others
     (equal bit for bit on 600 pictures); otherwise it is rounded to 8 bits, which is twice as fast
-    and moves a bit where a coefficient lies at the median (4 at most in the tests).
+    and moves a bit where a coefficient lies at the median (4 at most in the tests). `margin`: as if
+    the picture went on by this share of its sides at each end, with the pixels of its edges.
     """
     width, height = picture.size
     if min(width, height) < _PDQ_MIN_DIMENSION:
@@ -55,24 +61,34 @@ def pdq(picture: Image.Image, *, exact: bool = False) -> tuple[Hashes, int]:
         luma = (np.asarray(picture.convert("RGB")) @ _LUMA).astype(np.float32)
     else:
         luma = np.asarray(picture.convert("L"), dtype=np.float32)
-    grid = _jarosz(height) @ luma @ _jarosz(width).T
+    grid = _jarosz(height, round(height * margin)) @ luma
+    grid = grid @ _jarosz(width, round(width * margin)).T
     cosines = _pdq_cosines()
     return _median_hashes(cosines @ grid @ cosines.T, first_frequency=1), _pdq_quality(grid)
 
 
-def pdq_to_match(picture: Image.Image) -> tuple[Hashes, int]:
-    """The PDQ hashes to look a picture up by, uint8 (8 or 16, 32), and its quality.
+def pdq_variants(picture: Image.Image) -> Hashes:
+    """Further PDQ hashes to look a picture up by, uint8 (8k, 32); for pictures of some quality.
 
-    Of a small picture also those of it enlarged. PDQ filters little below 256 pixels and nothing
-    below 128, so a shrunken copy is far from its original; its enlargement is near again: of copies
-    at a quarter of the size 98 % are found instead of 80 % (bench/images.py).
+    They are those of the picture with the margins that a crop to 95 % around the middle took off
+    (PDQ is lost at a shift of 1 %); of what its bars and margins enclose; and of small pictures
+    also those enlarged, as PDQ filters little below 256 pixels and nothing below 128, so that a
+    shrunken copy is far from its original. What each is worth is in bench/RESULTS-images.md.
     """
-    hashes, quality = pdq(picture)
+    found = [pdq(picture, margin=_MARGIN)[0], *_enlarged(picture)]
+    for inside in insides(picture):
+        hashes, quality = pdq(inside)
+        if quality >= PDQ_MIN_QUALITY:
+            found += [hashes, *_enlarged(inside)]
+    return np.concatenate(found)
+
+
+def _enlarged(picture: Image.Image) -> list[Hashes]:
+    if max(picture.size) > _SMALL_SIDE:
+        return []
     factor = _ENLARGED_SIDE // max(picture.size)
-    if factor > 1 and quality:
-        size = (picture.width * factor, picture.height * factor)
-        hashes = np.concatenate([hashes, pdq(picture.resize(size, Image.Resampling.BOX))[0]])
-    return hashes, quality
+    size = (picture.width * factor, picture.height * factor)
+    return [pdq(picture.resize(size, Image.Resampling.BOX))[0]]
 
 
 def phash(picture: Image.Image) -> Hashes:
@@ -108,8 +124,17 @@ def _median_hashes(coefficients: NDArray[np.floating], first_frequency: int) -> 
 
 
 @lru_cache(maxsize=512)
-def _jarosz(length: int) -> Floats:
-    """PDQ's two box filters along `length` samples and the choice of 64 of them, as one matrix."""
+def _jarosz(length: int, margin: int = 0) -> Floats:
+    """PDQ's two box filters along `length` samples and the choice of 64 of them, as one matrix.
+
+    With `margin` samples more at each end, which repeat the first and the last one.
+    """
+    if margin:
+        wide = _jarosz(length + 2 * margin)
+        folded = wide[:, margin : margin + length].copy()
+        folded[:, 0] += wide[:, :margin].sum(axis=1)
+        folded[:, -1] += wide[:, margin + length :].sum(axis=1)
+        return folded
     window = (length + 2 * _PDQ_GRID - 1) // (2 * _PDQ_GRID)
     half = (window + 2) // 2
     places = np.arange(length)
