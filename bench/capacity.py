@@ -223,8 +223,8 @@ def _page(rate: float, mix: str, sizes: Sizes, days: Sequence[Day]) -> str:
             ),
             "## A day of 100M posts with half an hour at 10,000/s\n",
             (
-                f"Every process decides {rate:,.0f} posts/s; {PARTITIONS} partitions; in the middle of"
-                f" the peak the cluster is away for {RESTART_S} s.\n"
+                f"Every process decides {rate:,.0f} posts/s; {PARTITIONS} partitions; in the middle"
+                f" of the peak the cluster is away for {RESTART_S} s.\n"
             ),
             "| processes | P99, ms | over 200 ms | caught up after the restart, s |",
             "| ---: | ---: | ---: | ---: |",
