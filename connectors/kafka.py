@@ -221,10 +221,10 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
         batch: int = BATCH,
     ) -> None:
         self._config = {
+            "fetch.wait.max.ms": 10,
             **config,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 10,
         }
         self._topic = topic
         self._stopping = stopping
