@@ -56,13 +56,14 @@ class Place:
         return [f"{i:02d}" for i in range(self.index, PARTITIONS, self.count)]
 
 
-class _WriterPartition(StatefulSinkPartition[X, None], Generic[X]):
+class _WriterPartition(StatefulSinkPartition[list[X], None], Generic[X]):
     def __init__(self, writer: Writer[X] | None) -> None:
         self._writer = writer
 
-    def write_batch(self, values: list[X]) -> None:
+    def write_batch(self, values: list[list[X]]) -> None:
         assert self._writer is not None, "only the process's own partition is written to"
-        self._writer.write(values)
+        for batch in values:
+            self._writer.write(batch)
 
     def snapshot(self) -> None:
         if self._writer is not None:
@@ -73,7 +74,7 @@ class _WriterPartition(StatefulSinkPartition[X, None], Generic[X]):
             self._writer.close()
 
 
-class _LocalSink(FixedPartitionedSink[X, None], Generic[X]):
+class _LocalSink(FixedPartitionedSink[list[X], None], Generic[X]):
     def __init__(self, build_writer: Callable[[], Writer[X]], place: Place) -> None:
         self._build_writer = build_writer
         self._place = place
@@ -86,7 +87,7 @@ class _LocalSink(FixedPartitionedSink[X, None], Generic[X]):
 
     def build_part(
         self, step_id: str, for_part: str, resume_state: None
-    ) -> StatefulSinkPartition[X, None]:
+    ) -> StatefulSinkPartition[list[X], None]:
         own = for_part == self._place.partition
         return _WriterPartition(self._build_writer() if own else None)
 
@@ -95,5 +96,6 @@ class _LocalSink(FixedPartitionedSink[X, None], Generic[X]):
 def write(step_id: str, up: Stream[X], build_writer: Callable[[], Writer[X]], place: Place) -> None:
     """Send `up` to a writer of this process, built by `build_writer` in the worker."""
     partition = place.partition
-    keyed = op.flat_map_batch("place", up, lambda batch: [(partition, item) for item in batch])
+    # A batch travels as one item: the engine asks for the key and the partition of each.
+    keyed = op.flat_map_batch("place", up, lambda batch: [(partition, batch)] if batch else [])
     op.output("write", keyed, _LocalSink(build_writer, place))

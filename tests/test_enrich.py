@@ -118,7 +118,7 @@ def test_a_server_that_does_not_answer_raises_an_error_of_its_own() -> None:
 
 def test_a_server_whose_memory_is_full_degrades_the_items_and_ends_nothing(valkey_url) -> None:
     client = redis.Redis.from_url(valkey_url)
-    store = RedisFeatureStore(valkey_url, pause_s=0.0)
+    store = RedisFeatureStore(valkey_url, first_pause_s=0.0)
     enricher, counter = Enricher(store), AuthorCounter(store)
     client.config_set("maxmemory", 1)
     try:
