@@ -28,8 +28,9 @@ from flows.stages import load_stages
 from models.image.hash_index import HashIndex
 from operators.image_hash import PDQ_DISTANCE
 from operators.item import Item
+from operators.surge_settings import SurgeSettings
 from operators.surge_tally import SurgeEvent, Tick
-from operators.surge_windows import SurgeSettings, SurgeState
+from operators.surge_windows import SurgeState
 from policy.compiled import CompiledRules
 from policy.rules import Rule, RuleFile, RuleSet
 

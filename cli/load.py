@@ -133,12 +133,13 @@ def summarise(result: LoadResult, phases: list[Phase]) -> dict[str, Any]:
     """The report of a run: counts, posts a second, latencies in ms from the due time."""
     latencies = result.latencies * 1000
     arrived = result.arrived[~np.isnan(result.arrived)]
+    last = float(arrived.max(initial=0.0))
     report: dict[str, Any] = {
         "posts": len(result.due),
         "lost": result.lost,
         "repeated": result.repeats,
         "rate": round(len(result.due) / sum(phase.seconds for phase in phases), 1),
-        "decided_per_second": round(len(arrived) / arrived.max(), 1) if len(arrived) else 0.0,
+        "decided_per_second": round(len(arrived) / last, 1) if last else 0.0,
         "generator_behind_ms": round(result.latest * 1000, 1),
         "latency_ms": {
             name: round(float(np.percentile(latencies, percent)), 1)

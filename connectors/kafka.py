@@ -115,6 +115,18 @@ def create_topics(config: Mapping[str, Any], *, partitions: int, replication: in
     return missing
 
 
+def starting_point(resume: int | None, committed: int, oldest: int) -> tuple[int, int]:
+    """Where to read on, and how many messages before it the topic no longer has.
+
+    The recovery store's word (`resume`) counts, else the group's (`committed`, below 0: none), else
+    the beginning.
+    """
+    wanted = resume if resume is not None else committed
+    if wanted < 0:
+        return OFFSET_BEGINNING, 0
+    return max(wanted, oldest), max(0, oldest - wanted)
+
+
 class _Partition(StatefulSourcePartition[Raw, int]):
     def __init__(
         self,
@@ -136,17 +148,16 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         self._ends: deque[int] = deque(maxlen=3)
 
     def _start(self, resume: int | None) -> int:
-        """Where to read on: the recovery store's word, else the group's, else the beginning."""
         place = TopicPartition(self._topic, self._index)
         committed = self._consumer.committed([place], timeout=CONNECT_TIMEOUT_S)[0].offset
-        wanted = resume if resume is not None else committed
         oldest, _ = self._consumer.get_watermark_offsets(place, timeout=CONNECT_TIMEOUT_S)
-        if 0 <= wanted < oldest:
+        start, expired = starting_point(resume, committed, oldest)
+        if expired:
             log.error(
                 "%s/%d: %d messages had expired before they were read; going on at %d",
-                self._topic, self._index, oldest - wanted, oldest,
+                self._topic, self._index, expired, start,
             )  # fmt: skip
-        return max(wanted, oldest) if wanted >= 0 else OFFSET_BEGINNING
+        return start
 
     def next_batch(self) -> list[Raw]:
         if self._stopping():

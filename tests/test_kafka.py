@@ -3,10 +3,18 @@
 import os
 import signal
 import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from servers import free_port, start_broker
@@ -21,6 +29,7 @@ from connectors.kafka import (
     check_topics,
     create_topics,
     list_partitions,
+    starting_point,
 )
 from events.encode import encode
 from events.messages import DeadLetter, Position, Raw
@@ -55,10 +64,10 @@ def produce(config: dict[str, str], topic: str, numbers: range) -> None:
 
 def read(partition, count: int, *others) -> list[Raw]:
     batch: list[Raw] = []
-    for _ in range(10_000):
+    deadline = time.monotonic() + 30
+    while len(batch) < count and time.monotonic() < deadline:
         batch += [raw for part in (partition, *others) for raw in part.next_batch()]
-        if len(batch) >= count:
-            break
+        time.sleep(0.001)
     return batch
 
 
@@ -96,6 +105,24 @@ def test_a_partition_read_to_its_end_is_left_alone_for_a_moment(config, topic) -
     assert partition.next_awake() is None
     read(partition, 3)
     assert partition.next_awake() > datetime.now(UTC) - PAUSE
+
+
+@pytest.mark.parametrize(
+    ("what", "resume", "committed", "oldest", "start"),
+    [
+        ("nothing is known", None, OFFSET_INVALID, 0, (OFFSET_BEGINNING, 0)),
+        ("nothing is known of an old topic", None, OFFSET_INVALID, 70, (OFFSET_BEGINNING, 0)),
+        ("the recovery store before the group", 7, 5, 0, (7, 0)),
+        ("a recovery store that has read nothing", 0, 5, 0, (0, 0)),
+        ("the group alone", None, 5, 0, (5, 0)),
+        ("just not expired", 70, 60, 70, (70, 0)),
+        ("just expired", 69, 60, 70, (70, 1)),
+        ("the group's has expired", None, 60, 70, (70, 10)),
+        ("a recovery store made before anything was read", -2, 5, 70, (OFFSET_BEGINNING, 0)),
+    ],
+)
+def test_where_a_partition_is_read_on(what, resume, committed, oldest, start) -> None:
+    assert starting_point(resume, committed, oldest) == start
 
 
 def test_the_recovery_stores_position_wins(config, topic) -> None:
