@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -21,9 +21,10 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from events.messages import Alert, Judgement
+from events.messages import Alert, Judgement, ModelOutput, Signal
 from operators.drift_monitor import DriftMonitor, DriftSample, DriftSettings
 from operators.signature import signatures
+from operators.sliding import versions_of
 
 _SHARD: Final = "drift"
 
@@ -39,7 +40,9 @@ def drift_samples(judgements: list[Judgement], share: int = 8) -> list[tuple[str
             continue
         values = {f"score:{name}": score for name, score in decision.scores.items()}
         values["sent to people"] = float(decision.action == "review")
+        values |= _of_models(judgement.outputs)
         values |= _of_text(content.text)
+        values |= _of_signals(decision.signals)
         sample = DriftSample(
             content.created_at.timestamp(),
             decision.community,
@@ -47,9 +50,20 @@ def drift_samples(judgements: list[Judgement], share: int = 8) -> list[tuple[str
             decision.content_id,
             next(iter(signatures(content.text)), "") if decision.action != "allow" else "",
             values,
+            versions_of(decision),
         )
         found.append((_SHARD, sample))
     return found
+
+
+def _of_models(outputs: Sequence[ModelOutput]) -> dict[str, float]:
+    """Each model's scores, and how often it is unsure: a distribution may spread on its mean."""
+    values: dict[str, float] = {}
+    for output in outputs:
+        for category, score in output.scores.items():
+            values[f"model:{output.model}:{category}"] = score
+        values[f"model:{output.model}:unsure"] = float(0.3 <= output.confidence <= 0.7)
+    return values
 
 
 def _of_text(text: str) -> dict[str, float]:
@@ -60,7 +74,16 @@ def _of_text(text: str) -> dict[str, float]:
     return {
         "text length": math.log(size),
         "share of letters": sum(map(str.isalpha, text)) / size,
+        "share of capitals": sum(map(str.isupper, text)) / size,
+        "share of digits": sum(map(str.isdigit, text)) / size,
         "share beyond ASCII": sum(c > "\x7f" for c in text) / size,
+    }
+
+
+def _of_signals(signals: Sequence[Signal]) -> dict[str, float]:
+    return {
+        "tricks of spelling": float(any(s.rule.startswith("obfuscation.") for s in signals)),
+        "other languages": float(any(s.stage == "language" for s in signals)),
     }
 
 

@@ -14,14 +14,12 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from statistics import fmean, stdev
-from typing import Any, Final, NamedTuple
-
-from river.drift import ADWIN
+from typing import Final, NamedTuple
 
 from events.identity import alert_id
 from events.messages import Alert, AlertKey, AlertState
-from operators.rhythm import DAY, Rhythm
+from operators.drift_series import Change, Series
+from operators.sliding import VersionLog
 
 ALL: Final = "*"
 """The group of all content."""
@@ -38,6 +36,8 @@ class DriftSample(NamedTuple):
     content_id: str
     cluster: str
     values: Mapping[str, float]
+    versions: tuple[tuple[str, str], ...] = ()
+    """Name and version of the policy, the rules and the models that decided it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,72 +62,8 @@ class DriftSettings:
     """Blocks without a further change after which drift is over: the new is the usual."""
     groups: int = 20
     """Communities large enough to be watched on their own."""
-
-
-class Change(NamedTuple):
-    """By how much a mean has moved, in its own unit and in standard deviations of a block mean."""
-
-    size: float
-    z_score: float
-
-
-NONE: Final = Change(0.0, 0.0)
-
-
-class Series:
-    """The block means of one number in one group, as departures from the usual of the hour."""
-
-    __slots__ = ("_adwin", "_delta", "_deviation", "_means", "_rhythm", "_seen", "usual")
-
-    def __init__(self, delta: float) -> None:
-        self._delta = delta
-        self._adwin = _adwin(delta)
-        self._rhythm = Rhythm(DAY, 24)
-        self._means: deque[float] = deque(maxlen=48)
-        self._deviation = 0.0
-        self._seen = 0
-        self.usual = 0.0
-        """What the last mean was compared with."""
-
-    def update(self, at: float, mean: float) -> Change:
-        """The change of the mean that has just been found, of size 0 for none."""
-        known = self._rhythm.usual(at, mean, periods=2)
-        self._rhythm.learn(at, mean)
-        if known is None:
-            return NONE
-        self.usual = known
-        departure = mean - known
-        self._means.append(departure)
-        spread = self._spread(departure)
-        # ADWIN's bound is made for numbers about as wide as 1.
-        self._adwin.update(departure / max(1e-9, spread))
-        if not self._adwin.drift_detected:
-            return NONE
-        means = list(self._means)
-        newest, before = means[-6:], means[:-6]
-        if len(before) < 2:
-            return NONE
-        size = fmean(newest) - fmean(before)
-        # From here on the new is the usual: the way back would be another drift.
-        self._rhythm.shift(size)
-        self._means.clear()
-        self._adwin = _adwin(self._delta)
-        return Change(size, size / max(1e-9, stdev(before)))
-
-    def _spread(self, departure: float) -> float:
-        """The standard deviation of the departures so far, of which outliers are a small part."""
-        self._seen += 1
-        size = abs(departure)
-        if self._seen > 10:
-            size = min(size, 3 * self._deviation)
-        self._deviation += max(1 / self._seen, 0.02) * (size - self._deviation)
-        return 1.2533 * self._deviation
-
-
-def _adwin(delta: float) -> Any:
-    return ADWIN(  # type: ignore[no-untyped-call]  # river has no types
-        delta=delta, clock=1, min_window_length=5, grace_period=10
-    )
+    fresh: float = 86_400.0
+    """Seconds before a drift in which a version that changed is named."""
 
 
 @dataclass(slots=True)
@@ -148,9 +84,7 @@ class _Drift:
 @dataclass(slots=True)
 class _Group:
     recent: deque[DriftSample]
-    sums: Counter[str] = field(default_factory=Counter)
     count: int = 0
-    blocks: int = 0
     series: dict[str, Series] = field(default_factory=dict)
     drift: _Drift | None = None
 
@@ -162,20 +96,18 @@ class DriftMonitor:
         self._settings = settings
         self._groups: dict[str, _Group] = {}
         self._sizes: Counter[str] = Counter()
+        self._versions = VersionLog()
 
     def observe(self, samples: Sequence[DriftSample]) -> list[Alert]:
         """Take samples in the order of time: the alerts that opened, changed or ended."""
         alerts: list[Alert] = []
         for sample in samples:
+            self._versions.observe(sample.at, dict(sample.versions))
             for name in (ALL, self._group_of(sample.community)):
                 group = self._groups.get(name)
                 if group is None:
                     group = self._groups[name] = _Group(deque(maxlen=self._settings.recent))
-                group.recent.append(sample)
-                group.count += 1
-                group.sums.update(sample.values)
-                if group.count >= self._settings.block:
-                    alerts += self._close_block(name, group, sample.at)
+                alerts += self._take(name, group, sample)
         return alerts
 
     def _group_of(self, community: str) -> str:
@@ -191,43 +123,46 @@ class DriftMonitor:
             self._sizes = Counter(dict(self._sizes.most_common(5_000)))
         return NICHE
 
-    def _close_block(self, name: str, group: _Group, at: float) -> list[Alert]:
-        means = {series: total / group.count for series, total in group.sums.items()}
-        group.sums.clear()
-        group.count = 0
-        group.blocks += 1
+    def _take(self, name: str, group: _Group, sample: DriftSample) -> list[Alert]:
+        settings = self._settings
+        group.recent.append(sample)
+        group.count += 1
         moved: list[tuple[float, str, Change]] = []
-        for key, mean in means.items():
+        for key, value in sample.values.items():
             series = group.series.get(key)
             if series is None:
-                series = group.series[key] = Series(self._settings.delta)
-            change = series.update(at, mean)
-            least = max(self._settings.min_change, self._settings.min_effect * abs(series.usual))
-            if abs(change.size) >= least:
+                series = group.series[key] = Series(settings.block, settings.delta)
+            change = series.add(sample.at, value)
+            if change.size:
+                least = max(settings.min_change, settings.min_effect * abs(series.usual))
                 moved.append((abs(change.size) / least, key, change))
-        if group.blocks <= self._settings.warm_up:
-            moved = []
-        return self._follow(name, group, at, moved)
+        moved = [move for move in moved if move[0] >= 1]
+        if moved and group.count > settings.warm_up * settings.block:
+            return self._found(name, group, sample.at, max(moved))
+        if group.count % settings.block == 0:
+            return self._calm(name, group, sample.at)
+        return []
 
-    def _follow(
-        self, name: str, group: _Group, at: float, moved: list[tuple[float, str, Change]]
+    def _found(
+        self, name: str, group: _Group, at: float, move: tuple[float, str, Change]
     ) -> list[Alert]:
-        drift = group.drift
-        if not moved:
-            if drift is None:
-                return []
-            drift.calm += 1
-            if drift.calm < self._settings.settle:
-                return []
-            group.drift = None
-            return [_alert(name, drift, "resolved", at)]
-        if drift is not None:
+        if group.drift is not None:
             # Other numbers move with the first: the same drift.
-            drift.calm = 0
+            group.drift.calm = 0
             return []
-        _, key, change = max(moved)
+        _, key, change = move
         group.drift = self._explained(name, group, at, key, change)
         return [_alert(name, group.drift, "open", at)]
+
+    def _calm(self, name: str, group: _Group, at: float) -> list[Alert]:
+        drift = group.drift
+        if drift is None:
+            return []
+        drift.calm += 1
+        if drift.calm < self._settings.settle:
+            return []
+        group.drift = None
+        return [_alert(name, drift, "resolved", at)]
 
     def _explained(self, name: str, group: _Group, at: float, key: str, change: Change) -> _Drift:
         """Who moved the mean: the recent contents beyond it, by cluster and by author."""
@@ -252,6 +187,9 @@ class DriftMonitor:
             )
         else:
             cause = f"the model or the language: spread over {len(clusters)} clusters"
+        changed = self._versions.change_before(at, self._settings.fresh)
+        if changed:
+            cause += f"; after a change: {changed}"
         group_key = _key(name, key)
         return _Drift(
             alert_id=alert_id("drift", group_key, datetime.fromtimestamp(at, UTC)),
@@ -268,7 +206,13 @@ class DriftMonitor:
 
 
 def _key(group: str, series: str) -> AlertKey:
-    return AlertKey(series.removeprefix("score:"), "", "" if group == ALL else group)
+    """The category, or what else drifted; the model, where one model's numbers did; the group."""
+    kind, _, rest = series.partition(":")
+    model, _, category = rest.rpartition(":")
+    community = "" if group == ALL else group
+    if kind == "model":
+        return AlertKey(category, model, community)
+    return AlertKey(rest if kind == "score" else series, "", community)
 
 
 def _alert(group: str, drift: _Drift, state: AlertState, at: float) -> Alert:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from events.messages import Decision
+
 HOUR: Final = 3_600.0
 _KNOWN_NAMES: Final = 64
 
@@ -46,6 +48,12 @@ class SlidingCounts:
         counts = {round(at / length): count for at, count in self._windows}
         newest = max(counts, default=0)
         return tuple(counts.get(n, 0) for n in range(newest - number + 1, newest + 1))
+
+
+def versions_of(decision: Decision) -> tuple[tuple[str, str], ...]:
+    """Name and version of the policy, the rules and the models behind a decision."""
+    named = (("policy", decision.policy_version), ("rules", decision.ruleset_version))
+    return (*named, *decision.model_versions.items())
 
 
 class VersionLog:

@@ -27,6 +27,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from events.messages import Alert, AlertKey, Judgement, UserReport
 from operators.alerts import AlertGrouper, Severities, ShardReport
 from operators.signature import signatures
+from operators.sliding import versions_of
 from operators.surge_settings import KeySurge, SurgeSettings
 from operators.surge_tally import SurgeEvent, Tick
 from operators.surge_windows import SurgeState
@@ -67,7 +68,7 @@ def surge_events(judgements: list[Judgement], redact: Redact | None = None) -> l
             event = SurgeEvent(key, at, decision.author_id, decision.content_id, text)
             items.append((shard_of(key), event))
     times = [judgement.content.created_at.timestamp() for judgement in judgements]
-    return items + _ticks(times, _versions(judgements))
+    return items + _ticks(times, versions_of(judgements[-1].decision))
 
 
 def report_events(reports: list[UserReport]) -> list[ShardItem]:
@@ -126,16 +127,6 @@ def _excerpt(judgement: Judgement, redact: Redact | None) -> str:
     # Before it is cut: half an address would not be known as one.
     (text,) = redact([text]) if redact is not None else [text]
     return " ".join(text.split())[:EXCERPT]
-
-
-def _versions(judgements: list[Judgement]) -> tuple[tuple[str, str], ...]:
-    versions: dict[str, str] = {}
-    for judgement in judgements:
-        decision = judgement.decision
-        versions["policy"] = decision.policy_version
-        versions["rules"] = decision.ruleset_version
-        versions |= decision.model_versions
-    return tuple(versions.items())
 
 
 class _CountLogic(StatefulBatchLogic[SurgeEvent | Tick, ShardReport, bytes]):

@@ -14,10 +14,11 @@ from builders import content, decision
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from events.messages import Alert, Judgement
+from events.messages import Alert, AlertKey, Judgement, ModelOutput, Signal
 from operators.drift import drift, drift_samples
 from operators.drift_monitor import DriftMonitor, DriftSample, DriftSettings
 
+PLANTED_AT = 1_772_409_600 + 3_600 * 72
 SETTINGS = DriftSettings(block=50)
 HOURS = 96
 PLANTED = 72
@@ -123,6 +124,68 @@ def test_many_communities_share_a_bounded_number_of_groups() -> None:
     monitor = DriftMonitor(settings)
     monitor.observe(samples)
     assert len(monitor._groups) == 5  # all, niche, and three
+
+
+def test_what_is_sampled_of_a_content() -> None:
+    judged = Judgement(
+        content(text="Buy 2 ¢heap"),
+        decision(
+            action="review",
+            scores={"spam": 0.7},
+            signals=(
+                Signal("normalize", "obfuscation.leet", "", 1.0),
+                Signal("language", "language.de", "", 0.9),
+            ),
+            ruleset_version="r2",
+        ),
+        (ModelOutput("text", "3", "spam", 0.6, {"spam": 0.6, "hate": 0.1}),),
+    )
+    ((_, sample),) = drift_samples([judged], share=1)
+    assert sample.values == {
+        "score:spam": 0.7,
+        "sent to people": 1.0,
+        "model:text:spam": 0.6,
+        "model:text:hate": 0.1,
+        "model:text:unsure": 1.0,
+        "text length": pytest.approx(math.log(11)),
+        "share of letters": pytest.approx(7 / 11),
+        "share of capitals": pytest.approx(1 / 11),
+        "share of digits": pytest.approx(1 / 11),
+        "share beyond ASCII": pytest.approx(1 / 11),
+        "tricks of spelling": 1.0,
+        "other languages": 1.0,
+    }
+    assert ("rules", "r2") in sample.versions
+
+
+def test_a_model_that_sees_few_contents_has_blocks_of_its_own() -> None:
+    """Its mean is over what it saw, not over all that passed by."""
+
+    def seen_by_few(factor: float) -> list[DriftSample]:
+        return [
+            sample._replace(
+                values={"model:big:spam": min(1.0, sample.values["score:spam"] * factor)}
+                if n % 4 == 0
+                else {}
+            )
+            for n, sample in enumerate(stream(2))
+        ]
+
+    calm, doubled = seen_by_few(1), seen_by_few(3)
+    half = len(calm) * 3 // 4
+    settings = DriftSettings(block=12)
+    alerts = overall(DriftMonitor(settings).observe(calm[:half] + doubled[half:]))
+    assert [alert.key for alert in alerts] == [AlertKey("spam", "big")]
+    assert overall(DriftMonitor(settings).observe(calm)) == []
+
+
+def test_a_change_of_version_before_the_drift_is_named() -> None:
+    samples = [
+        sample._replace(versions=(("text", "2" if sample.at >= PLANTED_AT else "1"),))
+        for sample in stream(1, model_drifts)
+    ]
+    (found,) = overall(DriftMonitor(SETTINGS).observe(samples))
+    assert "after a change: text 1 to 2 at" in found.summary
 
 
 def test_only_final_live_decisions_are_sampled() -> None:

@@ -1,0 +1,93 @@
+"""One number in one group of contents: whether its mean is still what it was at this hour."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import fmean, stdev
+from typing import Any, Final, NamedTuple
+
+from river.drift import ADWIN
+
+from operators.rhythm import DAY, Rhythm
+
+
+class Change(NamedTuple):
+    """By how much a mean has moved, in its own unit and in standard deviations of a block mean."""
+
+    size: float
+    z_score: float
+
+
+NONE: Final = Change(0.0, 0.0)
+
+
+class Series:
+    """The means of blocks of a number's values, as departures from the usual of the hour."""
+
+    __slots__ = (
+        "_adwin", "_block", "_count", "_delta", "_deviation", "_means", "_rhythm", "_seen",
+        "_sum", "usual",
+    )  # fmt: skip
+
+    def __init__(self, block: int, delta: float) -> None:
+        """`block`: values to a mean; `delta`: ADWIN's probability of a false alarm."""
+        self._block = block
+        self._delta = delta
+        self._sum = 0.0
+        self._count = 0
+        self._adwin = _adwin(delta)
+        self._rhythm = Rhythm(DAY, 24)
+        self._means: deque[float] = deque(maxlen=48)
+        self._deviation = 0.0
+        self._seen = 0
+        self.usual = 0.0
+        """What the last mean was compared with."""
+
+    def add(self, at: float, value: float) -> Change:
+        """Take a value: the change of the mean that it has brought to light, of size 0 for none."""
+        self._sum += value
+        self._count += 1
+        if self._count < self._block:
+            return NONE
+        mean = self._sum / self._count
+        self._sum, self._count = 0.0, 0
+        return self._update(at, mean)
+
+    def _update(self, at: float, mean: float) -> Change:
+        known = self._rhythm.usual(at, mean, periods=2)
+        self._rhythm.learn(at, mean)
+        if known is None:
+            return NONE
+        self.usual = known
+        departure = mean - known
+        self._means.append(departure)
+        spread = self._spread(departure)
+        # ADWIN's bound is made for numbers about as wide as 1.
+        self._adwin.update(departure / max(1e-9, spread))
+        if not self._adwin.drift_detected:
+            return NONE
+        means = list(self._means)
+        newest, before = means[-6:], means[:-6]
+        if len(before) < 2:
+            return NONE
+        size = fmean(newest) - fmean(before)
+        # From here on the new is the usual: the way back would be another drift.
+        self._rhythm.shift(size)
+        self._means.clear()
+        self._adwin = _adwin(self._delta)
+        return Change(size, size / max(1e-9, stdev(before)))
+
+    def _spread(self, departure: float) -> float:
+        """The standard deviation of the departures so far, of which outliers are a small part."""
+        self._seen += 1
+        size = abs(departure)
+        if self._seen > 10:
+            size = min(size, 3 * self._deviation)
+        self._deviation += max(1 / self._seen, 0.02) * (size - self._deviation)
+        return 1.2533 * self._deviation
+
+
+def _adwin(delta: float) -> Any:
+    return ADWIN(  # type: ignore[no-untyped-call]  # river has no types
+        delta=delta, clock=1, min_window_length=5, grace_period=10
+    )
