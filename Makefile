@@ -10,10 +10,6 @@ demo: .venv/ready
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# The tests that take minutes.
-soak: .venv/ready
-	$(BIN)/python -m pytest -m soak -s
-
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -24,6 +20,7 @@ bench: .venv/ready
 
 # About half an hour: kills, hangs, outages and a full disk under load.
 soak: .venv/ready
+	$(BIN)/python -m pytest -m soak -s
 	$(BIN)/python -m bench.soak
 
 up:

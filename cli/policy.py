@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
 from cli.live import earlier_files, open_store, push_and_wait, say, version_of
-from connectors.ruleset_store import RulesetStore, overlaid
+from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
+from events.messages import RuleFileChange
 from flows.settings import load_settings
 from policy.policies import ROLES, parse_policies, read_policies
 from policy.policy import check_policy, read_policy_file
@@ -87,7 +89,7 @@ def push(
     _fail_on({str(file): text})
     store = open_store("policy")
     files = _active_files(store) | {f"{role}.yaml": text}
-    _activate(store, files, author, reason, wait)
+    _activate(store, version_of(files, author, reason), wait)
 
 
 @app.command("remove", epilog="Example: breakwater policy remove trial --reason 'trial is over'")
@@ -102,7 +104,7 @@ def remove(
     files = _active_files(store)
     if files.pop(f"{role}.yaml", None) is None:
         raise UsageError(f"{role}: no such policy was pushed")
-    _activate(store, files, author, reason, wait)
+    _activate(store, version_of(files, author, reason, "remove"), wait)
 
 
 @app.command("rollback", epilog="Example: breakwater policy rollback --reason 'too many blocks'")
@@ -117,16 +119,21 @@ def rollback(
     """Make an earlier push active again; 0 is the policy directory alone."""
     store = open_store("policy")
     target, files = earlier_files(store, to)
-    _activate(store, files, author, f"back to {target}: {reason}", wait)
+    version = version_of(files, author, f"back to {target}: {reason}", "rollback")
+    _activate(store, version, wait)
 
 
-def _activate(
-    store: RulesetStore, files: dict[str, str], author: str, reason: str, wait_s: float
-) -> None:
-    if not reason.strip():
+def _activate(store: RulesetStore, version: StoredRuleset, wait_s: float) -> None:
+    if not version.reason.strip():
         raise UsageError("--reason: say why the policy changes")
-    version = version_of(files, author, reason)
-    parse_policies(overlaid(read_policies(load_settings().policy), version))
+    policies = parse_policies(overlaid(read_policies(load_settings().policy), version))
+    before, after = _active_files(store), version.files
+    changed = sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
+    version = replace(
+        version,
+        changes=tuple(RuleFileChange(file=name, entries=int(name in after)) for name in changed),
+        ruleset_version=policies.live.version,
+    )
     push_and_wait(store, version, wait_s, _UNDO)
 
 

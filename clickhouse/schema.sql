@@ -274,19 +274,19 @@ CREATE TABLE IF NOT EXISTS moderation.rule_changes
     change_id       String                                COMMENT 'Id of the push or rollback; a repeat carries the same' CODEC(ZSTD(1)),
     push            UInt32                                COMMENT 'Its number, as `breakwater rules` names it',
     action          Enum8('push' = 1, 'remove' = 2, 'rollback' = 3) COMMENT 'What was done',
-    file            LowCardinality(String)                COMMENT 'Changed file of rules or hashes; empty when none changed',
-    entries         UInt32                                COMMENT 'Rules or hashes in the file after the change',
+    file            LowCardinality(String)                COMMENT 'Changed file of rules, hashes or policies; empty when none changed',
+    entries         UInt32                                COMMENT 'Rules or hashes in the file after the change; 1 for a policy',
     rules           Array(String)                         COMMENT 'Ids of rules that are new, other or gone; 100 at most' CODEC(ZSTD(1)),
     expires_at      DateTime64(3, 'UTC')                  COMMENT 'When the last entry of the file falls asleep; 1970 when one never does' CODEC(ZSTD(1)),
     author          LowCardinality(String)                COMMENT 'Who changed it',
     reason          String                                COMMENT 'Why, in their words' CODEC(ZSTD(1)),
-    ruleset_version LowCardinality(String)                COMMENT 'What decisions carry from then on; moderation_logs.ruleset_version',
+    ruleset_version LowCardinality(String)                COMMENT 'What decisions carry from then on as ruleset_version, or as policy_version',
     changed_at      DateTime64(3, 'UTC')                  COMMENT 'When it was pushed' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(changed_at)
 ORDER BY (changed_at, change_id, file)
-COMMENT 'Changes of rules and hash lists, one row a change and file; kept for good';
+COMMENT 'Changes of rules, hash lists and policies, one row a change and file; kept for good';
 
 CREATE TABLE IF NOT EXISTS moderation.decisions_by_minute
 (

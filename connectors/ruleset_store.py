@@ -26,6 +26,7 @@ WORKER_TTL_S: Final = 6.0
 
 RulesetKind = Literal["rules", "policy"]
 """Versions of rules and hash lists, or of policies: each kind has a history of its own."""
+RULESET_KINDS: Final[tuple[RulesetKind, ...]] = ("rules", "policy")
 
 
 class StoredRuleset(Struct, frozen=True, kw_only=True):

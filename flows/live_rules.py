@@ -7,12 +7,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from connectors.local_sink import Writer
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
 from connectors.ruleset_watcher import RulesetWatcher
-from events.messages import RuleChange
 from flows import metrics
-from flows.rule_log import RuleLog
 from operators.hash_match import HashMatcher
 from operators.regex_match import AllowedRules, LiveRuleMatcher
 from policy.hashlist import HashList
@@ -45,7 +42,6 @@ class LiveRulebook:
         worker: str = "",
         allowed: AllowedRules = lambda _: (),
     ) -> None:
-        self._store = store
         self._files = read_rulebook(directory)
         self._listeners: list[Callable[[HashList], None]] = []
         self._book = book = parse_rulebook(self._files)
@@ -70,10 +66,6 @@ class LiveRulebook:
         self.watcher.start()
         metrics.RULESET_AGE.set_function(lambda: self.watcher.age_s)
         metrics.RULESET_PUSH.set_function(lambda: self.watcher.number)
-
-    def log_changes(self, writer: Writer[RuleChange]) -> None:
-        """Copy who changed the rules, and will, to `writer`, in a thread of its own."""
-        RuleLog(self._store, writer).start()
 
     def on_hashes(self, listener: Callable[[HashList], None]) -> None:
         """Call `listener` with every later hash list, for stages with an index of their own.

@@ -22,14 +22,16 @@ from bytewax.dataflow import Dataflow, Stream, operator
 from bytewax.inputs import Source
 
 from connectors.local_sink import Place, write
+from connectors.ruleset_store import RULESET_KINDS
 from events.messages import Alert, Judgement, Raw
 from flows import metrics
 from flows.failures import log_failures
 from flows.logs import set_up_logging
 from flows.metrics import growing, timed
+from flows.rule_log import RuleLog
 from flows.settings import Settings, load_settings
 from flows.sinks import Sinks, redaction
-from flows.stages import NamedStage, Stages, load_stages
+from flows.stages import NamedStage, Stages, live_store, load_stages
 from operators.alerts import severities
 from operators.decode import decode
 from operators.drift import drift, drift_samples
@@ -60,7 +62,9 @@ def build(
         FeatureStoreDownError: Redis does not answer.
     """
     stages = load_stages(settings, follow=True)
-    stages.rulebook.log_changes(sinks.rule_changes())
+    if settings.redis_url is not None:
+        for kind in RULESET_KINDS:
+            RuleLog(live_store(settings, kind), sinks.rule_changes()).start()
     flow = Dataflow("moderation")
     raw = op.flat_map_batch("count_batch", op.input("read", flow, source), metrics.count_batch)
     decoder = stages.decoder.decoder

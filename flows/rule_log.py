@@ -1,4 +1,4 @@
-"""Every change of the rules into the tables, whoever made it and whatever was down meanwhile."""
+"""Every change of rules and policies into the tables, whatever was down when it was made."""
 
 from __future__ import annotations
 

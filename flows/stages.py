@@ -70,7 +70,6 @@ class Stages:
     block_quota: BlockQuota
     author_counter: AuthorCounter
     review_picker: ReviewPicker
-    rulebook: LiveRulebook
     how_bad: HowBad
 
     @property
@@ -197,7 +196,6 @@ def load_stages(
         block_quota=block_quota(settings, policy, rulebook),
         author_counter=AuthorCounter(store),
         review_picker=ReviewPicker(policy.current.live),
-        rulebook=rulebook,
         how_bad=how_bad(lambda: policy.current.live),
     )
     policy.hand_to(stages.decider.swap)

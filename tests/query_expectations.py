@@ -389,7 +389,9 @@ def rule_efficacy(data, _):
 def rule_changes(data, _):
     rows = []
     for change in data.made.changes:
-        under = data.logs[data.logs.ruleset_version == change.ruleset_version]
+        made = change.ruleset_version
+        logs = data.logs
+        under = logs[(logs.ruleset_version == made) | (logs.policy_version == made)]
         share = _ratio(int((under.action != "allow").sum()), len(under))
         rows += [
             (change.changed_at, change.push, change.action, file.file, file.entries,

@@ -208,7 +208,7 @@ def _change(number: int) -> RuleChange:
     return RuleChange(
         change_id=f"{number}-0", push=number, action="rollback" if back else "push",
         author="bob" if back else "ann", reason="too broad" if back else "a link wave",
-        ruleset_version="r1" if back else f"r{number}", changed_at=at,
+        ruleset_version="p2" if number == 4 else "r1" if back else f"r{number}", changed_at=at,
         files=(lists, urgent) if number % 2 else (urgent,),
     )  # fmt: skip
 

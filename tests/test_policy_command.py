@@ -118,6 +118,23 @@ def test_a_trial_and_a_shadow_are_pushed_listed_and_removed(server, tmp_path) ->
         call("remove", "trial", "--reason", "again")
 
 
+def test_every_change_is_logged(server, tmp_path) -> None:
+    strict = write(tmp_path / "strict.yaml", STRICT)
+    call("push", strict, "--reason", "wave", "--author", "ann")
+    call("rollback", "--reason", "over", "--author", "bob")
+    changes = RedisRulesetStore(server, "policy").changes()
+    assert [(c.push, c.action, c.author, c.reason) for c in changes] == [
+        (1, "push", "ann", "wave"),
+        (2, "rollback", "bob", "back to 0: over"),
+    ]
+    assert [(c.files[0].file, c.files[0].entries) for c in changes] == [
+        ("policy.yaml", 1),
+        ("policy.yaml", 0),
+    ]
+    assert changes[0].ruleset_version == parse_policy(STRICT, "policy.yaml").version
+    assert changes[1].ruleset_version == parse_policy(TEXT, "policy.yaml").version
+
+
 def test_a_trial_without_a_share_is_refused(server, tmp_path) -> None:
     with pytest.raises(ValueError, match=r"trial\.yaml:1: share missing"):
         call("push", write(tmp_path / "t.yaml", STRICT), "--as", "trial", "--reason", "x")
