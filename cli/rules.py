@@ -70,8 +70,8 @@ def lint_files(
 
     They are read as a push would: over those of the policy directory.
     """
-    texts = read_rulebook(load_settings().policy) | _texts(files)
-    _fail_on(lint(texts, rate=rate))
+    texts = _texts(files)
+    _fail_on(lint(read_rulebook(load_settings().policy) | texts, only=texts, rate=rate))
     typer.echo(f"{len(texts)} files are fine")
 
 

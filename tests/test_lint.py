@@ -1,5 +1,8 @@
 """What is refused before it runs, and in what words."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from policy import lint as linting
@@ -41,6 +44,12 @@ def test_a_mistake_is_found(what: str, texts: dict[str, str], reason: str) -> No
 def test_the_child_finds_the_same_as_this_process() -> None:
     texts = book("pattern: '[a-z]'")
     assert lint(texts) == examine(texts)
+
+
+def test_the_example_of_the_docs_is_clean() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "rules.md").read_text()
+    [example] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert examine({"rules/example.yaml": example}) == []
 
 
 def test_only_the_files_that_are_asked_about_are_compiled_and_held_to_everyday_talk() -> None:
