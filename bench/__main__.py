@@ -6,8 +6,6 @@ python -m bench [--posts N] [--large N] [--data DIR]
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +14,7 @@ from rich.console import Console
 
 from bench import text_models
 from bench.chain import Run, measure_run, repeated
+from bench.machine import machine
 from bench.stages import StageCost, measure_stages
 from cli.demo_traffic import day_of_traffic, yesterday
 from events.messages import Content
@@ -50,13 +49,9 @@ def main() -> None:
 
 
 def _head() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), "?")
     return (
         "# What it costs\n\n"
-        f"`make bench`, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({model}),"
-        f" Python {platform.python_version()}.\n"
+        f"`make bench`, {datetime.now(UTC):%Y-%m-%d}, {machine()}.\n"
         "Texts: the demo's day of traffic.\n"
     )
 
@@ -67,7 +62,7 @@ def _stage_table(costs: Sequence[StageCost], day: Sequence[Content]) -> str:
     length = sum(len(content.text) for content in day) / len(day)
     rows = [
         "## Stages\n",
-        f"{len(day):,} posts of {length:.0f} characters, batches of 1,000, one thread.\n",
+        f"{len(day):,} posts of {length:.0f} characters, batches of 1,000, one thread; CPU.\n",
         "| stage | texts/s | µs a text | share | bare loop, µs | bare / stage |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *(_stage_row(cost, len(day), total) for cost in costs),

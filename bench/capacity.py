@@ -125,6 +125,7 @@ def arrivals() -> NDArray[np.float64]:
     """Posts in each second of a day with the demo's rhythm and half an hour at the peak."""
     rhythm = np.interp(np.arange(86_400) / 3600, np.arange(25), [*_RHYTHM, _RHYTHM[0]])
     peak = slice(20 * 3600, 20 * 3600 + PEAK_MINUTES * 60)
+    rhythm[peak] = 0.0
     rate = rhythm / rhythm.sum() * (POSTS_A_DAY - PEAK * PEAK_MINUTES * 60)
     rate[peak] = PEAK
     counts: NDArray[np.float64] = np.random.default_rng(8).poisson(rate).astype(np.float64)
