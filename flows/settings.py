@@ -82,8 +82,10 @@ class Settings(BaseSettings):
     output: Path = Field(
         Path("out"), description="directory of the embedded store and of alerts not yet sent"
     )
-    ocr: Literal["off", "on", "suspicion"] = Field(
-        "suspicion", description="which images are read: none, all, or those of suspicious items"
+    ocr: Literal["off", "on", "suspicion"] | None = Field(
+        None,
+        description="which images are read: none, all, or those of suspicious items; by default"
+        " what the policy says",
     )
     recovery_dir: Path | None = Field(
         None, description="where state and positions are kept over restarts"

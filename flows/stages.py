@@ -43,7 +43,7 @@ from operators.quota import BlockQuota, LocalLedger
 from operators.shadow import ShadowJudge
 from operators.text_score import TextScorer
 from policy.policies import Policies
-from policy.policy import Policy
+from policy.policy import OcrMode, Policy
 
 NamedStage = tuple[str, Stage]
 
@@ -152,6 +152,10 @@ def load_stages(
     image_card = registry.current("image") / "card.json"
     pictures = PictureCache(_image_fetcher(settings))
     lists: list[NamedStage] = [("hash_match", rulebook.hash_matcher)]
+
+    def ocr_mode(content: Content) -> OcrMode:
+        return settings.ocr or policy.current.for_author(content.author_id).ocr
+
     image_scorer = ImageScorer(
         pictures,
         partial(ImageClassifier, image_card),
@@ -181,7 +185,7 @@ def load_stages(
         seeing=(
             *picture_lists,
             guarded("image_score", image_scorer),
-            guarded("ocr", ImageTextReader(pictures, settings.ocr)),
+            guarded("ocr", ImageTextReader(pictures, ocr_mode)),
         ),
         concluding=(
             ("image_text", ImageTextJudge([stage for _, stage in text_way])),

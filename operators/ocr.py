@@ -9,17 +9,16 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import PIL.Image
 from msgspec import structs
 
-from events.messages import Evidence, Image, ModelOutput, Signal
+from events.messages import Content, Evidence, Image, ModelOutput, Signal
 from models.image.ocr import TextReader, may_hold_text
 from operators.image_cache import PictureCache
 from operators.item import Item, Stage
-
-OcrMode = Literal["off", "on", "suspicion"]
+from policy.policy import OcrMode
 
 _REMEMBERED: Final = 10_000
 _MAX_IMAGES: Final = 4
@@ -42,8 +41,8 @@ class ImageTextReader:
 
     Args:
         cache: opens the images; shared with the other stages of images.
-        mode: `off`; `on`: every image; `suspicion`: images of items that a stage has found
-            something in, or whose author is new or has violations.
+        mode_of: which images of a content are read. `off`: none; `on`: every one; `suspicion`: if a
+            stage has found something in it, or its author is new or has violations.
         load: makes the reader, when the first image with text comes.
         batch_seconds: past this the rest of a batch goes unread, and degraded; text does not wait
             for it.
@@ -54,12 +53,12 @@ class ImageTextReader:
     def __init__(
         self,
         cache: PictureCache,
-        mode: OcrMode = "suspicion",
+        mode_of: Callable[[Content], OcrMode] = lambda _: "suspicion",
         load: Callable[[], Reader] = TextReader,
         batch_seconds: float = 30.0,
     ) -> None:
         self._cache = cache
-        self._mode = mode
+        self._mode_of = mode_of
         self._load = load
         self._batch_seconds = batch_seconds
         self._reader: Reader | None = None
@@ -67,13 +66,15 @@ class ImageTextReader:
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The same items, in order."""
-        if self._mode == "off":
-            return items
         deadline = time.monotonic() + self._batch_seconds
         for item in items:
-            if item.content.images and (self._mode == "on" or _is_suspicious(item)):
+            if item.content.images and self._is_read(item):
                 self._read_item(item, deadline)
         return items
+
+    def _is_read(self, item: Item) -> bool:
+        mode = self._mode_of(item.content)
+        return mode == "on" or (mode == "suspicion" and _is_suspicious(item))
 
     def _read_item(self, item: Item, deadline: float) -> None:
         for number, image in enumerate(item.content.images):

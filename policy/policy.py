@@ -69,6 +69,9 @@ class CommunityPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     categories: dict[str, CategoryOverride] = {}
 
 
+OcrMode = Literal["off", "on", "suspicion"]
+
+
 class PolicyFile(Struct, frozen=True, forbid_unknown_fields=True):
     """A policy file's values."""
 
@@ -78,6 +81,7 @@ class PolicyFile(Struct, frozen=True, forbid_unknown_fields=True):
     uncertainty_band: tuple[Probability, Probability] = (0.45, 0.55)
     sample_rate: Probability = 0.0
     uncovered_language: Literal["rules", "review"] = "rules"
+    ocr: OcrMode | bool = "suspicion"
     personal_data: dict[Kind, Treatment] = {}
     max_block_share: Probability = 0.5
     communities: dict[str, CommunityPolicy] = {}
@@ -88,6 +92,14 @@ class Policy(Struct, frozen=True, dict=True):
 
     file: PolicyFile
     version: str
+
+    @property
+    def ocr(self) -> OcrMode:
+        """Which images are read."""
+        # What YAML makes of a bare `on` and `off` is a truth value.
+        if isinstance(self.file.ocr, bool):
+            return "on" if self.file.ocr else "off"
+        return self.file.ocr
 
     @cached_property
     def _communities(self) -> dict[str, dict[str, CategoryPolicy]]:

@@ -9,11 +9,14 @@ from image_items import in_batches, item
 from PIL import Image
 
 from events.messages import AuthorFeatures, Evidence, ModelOutput, Signal
+from flows.settings import load_settings
+from flows.stages import load_stages
 from models.image.ocr import TextReader, may_hold_text
 from operators.image_cache import PictureCache
 from operators.normalize import Normalizer
 from operators.ocr import ImageTextJudge, ImageTextReader
 from operators.regex_match import RuleMatcher
+from policy.policy import BUILT_IN
 from policy.rules import parse_rules
 from training.pictures import KINDS, caption, picture
 
@@ -71,7 +74,9 @@ def read_and_judged(reader: ImageTextReader, *text_way):
 
 @pytest.fixture
 def reader(says, rules):
-    return read_and_judged(ImageTextReader(PictureCache(), "on", lambda: says), Normalizer(), rules)
+    return read_and_judged(
+        ImageTextReader(PictureCache(), lambda _: "on", lambda: says), Normalizer(), rules
+    )
 
 
 class TestTheCheapTest:
@@ -121,9 +126,9 @@ class TestFindings:
         given = item(RED)
         given.text_scores = {"spam": own, "hate": 0.1}
         given.outputs.append(ModelOutput("m", "1", "", own, {"spam": own, "hate": 0.1}))
-        (done,) = read_and_judged(ImageTextReader(PictureCache(), "on", lambda: says), scores)(
-            [given]
-        )
+        (done,) = read_and_judged(
+            ImageTextReader(PictureCache(), lambda _: "on", lambda: says), scores
+        )([given])
         assert done.text_scores == {"spam": expected, "hate": 0.1}
         assert [output.confidence for output in done.outputs] == [expected]
 
@@ -133,9 +138,9 @@ class TestFindings:
                 one.degraded.append("text_score")
             return items
 
-        (done,) = read_and_judged(ImageTextReader(PictureCache(), "on", lambda: says), broken)(
-            [item(RED, BLUE)]
-        )
+        (done,) = read_and_judged(
+            ImageTextReader(PictureCache(), lambda _: "on", lambda: says), broken
+        )([item(RED, BLUE)])
         assert done.degraded == ["text_score"]
 
 
@@ -157,8 +162,20 @@ class TestModes:
         given.author = author
         if signal:
             given.signals.append(Signal("hash", "x", "spam", 1.0))
-        (done,) = ImageTextReader(PictureCache(), mode, lambda: says)([given])
+        (done,) = ImageTextReader(PictureCache(), lambda _: mode, lambda: says)([given])
         assert bool(done.image_texts) == read
+
+    def test_the_policy_says_which_unless_the_setting_does(self, tmp_path):
+        text = (BUILT_IN / "policy.yaml").read_text()
+        assert "\nocr: suspicion\n" in text
+        for folder in ("rules", "hashes"):
+            (tmp_path / folder).symlink_to(BUILT_IN / folder)
+        (tmp_path / "policy.yaml").write_text(text.replace("\nocr: suspicion\n", "\nocr: off\n"))
+        for setting, degraded in ((None, False), ("on", True)):
+            stages = load_stages(load_settings(policy=tmp_path, output=tmp_path, ocr=setting))
+            # More images than are read: where reading is on, it says so.
+            [made] = stages.judge([item(*[encoded(PLAIN.resize((90, 90)), "PNG")] * 5)])
+            assert ("ocr" in made.decision.degraded) == degraded
 
 
 class TestBounds:
@@ -176,7 +193,7 @@ class TestBounds:
         assert (len(done.image_texts), done.degraded) == (4, degraded)
 
     def test_time_of_a_batch(self, says):
-        reader = ImageTextReader(PictureCache(), "on", lambda: says, batch_seconds=-1.0)
+        reader = ImageTextReader(PictureCache(), lambda _: "on", lambda: says, batch_seconds=-1.0)
         done = reader([item(RED), item()])
         assert [one.degraded for one in done] == [["ocr"], []]
 
@@ -193,7 +210,7 @@ class TestBounds:
             raise OSError("no model")
 
         with pytest.raises(OSError, match="no model"):
-            ImageTextReader(PictureCache(), "on", load)([item(RED), item()])
+            ImageTextReader(PictureCache(), lambda _: "on", load)([item(RED), item()])
 
 
 @pytest.mark.parametrize("size", [1, 2, 1000])
@@ -229,7 +246,9 @@ class TestRealReading:
         assert read(Image.new("RGB", (1, 1))) == ""
 
     def test_memes_are_told_apart_by_what_they_say(self, rules):
-        reader = read_and_judged(ImageTextReader(PictureCache(), "on"), Normalizer(), rules)
+        reader = read_and_judged(
+            ImageTextReader(PictureCache(), lambda _: "on"), Normalizer(), rules
+        )
         bad, good = reader([item(written("claim your prize")), item(written("good morning"))])
         assert [signal.category for signal in bad.signals] == ["spam"]
         assert good.signals == []
