@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bench import text_models
 from bench.chain import Run, measure_run, repeated
+from bench.images import rate_table
 from bench.machine import machine
 from bench.stages import StageCost, measure_stages
 from cli.demo_traffic import day_of_traffic, yesterday
@@ -41,6 +42,8 @@ def main() -> None:
         with console.status(f"breakwater run on {posts:,} posts"):
             runs.append(measure_run(repeated(day, posts)))
     report = "\n".join([_head(), _stage_table(costs, day), _run_table(runs)])
+    with console.status("images, stage by stage"):
+        report += f"\n## Images, a second of one core's processor time\n\n{rate_table()}\n"
     if arguments.data:
         with console.status("the text models on the labelled sets"):
             report += "\n" + text_models.report(arguments.data)
