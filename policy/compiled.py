@@ -244,18 +244,24 @@ def _stands_alone(data: bytes, start: int, end: int) -> bool:
 
     Scripts without case, which mostly put no spaces between words, have no such border.
     """
-    return not (
-        _joins(_char_before(data, start), _char_after(data, start))
-        or _joins(_char_before(data, end), _char_after(data, end))
-    )
+    return not (_is_in_word(data, start) or _is_in_word(data, end))
 
 
-def _joins(left: str, right: str) -> bool:
-    return _in_word(left) and _in_word(right)
+def _is_in_word(data: bytes, at: int) -> bool:
+    """Whether the characters on both sides of `at` are of one word."""
+    if at in (0, len(data)):
+        return False
+    left, right = data[at - 1], data[at]
+    if left < 128 and right < 128:
+        return left in _ASCII_WORD and right in _ASCII_WORD
+    return _in_word(_char_before(data, at)) and _in_word(_char_after(data, at))
 
 
 def _in_word(char: str) -> bool:
     return char.isdigit() or char == "_" or char.lower() != char.upper()
+
+
+_ASCII_WORD: Final = frozenset(code for code in range(128) if _in_word(chr(code)))
 
 
 def _char_before(data: bytes, at: int) -> str:
