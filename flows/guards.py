@@ -23,7 +23,8 @@ def _has_images(item: Item) -> bool:
 _GUARDS: Final[dict[str, dict[str, Any]]] = {
     # Some ten times what a batch takes: what is slower than that hangs or starves.
     "text_score": {"deadline": Deadline(5.0, 0.02), "sees": _has_text},
-    "fusion": {"deadline": Deadline(5.0, 0.002), "without": without_fusion},
+    # A few hundred trees over numbers: nothing to wait for.
+    "fusion": {"deadline": None, "without": without_fusion},
     # Models of images are loaded with the first one; ten images of 10 MiB take seconds to open.
     "image_hash": {"deadline": Deadline(10.0, 3.0), "sees": _has_images},
     "image_score": {"deadline": Deadline(15.0, 3.0), "sees": _has_images},

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Final
 
 import structlog
@@ -42,7 +43,7 @@ class Breaker:
     Args:
         name: what `degraded` says when the stage could not do its part.
         stage: the stage; it must return as many items as it got.
-        deadline: how long a batch may take.
+        deadline: how long a batch may take; None: the stage cannot hang and needs no thread.
         sees: whether the stage has anything to do for an item; others are not given to it.
         without: what is done for items instead of the stage.
         now: seconds that never step back.
@@ -52,7 +53,7 @@ class Breaker:
         self,
         name: str,
         stage: Stage,
-        deadline: Deadline,
+        deadline: Deadline | None,
         *,
         sees: Callable[[Item], bool] = lambda _: True,
         without: Stage = lambda items: items,
@@ -66,13 +67,12 @@ class Breaker:
         self._now = now
         self._pause_s = FIRST_PAUSE_S
         self._retry_at = -float("inf")
-        self._hanging: threading.Thread | None = None
+        self._thread = _Thread(name)
 
     @property
     def open(self) -> bool:
         """Whether the next batch would pass without the stage."""
-        hangs = self._hanging is not None and self._hanging.is_alive()
-        return hangs or self._now() < self._retry_at
+        return self._thread.busy or self._now() < self._retry_at
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The items in order: after the stage, or marked in `degraded` where it could not do it."""
@@ -86,13 +86,12 @@ class Breaker:
 
     def _try(self, items: list[Item]) -> list[Item]:
         attempt = _Attempt(self._stage, items, halve=self._pause_s == FIRST_PAUSE_S)
-        thread = threading.Thread(target=attempt, name=self.name, daemon=True)
-        thread.start()
-        seconds = self._deadline.base_s + self._deadline.item_s * len(items)
-        thread.join(seconds)
-        if thread.is_alive():
-            self._hanging = thread
-            return self._trip(items, f"took longer than {seconds:g} s")
+        if self._deadline is None:
+            attempt()
+        else:
+            seconds = self._deadline.base_s + self._deadline.item_s * len(items)
+            if not self._thread.run(attempt, seconds):
+                return self._trip(items, f"took longer than {seconds:g} s")
         if attempt.error is not None and not any(attempt.done):
             return self._trip(items, f"{type(attempt.error).__name__}: {attempt.error}")
         self._pause_s = FIRST_PAUSE_S
@@ -114,6 +113,39 @@ class Breaker:
             if self.name not in item.degraded:
                 item.degraded.append(self.name)
         return self._without(items)
+
+
+class _Thread:
+    """Runs one thing after the other; a daemon, so that a hung one lets the process end.
+
+    It is kept: libraries such as OpenMP set themselves up anew in every thread that calls them.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: SimpleQueue[tuple[Callable[[], None], threading.Event]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._done: threading.Event | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the last task is still running."""
+        return self._done is not None and not self._done.is_set()
+
+    def run(self, task: Callable[[], None], seconds: float) -> bool:
+        """Run `task`, which must not raise; whether it ended within `seconds`."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            self._thread.start()
+        self._done = threading.Event()
+        self._tasks.put((task, self._done))
+        return self._done.wait(seconds)
+
+    def _work(self) -> None:
+        while True:
+            task, done = self._tasks.get()
+            task()
+            done.set()
 
 
 class _Attempt:

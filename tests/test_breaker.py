@@ -116,9 +116,8 @@ def test_it_comes_back_when_it_no_longer_hangs(part, clock) -> None:
     breaker = guarded(part, clock, deadline_s=0.01)
     part.free.clear()
     breaker(items(1))
-    hanging = breaker._hanging
     part.free.set()
-    hanging.join()
+    assert breaker._thread._done.wait(30)
     breaker._deadline = Deadline(30.0)
     clock.at += MAX_PAUSE_S
     assert breaker(items(1))[0].scores == {"spam": 0.5}
@@ -178,3 +177,16 @@ def test_a_batch_has_longer_the_more_there_is_to_look_at(part, clock) -> None:
     threading.Timer(0.05, part.free.set).start()
     breaker = Breaker("part", part, Deadline(0.0, item_s=0.1), now=clock)
     assert all(not one.degraded for one in breaker(items(300)))
+
+
+def test_a_stage_without_a_deadline_runs_where_it_is_called(clock) -> None:
+    threads = []
+
+    def stage(batch):
+        threads.append(threading.current_thread())
+        raise OSError("no model")
+
+    breaker = Breaker("part", stage, None, now=clock)
+    assert breaker(items(1))[0].degraded == ["part"]
+    assert breaker(items(1))[0].degraded == ["part"]
+    assert threads == [threading.current_thread()]
