@@ -119,7 +119,7 @@ def _explain(error: Any) -> Iterator[tuple[Key, str]]:
                 if name not in known:
                     yield (*key, name), f"unknown key, {_alike(name, known)}"
         case "enum":
-            yield key, f"{_shown(value)} is not one of {', '.join(wanted)}"
+            yield key, f"{_shown(value)} is not one of {', '.join(map(_word, wanted))}"
         case "required":
             missing = [name for name in wanted if name not in value]
             yield key, f"{', '.join(missing)} missing"
@@ -136,7 +136,7 @@ def _explain_name(key: Key, name: Any, wanted: Any) -> Iterator[tuple[Key, str]]
     if not isinstance(name, str):
         yield key, f"{_shown(name)} is no text: put it in quotes"
     elif isinstance(wanted, list):
-        yield (*key, name), f"unknown category, {_alike(name, wanted)}"
+        yield (*key, name), f"unknown key, {_alike(name, wanted)}"
     else:
         yield (*key, name), "too long a name"
 
@@ -154,6 +154,11 @@ _TYPES: Final = {
 def _alike(name: object, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(str(name), known, 1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+
+
+def _word(value: object) -> str:
+    """`value` as YAML writes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _shown(value: object) -> str:
