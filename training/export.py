@@ -1,8 +1,8 @@
 """Fine-tuned weights to what the job loads: ONNX in INT8, tokenizer, calibration, card.
 
 `python -m training.export --data DIR --weights FILE`. Calibration and the loss by quantization are
-measured on the validation split, the figures of the card on the test split, on up to 3,000 texts of
-up to 400 characters of each.
+measured on the validation split, the figures of the card on the test split, on texts of up to 400
+characters of each.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import Tensor
 
 from models.text.transformer import ARTEFACTS, TransformerModel
 from operators.normalize import normalize
 from policy.taxonomy import TEXT_CATEGORIES
 from training.cards import write_card, write_draft
-from training.classifier import MAX_TOKENS, Classifier, base_directory
+from training.classifier import MAX_TOKENS, Classifier, base_directory, load_tokenizer
 from training.datasets import Corpus, load
 from training.metrics import Figures, figures
 from training.platt import platt
+from training.smooth import smooth
 
 MAX_BYTES: Final = 25_000_000
 _MAX_CHARACTERS: Final = 400
-_MAX_ROWS: Final = 3000
-_COMPARED: Final = 1000
-"""Validation texts on which float32 and INT8 are compared."""
+_HEARD: Final = 768
+"""Training texts that show how loud the activations are."""
 
 
 def export(data: Path, out: Path, *, work: Path, weights: Path) -> None:
@@ -44,14 +45,15 @@ def export(data: Path, out: Path, *, work: Path, weights: Path) -> None:
     model = Classifier()
     model.load_state_dict(saved.get("model", saved))
     model.eval()
+    corpus = load(data)
+    smooth(model, _batches(corpus))
     floating = work / "float32"
     _write_float32(model, floating)
     _write_int8(floating, out)
-    corpus = load(data)
     rows, texts = _split(corpus, "validation")
     targets = corpus.targets[rows]
     odds = TransformerModel(out).logits(texts)
-    loss = _loss_by_quantization(floating, texts[:_COMPARED], odds, targets)
+    loss = _loss_by_quantization(floating, texts, odds, targets)
     fitted = [platt(odds[:, column], targets[:, column]) for column in range(len(TEXT_CATEGORIES))]
     _write_runtime(out, fitted)
     write_draft(out, ARTEFACTS, TEXT_CATEGORIES)
@@ -62,12 +64,25 @@ def export(data: Path, out: Path, *, work: Path, weights: Path) -> None:
         name="text",
         artefacts=ARTEFACTS,
         categories=TEXT_CATEGORIES,
-        command=f"python -m training.transformer --data DIR --out {out}",
+        command="breakwater models train text --data DIR",
         about=(Path(__file__).with_name("transformer_card.md")).read_text("utf-8"),
         files=corpus.files,
         figures=measured(corpus.targets[rows], scores),
         facts={"validation_rows": len(targets), "test_rows": len(rows), "quantization": loss},
     )
+
+
+def _batches(corpus: Corpus) -> list[tuple[Tensor, Tensor]]:
+    """Token ids and masks of some training texts."""
+    rows = np.random.default_rng(0).choice(corpus.where("train"), _HEARD, replace=False)
+    texts = [n.text for n in normalize([corpus.texts[row] for row in rows.tolist()])]
+    tokenizer = load_tokenizer()
+    tokenizer.enable_padding()
+    found = [tokenizer.encode_batch(texts[at : at + 64]) for at in range(0, _HEARD, 64)]
+    return [
+        (torch.tensor([e.ids for e in batch]), torch.tensor([e.attention_mask for e in batch]))
+        for batch in found
+    ]
 
 
 def measured(targets: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[str, Figures]:
@@ -79,9 +94,10 @@ def measured(targets: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[
 
 
 def _split(corpus: Corpus, split: str) -> tuple[NDArray[np.int64], list[str]]:
-    """Up to _MAX_ROWS rows of a split and their normalized texts, the very long ones left out."""
-    short = [r for r in corpus.where(split).tolist() if len(corpus.texts[r]) <= _MAX_CHARACTERS]
-    rows = np.sort(np.random.default_rng(0).permutation(short)[:_MAX_ROWS])
+    """Rows of a split and their normalized texts, the very long ones left out."""
+    rows = np.array(
+        [r for r in corpus.where(split).tolist() if len(corpus.texts[r]) <= _MAX_CHARACTERS]
+    )
     return rows, [n.text for n in normalize([corpus.texts[row] for row in rows.tolist()])]
 
 

@@ -32,7 +32,7 @@ def write_card(data: Path, directory: Path = BUILT_IN) -> None:
         machine=machine(),
         date=datetime.now(UTC).date(),
         worst=", ".join(rates["fpr"].sort_values().index[-4:][::-1]),
-        **{name: f"{value:.3f}" for name, value in summary.items()},
+        **summary,
     )
     (directory / "card.md").write_text(f"{about}\n{report(cascade, data)}\n")
 

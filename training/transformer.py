@@ -36,7 +36,7 @@ def train(
     out: Path,
     *,
     work: Path,
-    epochs: int = 4,
+    epochs: int = 3,
     threads: int = 1,
     minutes: float = 60.0,
     frozen_layers: int = 0,
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/text/minilm"))
     parser.add_argument("--work", type=Path, default=Path(".work/minilm"))
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--frozen-layers", type=int, default=0)
