@@ -13,6 +13,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from training.classifier import Classifier
+
 _ALPHA: Final = 0.8
 """How much loudness moves into the weights: of 0.5 to 0.9, 0.8 kept validation logits best."""
 _LEAST: Final = 1e-5
@@ -39,13 +41,14 @@ class Smoothed(nn.Module):  # type: ignore[misc, unused-ignore]  # Any where tor
         return outputs
 
 
-def smooth(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> None:
+def smooth(model: Classifier, batches: Sequence[tuple[Tensor, Tensor]]) -> None:
     """Evens out every linear layer of `model.encoder.encoder`, in place.
 
     `batches` of token ids and masks show how loud each channel is.
     """
     loudest = _listened(model, batches)
-    for number, layer in enumerate(model.encoder.encoder.layer):
+    encoder: Any = model.encoder.encoder
+    for number, layer in enumerate(encoder.layer):
         own = {name: loudest[f"layer.{number}.{name}"] for name in _NAMES}
         attention = layer.attention.self
         # The same scale for all three: onnxruntime then divides their common input once.
@@ -70,12 +73,13 @@ def _scale(loudest: Tensor, readers: Sequence[nn.Linear]) -> Tensor:
     return loudest.clamp(min=_LEAST) ** _ALPHA / heavy.clamp(min=_LEAST) ** (1 - _ALPHA)
 
 
-def _listened(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+def _listened(model: Classifier, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """The loudest input of every channel, (in,), of each linear layer by name."""
     loudest: dict[str, Tensor] = {}
+    encoder: Any = model.encoder.encoder
     hooks = [
         layer.register_forward_pre_hook(_listen(name, loudest))
-        for name, layer in model.encoder.encoder.named_modules()
+        for name, layer in encoder.named_modules()
         if isinstance(layer, nn.Linear)
     ]
     with torch.no_grad():
