@@ -31,6 +31,7 @@ class Smoothed(nn.Module):  # type: ignore[misc, unused-ignore]  # Any where tor
 
     def __init__(self, linear: nn.Linear, scale: Tensor) -> None:
         super().__init__()
+        self.shrink: Tensor
         self.register_buffer("shrink", 1 / scale)
         linear.weight.data *= scale
         self.linear = linear
