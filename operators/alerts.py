@@ -137,6 +137,8 @@ class AlertGrouper:
     def _related(self, a: KeySurge, b: KeySurge) -> bool:
         if a.key.signature and a.key.signature == b.key.signature:
             return True
+        if _are_wordings(a.key, b.key) and abs(a.opened_at - b.opened_at) <= self.linger:
+            return True
         shared = DistinctSketch(hashes=a.authors).overlap(DistinctSketch(hashes=b.authors))
         return shared >= self.min_shared_authors
 
@@ -201,6 +203,11 @@ def _summary(surge: KeySurge, authors: int, keys: int, top: KeySurge | None) -> 
     if surge.changed:
         parts.append(f"shortly after a change: {surge.changed}")
     return ", ".join(parts)
+
+
+def _are_wordings(a: AlertKey, b: AlertKey) -> bool:
+    """One campaign that is paraphrased falls into several clusters, of other authors at first."""
+    return a.category == b.category and all(key.signature.startswith("text:") for key in (a, b))
 
 
 def _is_broader(a: AlertKey, b: AlertKey) -> bool:

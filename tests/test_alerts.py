@@ -82,6 +82,11 @@ D1, D2 = ("spam", "evil.example"), ("spam", "bad.example")
             [("hate", "", "c1")],
         ),
         ([surge(*D1), surge("sexual", D1[1], authors=OTHERS, observed=30)], [D1]),
+        # One wording in two clusters.
+        (
+            [surge("spam", "text:1"), surge("spam", "text:2", authors=OTHERS, observed=30)],
+            [("spam", "text:1")],
+        ),
         # Two attacks at once.
         ([surge(*D1), surge(*D2, authors=OTHERS, observed=30)], [D1, D2]),
     ],
