@@ -6,12 +6,20 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import NamedTuple
 
 from events.messages import AlertKey, AlertState
 from operators.sliding import SlidingCounts, VersionLog
 from operators.surge_detector import Reading, SurgeDetector
 from operators.surge_settings import KeySurge, Odd, SurgeSettings
 from operators.surge_tally import EventClock, SurgeEvent, Tally, Tick, Window, tally_of
+
+
+class _Past(NamedTuple):
+    number: int
+    tally: Tally
+    expected: float
 
 
 @dataclass(slots=True)
@@ -30,7 +38,7 @@ class _Key:
     detector: SurgeDetector
     last: int
     """The last window it was updated for."""
-    recent: list[tuple[int, Tally]] = field(default_factory=list)
+    recent: list[_Past] = field(default_factory=list)
     """Its last windows with an event: what a slow beginning is judged by."""
     surge: _Surge | None = None
     counts: SlidingCounts = field(default_factory=SlidingCounts)
@@ -167,14 +175,27 @@ class SurgeState:
         reading = held.detector.update(start, tally.count, learn=held.surge is None)
         if held.surge is not None:
             return self._follow(key, held, held.surge, tally, reading)
-        held.recent = [*(r for r in held.recent if r[0] > number - 5), (number, tally)]
-        if self._warming(number) or not self._is_surge(key, held, tally, reading):
+        past = [window for window in held.recent if window.number > number - 5]
+        held.recent = [*past, _Past(number, tally, reading.expected)]
+        if self._warming(number) or not self._is_surge(key, held, reading):
             return None
         held.recent = []
-        changed = self._versions.change_before(start, self._settings.fresh)
-        held.surge = _Surge(start, Tally(), changed)
+        held.surge = self._begun(past, start)
         self._surging.add(key)
         return self._follow(key, held, held.surge, tally, reading)
+
+    def _begun(self, past: list[_Past], start: float) -> _Surge:
+        """A surge with the windows just before it that were above the usual already."""
+        surge = _Surge(start, Tally(), self._versions.change_before(start, self._settings.fresh))
+        risen = takewhile(self._is_large, reversed(past))
+        for window in reversed(list(risen)):
+            surge.opened_at = min(surge.opened_at, window.number * self._settings.window)
+            surge.total.merge(window.tally, self._settings.examples)
+            surge.expected += window.expected
+        return surge
+
+    def _is_large(self, window: _Past) -> bool:
+        return window.tally.count >= (1 + self._settings.min_effect) * window.expected
 
     def _rest(self, key: AlertKey, held: _Key, number: int) -> None:
         """Take the windows without an event since the last one into the baseline.
@@ -195,15 +216,15 @@ class SurgeState:
     def _least_z(self, key: AlertKey) -> float:
         return self._settings.min_z if key.signature else self._settings.min_broad_z
 
-    def _is_surge(self, key: AlertKey, held: _Key, tally: Tally, reading: Reading) -> bool:
+    def _is_surge(self, key: AlertKey, held: _Key, reading: Reading) -> bool:
         settings = self._settings
         if reading.z_score < self._least_z(key):
             return False
-        if tally.count < (1 + settings.min_effect) * reading.expected:
+        if not self._is_large(held.recent[-1]):
             return False
         recent = Tally()
-        for _, part in held.recent:
-            recent.merge(part, 0)
+        for window in held.recent:
+            recent.merge(window.tally, 0)
         return (
             recent.count >= settings.min_count
             and recent.authors is not None
