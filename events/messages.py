@@ -290,6 +290,8 @@ class Judgement(Struct, frozen=True):
     content: Content
     decision: Decision
     outputs: tuple[ModelOutput, ...] = ()
+    stage_ms: dict[str, float] = {}
+    """What it waited for each stage, in milliseconds."""
 
 
 class Raw(Struct, frozen=True):

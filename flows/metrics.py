@@ -12,6 +12,7 @@ from prometheus_client.samples import Sample
 
 from events.messages import Alert, DeadLetter, Judgement, Raw
 from operators.alerts import ShardReport
+from operators.item import Item, Stage
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -90,6 +91,23 @@ def timed(stage: str, function: Callable[[list[X]], list[Y]]) -> Callable[[list[
         return result
 
     return timed_function
+
+
+def timed_stage(name: str, stage: Stage) -> Stage:
+    """`stage` with its duration for each batch counted, and told to each item of the batch."""
+    observe = STAGE_DURATION.labels(name).observe
+
+    def timed_items(items: list[Item]) -> list[Item]:
+        start = time.perf_counter()
+        items = stage(items)
+        seconds = time.perf_counter() - start
+        observe(seconds)
+        milliseconds = round(seconds * 1000, 2)
+        for item in items:
+            item.stage_ms[name] = milliseconds
+        return items
+
+    return timed_items
 
 
 def growing(

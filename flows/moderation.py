@@ -27,7 +27,7 @@ from events.messages import Alert, Judgement, Raw
 from flows import metrics
 from flows.failures import log_failures
 from flows.logs import set_up_logging
-from flows.metrics import growing, timed
+from flows.metrics import growing, timed, timed_stage
 from flows.rule_log import RuleLog
 from flows.settings import Settings, load_settings
 from flows.sinks import Sinks, redaction
@@ -116,14 +116,14 @@ def judge(step_id: str, up: Stream[Item], stages: Stages) -> JudgeOut:
     """Every stage between decoding and the outputs."""
     enricher = stages.enricher
     enriching = growing(metrics.REPEATS, lambda: enricher.repeats, enricher)
-    items = op.flat_map_batch("enrich", up, timed("enrich", enriching))
+    items = op.flat_map_batch("enrich", up, timed_stage("enrich", enriching))
     for name, stage in stages.reading:
-        items = op.flat_map_batch(name, items, timed(name, stage))
+        items = op.flat_map_batch(name, items, timed_stage(name, stage))
     one_thread = ThreadPoolExecutor(1, "images")
     seen = see_images("see_images", items, _in_turn(stages.seeing), stages.at_once, one_thread)
     items = seen.items
     for name, stage in stages.concluding:
-        items = op.flat_map_batch(name, items, timed(name, stage))
+        items = op.flat_map_batch(name, items, timed_stage(name, stage))
     final = op.flat_map_batch("decide", items, timed("decide", stages.decider))
     shadow = op.flat_map_batch("decide_shadow", items, timed("decide_shadow", stages.shadow))
     judgements = op.merge("both_answers", seen.quick, final)
@@ -135,7 +135,7 @@ def judge(step_id: str, up: Stream[Item], stages: Stages) -> JudgeOut:
 
 def _in_turn(stages: Sequence[NamedStage]) -> Stage:
     """The stages as one."""
-    clocked = [timed(name, stage) for name, stage in stages]
+    clocked = [timed_stage(name, stage) for name, stage in stages]
 
     def see(items: list[Item]) -> list[Item]:
         for stage in clocked:

@@ -182,7 +182,8 @@ class Decider:
             latency_ms=round(max(0.0, now - item.received_at) * 1000, 3),
             hold=category != "" and categories[category].hold,
         )
-        return Judgement(content, decision, tuple(item.outputs) if final else ())
+        outputs = tuple(item.outputs) if final else ()
+        return Judgement(content, decision, outputs, item.stage_ms.copy())
 
     def _versions(self, item: Item) -> dict[str, str]:
         if not item.image_scores:

@@ -39,6 +39,8 @@ class Item:
     """Category of a matching rule that wants a human, whatever the scores are."""
     shadow_signals: list[Signal] = field(default_factory=list)
     """What rules in shadow have found: only a decision in shadow counts it."""
+    stage_ms: dict[str, float] = field(default_factory=dict)
+    """How long each stage took for the batch this was in: what it waited, in milliseconds."""
 
     def copy(self) -> Item:
         """The same item, for stages whose findings must not show in this one."""
@@ -48,7 +50,7 @@ class Item:
             self.signals.copy(), self.text_scores.copy(), self.image_scores.copy(),
             self.image_texts.copy(), self.scores.copy(), self.outputs.copy(),
             self.degraded.copy(), self.ruleset_version, self.asked_review,
-            self.shadow_signals.copy(),
+            self.shadow_signals.copy(), self.stage_ms.copy(),
         )  # fmt: skip
 
 

@@ -141,7 +141,10 @@ def _judgement(
     outputs = [ModelOutput("text-fast", version, says, confidence, scores)]
     if rng.random() < 0.2:
         outputs.append(ModelOutput("transformer", "1", category, 0.8, scores))
-    return Judgement(content, decision, tuple(outputs))
+    # Of its own chance: the history of the other tests stays as it was.
+    times = random.Random(content_id)
+    waited = {"text_score": times.uniform(3, 30), "fusion": times.uniform(0.5, 2)}
+    return Judgement(content, decision, tuple(outputs), waited)
 
 
 def _shadow(rng: random.Random, live: Judgement) -> Judgement:

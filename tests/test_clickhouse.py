@@ -82,9 +82,19 @@ def test_a_decision_as_a_row(store):
         "final": True, "mode": "live", "degraded": ["ocr"], "policy_version": "p1",
         "ruleset_version": "r1", "model_versions": {"text-fast": "3"}, "created_at": naive,
         "author_created_at": naive - timedelta(days=2), "language": "",
-        "timestamp": naive + timedelta(milliseconds=7), "latency_ms": 7.0,
+        "timestamp": naive + timedelta(milliseconds=7), "latency_ms": 7.0, "stage_ms": {},
         "version": row["version"],
     }  # fmt: skip
+
+
+def test_the_times_of_stages_are_kept_for_one_content_in_16_the_same_ones_in_a_replay(store):
+    waited = {"text_score": 4.5, "fusion": 0.25}
+    made = [replace(judgement(f"c{i}"), stage_ms=waited) for i in range(1000)]
+    store.insert_judgements(made)
+    store.insert_judgements(made)
+    kept = stored(store, "moderation_logs", "stage_ms")
+    assert 30 < sum(row["stage_ms"] == waited for row in kept) < 100
+    assert all(row["stage_ms"] in ({}, waited) for row in kept)
 
 
 HOSTILE = {

@@ -38,8 +38,7 @@ SELECT
 FROM moderation.content FINAL
 INNER JOIN moderated USING (content_id, revision)
 WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
-    AND action != 'allow'
-    AND text != ''
+    AND cluster NOT IN ('', 'text ')
 GROUP BY cluster
 ORDER BY contents DESC, cluster
 LIMIT {rows:UInt32}
