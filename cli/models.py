@@ -38,12 +38,13 @@ Candidate = Annotated[
 def list_models() -> None:
     """Each model with its version, since when it is in use, and where its card is."""
     registry = Registry(load_settings().models)
-    table = Table("model", "version", "in use since", "card", box=None, header_style="dim")
+    table = Table("model", "version", "in use since", box=None, header_style="dim")
+    table.add_column("card", overflow="fold")
     for name, (unit, part) in PARTS.items():
         directory = registry.current(unit) / part
         history = registry.history(unit)
         since = history[-1].promoted_at if history else "built in"
-        table.add_row(name, _version(directory), since, str(directory / "card.md"))
+        table.add_row(name, _version(directory), since, _shown(directory / "card.md"))
     Console().print(table)
 
 
@@ -155,6 +156,12 @@ def _asked_for_clearly() -> Iterator[None]:
         raise UsageError(f"{error.name} is missing: `make train-venv` installs it") from None
     except RegistryError as error:
         raise UsageError(str(error)) from None
+
+
+def _shown(path: Path) -> str:
+    """As short as it can be from here."""
+    here = Path.cwd()
+    return str(path.resolve().relative_to(here) if path.resolve().is_relative_to(here) else path)
 
 
 def _version(directory: Path) -> str:
