@@ -6,9 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_files import encoded
+from image_items import item
 from PIL import Image
 
+from flows.settings import load_settings
+from flows.stages import load_stages
 from models.image.classifier import BUILT_IN, ImageClassifier, prepare, read_card
+from models.registry import Registry
 from training.pictures import pictures
 
 COLOURS = Path(__file__).parent / "image_model" / "card.json"
@@ -137,3 +142,15 @@ class TestBuiltIn:
         small, large = built_in.score([picture] * 2, sides=[24, 960])
         side = read_card(BUILT_IN).trusted_side
         assert small["sexual"] == pytest.approx(large["sexual"] * 24 / side)
+
+
+def test_a_platform_puts_its_own_model_into_the_job_without_a_line_of_code(tmp_path):
+    """Promoted like any other model; from then on it is what sees the images."""
+    Registry(tmp_path).promote("image", COLOURS.parent)
+    stages = load_stages(load_settings(models=tmp_path, output=tmp_path, ocr="off"))
+    blue = encoded(Image.new("RGB", (300, 200), "blue"), "PNG")
+    [made] = stages.judge([item(blue, text="what a sea")])
+    assert made.decision.scores["violent_extremism"] == pytest.approx(1.0, abs=1e-3)
+    assert made.decision.model_versions["colours"] == "7"
+    assert "open_nsfw" not in made.decision.model_versions
+    assert ("colours", "7") in {(output.model, output.version) for output in made.outputs}

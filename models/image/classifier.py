@@ -2,8 +2,8 @@
 
 The card says what the model wants (size, order of channels, mean, deviation) and what its outputs
 mean (labels and their categories), so that a platform puts its own ResNet or MobileNet here without
-a line of code. The built-in card is open_nsfw (Yahoo, BSD-2) as static INT8; `card.md` tells how it
-was made and what it cannot do.
+a line of code. The built-in card is open_nsfw (Yahoo, BSD-2) in float32; `card.md` tells why it is
+not INT8 and what it cannot do.
 """
 
 from __future__ import annotations
