@@ -137,7 +137,9 @@ class _Sender:
         self._producer = Producer(
             {
                 **{name: value for name, value in config.items() if name != "group.id"},
-                "linger.ms": 1,
+                # Five requests under way at most: hundreds of small ones would wear the broker out.
+                "enable.idempotence": True,
+                "linger.ms": 2,
                 "queue.buffering.max.messages": 1_000_000,
                 "message.timeout.ms": 0,
             }

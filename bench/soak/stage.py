@@ -72,7 +72,13 @@ class Feed:
         """Posts by author; an author's counter must say the same."""
         self.sent = 0
         self._producer = Producer(
-            {"bootstrap.servers": brokers, "linger.ms": 5, "message.timeout.ms": 0, "log_level": 0}
+            {
+                "bootstrap.servers": brokers,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "message.timeout.ms": 0,
+                "log_level": 0,
+            }
         )
         self._rate = rate
         self._stopping = threading.Event()
