@@ -72,7 +72,7 @@ class Cluster:
     """`count` processes of the job; `directory` keeps the recovery store, outputs and logs."""
 
     def __init__(
-        self, settings: dict[str, str], directory: Path, count: int = 2, *, epoch_s: int = 1
+        self, settings: dict[str, str], directory: Path, count: int = 2, *, epoch_s: int = 30
     ) -> None:
         self._settings, self._directory, self._epoch_s = settings, directory, epoch_s
         self.recovery = directory / "recovery"

@@ -38,6 +38,7 @@ PAUSE = timedelta(milliseconds=10)
 """Until a partition that was read to its end is asked again: larger batches, an idle core; it costs
 every message half of this.
 """
+LAG_EVERY_S = 1.0
 CONNECT_TIMEOUT_S = 5.0
 CONTENT_TOPIC = "content.submitted.v1"
 DECISIONS_TOPIC = "moderation.decisions.v1"
@@ -143,6 +144,7 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         self._on_lag, self._batch = on_lag, batch
         self._next = self._start(resume)
         self._awake: datetime | None = None
+        self._tell_at = 0.0
         self._consumer.assign([TopicPartition(topic, index, self._next)])
         # The position at the end of the last epochs: only the oldest is surely delivered.
         self._ends: deque[int] = deque(maxlen=3)
@@ -163,6 +165,7 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         if self._stopping():
             raise StopIteration
         messages = self._consumer.consume(self._batch, timeout=0)
+        self._tell_lag()
         batch = [_raw(message) for message in messages if not _failed(message)]
         if batch:
             self._next = batch[-1].position.offset + 1
@@ -174,7 +177,6 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         return self._awake
 
     def snapshot(self) -> int:
-        self._tell_lag()
         if len(self._ends) == self._ends.maxlen and self._ends[0] >= 0:
             place = TopicPartition(self._topic, self._index, self._ends[0])
             self._consumer.commit(offsets=[place], asynchronous=True)
@@ -185,6 +187,10 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         self._consumer.close()
 
     def _tell_lag(self) -> None:
+        now = time.monotonic()
+        if now < self._tell_at:
+            return
+        self._tell_at = now + LAG_EVERY_S
         # As the last fetch said: nothing is asked of the broker.
         place = TopicPartition(self._topic, self._index)
         _, end = self._consumer.get_watermark_offsets(place, cached=True)
@@ -219,7 +225,7 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
     """All partitions of a topic, read on from the recovery store or the group's committed offset.
 
     `config` is librdkafka's; `bootstrap.servers` and `group.id` are needed. `stopping` is asked
-    before each batch; when it says yes, the input ends there. `on_lag` is told once an epoch the
+    before each batch; when it says yes, the input ends there. `on_lag` is told every second the
     number of a partition and of its messages still to be read. `batch`: messages at once, at most.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, wait
@@ -12,7 +13,11 @@ from connectors.local_sink import Writer
 X = TypeVar("X")
 
 ROWS = 10_000
-"""A column store wants few large inserts; an epoch (one second) flushes what has gathered less."""
+"""A column store wants few large inserts."""
+GATHER_S = 2.0
+"""What has gathered for so long is inserted however little it is: the stream waits for the rest at
+the end of an epoch, and people look at the tables.
+"""
 IN_FLIGHT = 2
 
 
@@ -30,18 +35,26 @@ class GatheringWriter(Generic[X]):
         executor: Executor,
         rows: int = ROWS,
         waiting: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._insert = insert
         self._executor = executor
         self._rows = rows
         self._waiting = waiting
+        self._now = now
         self._gathered: list[X] = []
+        self._since = now()
         self._inserts: deque[Future[None]] = deque()
 
     def write(self, batch: list[X]) -> None:
         """Take a batch; raises what an earlier insert raised."""
+        if not self._gathered:
+            self._since = self._now()
         self._gathered += batch
-        if len(self._gathered) >= self._rows:
+        while self._inserts and self._inserts[0].done():
+            self._inserts.popleft().result()
+        old = self._now() - self._since >= GATHER_S
+        if len(self._gathered) >= self._rows or (old and len(self._inserts) < IN_FLIGHT):
             self._submit()
 
     def flush(self) -> None:

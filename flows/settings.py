@@ -97,9 +97,9 @@ class Settings(BaseSettings):
         10_000, ge=100, le=1_000_000, description="decisions gathered for an insert, at most"
     )
     epoch_seconds: float = Field(
-        1.0,
+        30.0,
         ge=0.1,
-        le=60,
+        le=300,
         description="how often positions and deliveries are settled (in a cluster: `-s`)",
     )
     metrics_port: int | None = Field(

@@ -131,6 +131,26 @@ def test_a_slow_store_holds_the_stream_up_instead_of_filling_the_memory() -> Non
     assert sorted(inserted) == [1, 2, 3]
 
 
+def test_rows_that_gathered_for_two_seconds_are_inserted_however_few() -> None:
+    inserts: list[list[int]] = []
+    seconds = [0.0]
+    with ThreadPoolExecutor(1) as executor:
+        writer = GatheringWriter(
+            lambda rows: inserts.append(list(rows)), executor, now=lambda: seconds[0]
+        )
+        seconds[0] = 10.0
+        writer.write([1])
+        seconds[0] = 11.9
+        writer.write([2])
+        seconds[0] = 12.0
+        writer.write([3])
+        writer.write([4])
+        executor.submit(lambda: None).result(30)
+        assert inserts == [[1, 2, 3]]
+        writer.flush()
+    assert inserts == [[1, 2, 3], [4]]
+
+
 def test_who_waits_for_an_insert_says_so() -> None:
     let_go = Event()
     with ThreadPoolExecutor(1) as executor:

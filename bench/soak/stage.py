@@ -198,7 +198,10 @@ def stage(rate: float, processes: int = 2, *, small_disk: bool = False) -> Itera
         state = directory / "state"
         with servers(directory) as running, disk(state, small=small_disk):
             cluster = Cluster(
-                running.settings | {"BREAKWATER_SLACK_WEBHOOK_URL": slack.url}, state, processes
+                running.settings | {"BREAKWATER_SLACK_WEBHOOK_URL": slack.url},
+                state,
+                processes,
+                epoch_s=1,
             )
             feed, watch = Feed(running.brokers, rate), Watch(cluster)
             try:
