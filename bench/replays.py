@@ -32,7 +32,7 @@ def main() -> None:
         return sum(len(chunk.content) for chunk in log.chunks({}, ()))
 
     def whole() -> int:
-        return replay(load_policy(), log, load_settings()).decisions
+        return replay(load_policy(), log, load_settings(), "the built-in one").decisions
 
     for name, run in (("reading alone", read_only), ("replay", whole)):
         decisions, seconds, cpu = _measure(run)

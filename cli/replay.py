@@ -42,7 +42,8 @@ def replay_command(file: Path, since: str, until: str, html: Path | None) -> Non
     settings = load_settings()
     client = connect(existing_store(settings))
     try:
-        summary = replay(policy, DecisionLog(client, CATEGORIES, since, until), settings)
+        log = DecisionLog(client, CATEGORIES, since, until)
+        summary = replay(policy, log, settings, policy.file.name or file.name)
     except QueryError as error:
         raise UsageError(str(error)) from None
     finally:
@@ -52,8 +53,8 @@ def replay_command(file: Path, since: str, until: str, html: Path | None) -> Non
         html.write_text(render_replay(summary), encoding="utf-8")
 
 
-def replay(policy: Policy, log: DecisionLog, settings: Settings) -> ReplaySummary:
-    """What `policy` changes of the decisions in `log`."""
+def replay(policy: Policy, log: DecisionLog, settings: Settings, name: str) -> ReplaySummary:
+    """What `policy`, called `name`, changes of the decisions in `log`."""
     rules = load_rules(settings.policy)
     review_rules = {rule: rules.by_id[rule].category for rule in rules.review_rules}
     allowed = {name: policy.allowed_rules(name) for name in log.communities}
@@ -64,10 +65,10 @@ def replay(policy: Policy, log: DecisionLog, settings: Settings) -> ReplaySummar
         tally.add(chunk.content, chunk.community, Verdicts(chunk.action, chunk.category), after)
         hit = Counter(chunk.community[chunk.hit].tolist())
         unsure += sum(count for place, count in hit.items() if allowed[log.communities[place]])
-    return _summary(policy, log, tally, unsure)
+    return _summary(name, log, tally, unsure)
 
 
-def _summary(policy: Policy, log: DecisionLog, tally: ReplayTally, unsure: int) -> ReplaySummary:
+def _summary(name: str, log: DecisionLog, tally: ReplayTally, unsure: int) -> ReplaySummary:
     changes = list(tally.changes())
     total = _shift("all", changes)
     communities = [
@@ -84,7 +85,7 @@ def _summary(policy: Policy, log: DecisionLog, tally: ReplayTally, unsure: int) 
     if len(communities) > MAX_COMMUNITIES:
         notes.append(f"{len(communities) - MAX_COMMUNITIES} more communities have changes.")
     return ReplaySummary(
-        policy=policy.file.name or policy.version,
+        policy=name,
         since=log.window["since"],
         until=log.window["until"],
         decisions=total.contents,

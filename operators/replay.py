@@ -49,14 +49,14 @@ class ReplayTally:
     ) -> None:
         """Count n contents; every argument is of length n."""
         was, would = _pair(before), _pair(after)
-        codes, firsts, counts = np.unique(
-            (community * _PAIRS + was) * _PAIRS + would, return_index=True, return_counts=True
-        )
+        codes, counts = np.unique((community * _PAIRS + was) * _PAIRS + would, return_counts=True)
         self._counts.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
-        for row in firsts.tolist():
-            known = self._examples[int(was[row]), int(would[row])]
-            if was[row] != would[row] and len(known) < MAX_EXAMPLES:
-                known.append(int(content[row]))
+        changed = np.flatnonzero(was != would)
+        kinds = was[changed] * _PAIRS + would[changed]
+        for kind in np.unique(kinds).tolist():
+            known = self._examples[divmod(kind, _PAIRS)]
+            rows = changed[kinds == kind][: MAX_EXAMPLES - len(known)]
+            known += content[rows].tolist()
 
     def changes(self) -> Iterator[Change]:
         """Every combination that was met, also where nothing changed."""
