@@ -21,6 +21,7 @@ from bench.nab import Scored, score
 from bench.surge_suite import HELD_OUT, suite
 from bench.surge_traffic import START, Attack, Traffic
 from events.messages import Alert, AlertKey
+from flows.job import calm_garbage_collector
 from operators.alerts import AlertGrouper, ShardReport
 from operators.surge import SHARDS, ShardItem, surge_events
 from operators.surge_detector import SurgeDetector
@@ -165,33 +166,32 @@ def detect(rounds: int = 2) -> None:
     print(flush=True)
 
 
-def keys(events: int = 150_000) -> None:
-    """Microseconds an event and a snapshot, by the number of keys."""
+def keys(events: int = 1_000_000, rate: int = 5_000) -> None:
+    """Microseconds an event and a snapshot, by the number of keys; `rate` in events a second."""
     print("## Keys: the cost of an event\n")
     print("| keys | CPU µs an event, snapshots included | snapshot in MB |\n|---|---|---|")
     for count in (1_000, 1_000_000):
         gc.collect()
-        names = [AlertKey("spam", f"d{number}.example") for number in range(count)]
-        batch = 1_000
-        # As the job does: what lives long is not searched again and again.
-        gc.freeze()
-        # Every tenth second a snapshot of every shard, as the engine takes it.
+        calm_garbage_collector()  # as the job does
         states = [SurgeState(SurgeSettings()) for _ in SHARDS]
         spent, size = 0.0, 0
-        for start in range(0, events, batch):
+        for start in range(0, events, rate):
             shards: list[list[SurgeEvent]] = [[] for _ in SHARDS]
-            for number in range(start, start + batch):
-                key, author = names[number * 7919 % count], f"a{number % 5_000}"
-                event = SurgeEvent(key, number / 1_000, author, f"c{number}")
-                shards[number % len(SHARDS)].append(event)
+            for number in range(start, start + rate):
+                # 7919 is a prime: every key comes once before one comes again.
+                key, author = number * 7919 % count, f"a{number % 5_000}"
+                name = AlertKey("spam", f"d{key}.example")
+                event = SurgeEvent(name, number / rate, author, f"c{number}")
+                shards[key % len(SHARDS)].append(event)
             begun = time.process_time()
             for state, part in zip(states, shards, strict=True):
                 state.observe(part)
-                state.advance(Tick(start / 1_000))
-            if start % 10_000 == 0:
-                size = sum(len(pickle.dumps(state)) for state in states)
+                state.advance(Tick(start / rate))
+            if start % (10 * rate) == 0:
+                # Every tenth second a snapshot of every shard, as the engine takes it.
+                size = max(size, sum(len(pickle.dumps(state)) for state in states))
             spent += (time.process_time() - begun) / events * 1e6
-        print(f"| {count:,} | {spent:.2f} | {size / 1e6:.1f} |")
+        print(f"| {count:,} | {spent:.2f} | {size / 1e6:.1f} |", flush=True)
     print(flush=True)
 
 

@@ -95,11 +95,11 @@ class Window:
         """Count one event."""
         tally = self.several.get(event.key)
         if tally is None:
-            first = self.single.pop(event.key, None)
-            if first is None:
-                self.single[event.key] = event
+            first = self.single.setdefault(event.key, event)
+            if first is event:
                 self._fresh.append(event)
                 return
+            del self.single[event.key]
             tally = self.several[event.key] = tally_of(first, examples)
         tally.add(event, examples)
 
