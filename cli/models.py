@@ -15,7 +15,7 @@ from rich.table import Table
 
 from cli.errors import UsageError
 from flows.settings import load_settings
-from models.registry import Registry, RegistryError
+from models.registry import Registry
 
 app = typer.Typer(help="The models.", no_args_is_help=True)
 
@@ -69,7 +69,7 @@ def train(
     """
     unit = PARTS[name][0] if name in PARTS else name
     target = out or Path("out") / "models" / unit
-    with _asked_for_clearly():
+    with _training_tools():
         if name in {"text", "text-fast"}:
             from training import text_fast
 
@@ -100,7 +100,7 @@ def evaluate(
     """Figures on the test split, functional tests and spelling tricks; a candidate beside them."""
     if name != "text":
         raise UsageError(f"{name}: text is evaluated; the cards of the others have their figures")
-    with _asked_for_clearly():
+    with _training_tools():
         from models.text.cascade import Cascade
         from training.evaluate import report
 
@@ -115,7 +115,7 @@ def audit(
     """Are neutral sentences flagged more for some identities than for others? (fairlearn)."""
     if name != "text":
         raise UsageError(f"{name}: only text speaks of identities")
-    with _asked_for_clearly():
+    with _training_tools():
         from models.text.cascade import Cascade
         from training import audit as fairness
 
@@ -130,16 +130,14 @@ def promote(
     candidate: Annotated[Path, typer.Argument(help="What `breakwater models train` made.")],
 ) -> None:
     """Put a model in use: workers that start from now on score with it."""
-    with _asked_for_clearly():
-        promotion = Registry(load_settings().models).promote(name, candidate)
+    promotion = Registry(load_settings().models).promote(name, candidate)
     print(f"{name} {promotion.version} is in use by workers that start from now on")
 
 
 @app.command(epilog="Example: breakwater models rollback text")
 def rollback(name: Annotated[str, typer.Argument(help="text, fusion or image.")]) -> None:
     """Take back the last promotion: the model before it is in use again."""
-    with _asked_for_clearly():
-        directory = Registry(load_settings().models).rollback(name)
+    directory = Registry(load_settings().models).rollback(name)
     print(f"{name}: {directory} is in use by workers that start from now on")
 
 
@@ -149,13 +147,11 @@ def _asked(unit: str, candidate: Path | None) -> list[tuple[str, Path]]:
 
 
 @contextmanager
-def _asked_for_clearly() -> Iterator[None]:
+def _training_tools() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
         raise UsageError(f"{error.name} is missing: `make train-venv` installs it") from None
-    except RegistryError as error:
-        raise UsageError(str(error)) from None
 
 
 def _shown(path: Path) -> str:

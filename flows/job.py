@@ -30,6 +30,7 @@ from flows.moderation import build
 from flows.settings import BadSettingError, Settings
 from flows.sinks import file_sinks, kafka_config, kafka_sinks, open_store
 from flows.stages import StageError
+from models.registry import RegistryError
 from policy.errors import PolicyError
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ START_ERRORS = (
     BrokerError,
     FeatureStoreDownError,
     PolicyError,
+    RegistryError,
     StageError,
     StoreError,
 )

@@ -49,9 +49,16 @@ class Registry:
         self._directory = directory
 
     def current(self, name: str) -> Path:
-        """Directory of the artefact in use. Raises RegistryError for an unknown name."""
+        """Directory of the artefact in use.
+
+        Raises RegistryError for an unknown name, and when a promoted artefact is gone or changed.
+        """
         history = self.history(name)
-        return self._home(name) / history[-1].version if history else BUILT_IN[name]
+        if not history:
+            return BUILT_IN[name]
+        directory = self._home(name) / history[-1].version
+        verify(directory, parts=_parts(name))
+        return directory
 
     def history(self, name: str) -> list[Promotion]:
         """What was promoted and not taken back, the oldest first."""

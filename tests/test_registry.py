@@ -121,6 +121,14 @@ def test_names_and_directories_are_asked_for(candidate: Path, tmp_path: Path) ->
         Registry(tmp_path / "models").promote("fusion", candidate)
 
 
+def test_a_promoted_model_that_is_gone_is_named(candidate: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    registry.promote("fusion", candidate)
+    (registry.current("fusion") / "spam.txt").unlink()
+    with pytest.raises(RegistryError, match="spam.txt: No such file"):
+        registry.current("fusion")
+
+
 def breakwater(models: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("BREAKWATER_")}
     return subprocess.run(
