@@ -125,7 +125,7 @@ def test_a_promoted_model_that_is_gone_is_named(candidate: Path, tmp_path: Path)
     registry = Registry(tmp_path / "models")
     registry.promote("fusion", candidate)
     (registry.current("fusion") / "spam.txt").unlink()
-    with pytest.raises(RegistryError, match="spam.txt: No such file"):
+    with pytest.raises(RegistryError, match=r"spam\.txt: No such file"):
         registry.current("fusion")
 
 
