@@ -187,7 +187,7 @@ def explain(client: Client, given: dict[str, str]) -> None:
 
 
 def index_uses(plan: list[str]) -> list[tuple[str, str, str, str]]:
-    """Table, index, parts and granules left of those before, of each index in an EXPLAIN."""
+    """Table, index, parts and granules left of those before, of each index that leaves some out."""
     uses = []
     table = index = parts = ""
     for line in (each.strip(" │└├─") for each in plan):
@@ -201,7 +201,9 @@ def index_uses(plan: list[str]) -> list[tuple[str, str, str, str]]:
         elif word == "Parts" and index:
             parts = rest
         elif word == "Granules" and index:
-            uses.append((table, index, parts, rest))
+            left, _, before = rest.partition("/")
+            if int(left) < int(before):
+                uses.append((table, index, parts, rest))
     return uses
 
 

@@ -49,8 +49,8 @@ INNER JOIN
     -- Distinct contents rather than FINAL: the same count, and only rows of theirs are looked at.
     SELECT user_id, uniqExact(content_id, revision) AS decisions
     FROM moderation.moderation_logs
+    PREWHERE user_id IN (SELECT user_id FROM offenders)
     WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
-        AND user_id IN (SELECT user_id FROM offenders)
         AND final AND mode = 'live'
     GROUP BY user_id
 ) AS everything USING (user_id)

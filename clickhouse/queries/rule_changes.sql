@@ -15,17 +15,18 @@
 
 WITH decided AS
     (
-        SELECT
-            version,
-            count()                    AS decisions,
-            countIf(action != 'allow') AS moderated
+        SELECT version, sum(decided) AS decisions, sum(not_allowed) AS moderated
         FROM
         (
-            SELECT ruleset_version, policy_version, action
-            FROM moderation.moderation_logs FINAL
-            WHERE created_at >= {since:DateTime64(3, 'UTC')} AND final AND mode = 'live'
+            SELECT
+                [toString(ruleset_version), toString(policy_version)] AS versions,
+                uniqCombinedMerge(14)(by_hour.decisions)               AS decided,
+                uniqCombinedMerge(14)(by_hour.moderated)               AS not_allowed
+            FROM moderation.versions_by_hour AS by_hour
+            WHERE hour >= toStartOfHour({since:DateTime64(3, 'UTC')}) AND mode = 'live'
+            GROUP BY hour, versions, models
         )
-        ARRAY JOIN [toString(ruleset_version), toString(policy_version)] AS version
+        ARRAY JOIN versions AS version
         GROUP BY version
     )
 SELECT
