@@ -76,7 +76,7 @@ class SurgeState:
             if at < self.closed_through:
                 self.odd["late"] += 1
                 continue
-            if at > self._clock.now + settings.max_jump:
+            if -math.inf < self._clock.now < at - settings.max_jump:
                 self.odd["future"] += 1
             number = int(at // settings.window)
             window = self._windows.get(number)

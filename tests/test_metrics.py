@@ -3,17 +3,22 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import bytewax.operators as op
 import msgspec
 import pytest
-from bytewax.testing import TestingSource, run_main
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingSink, TestingSource, run_main
 from prometheus_client import REGISTRY
 
 from events.encode import encode
-from events.messages import Content, Position, Raw
+from events.messages import AlertKey, Content, Position, Raw
 from flows import metrics
 from flows.moderation import build
 from flows.settings import load_settings
 from flows.sinks import Sinks
+from operators.surge import SHARDS, ShardItem, shard_of, surge
+from operators.surge_settings import SurgeSettings
+from operators.surge_tally import SurgeEvent, Tick
 
 
 class Kept:
@@ -80,3 +85,24 @@ def test_lag_and_inserts_are_noted() -> None:
     metrics.count_insert("content", 40, 0.2)
     assert value("breakwater_consumer_lag", partition="3") == 17
     assert value("breakwater_store_rows_total", table="content") - rows == 40
+
+
+def test_violations_that_come_late_or_from_the_future_are_noted() -> None:
+    """Through the engine: nothing else reads the shards' reports."""
+    start = 1_772_409_600.0
+    minutes = [*range(30), 0, 10_000, 30, 31, 32]  # one late, one far ahead
+    items: list[ShardItem] = []
+    for n, minute in enumerate(minutes):
+        key, at = AlertKey("spam"), start + 60 * minute
+        items += [(shard_of(key), SurgeEvent(key, at, "a", f"c{n}"))]
+        items += [(shard, Tick(at)) for shard in SHARDS]
+    before = {
+        why: value("breakwater_surge_odd_events_total", why=why) for why in ("late", "future")
+    }
+    flow, alerts = Dataflow("surges"), []
+    surges = surge("find", op.input("in", flow, TestingSource(items)), SurgeSettings())
+    op.flat_map_batch("count_odd_events", surges.reports, metrics.count_odd_events)
+    op.output("out", surges.alerts, TestingSink(alerts))
+    run_main(flow)
+    after = {why: value("breakwater_surge_odd_events_total", why=why) for why in before}
+    assert {why: after[why] - before[why] for why in before} == {"late": 1, "future": 1}
