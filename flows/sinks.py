@@ -150,14 +150,19 @@ def kafka_sinks(
     def topic(name: str, key: Callable[[M], str]) -> KafkaWriter[M]:
         return KafkaWriter(config, name, key, waiting)
 
-    def table(insert: Callable[[Sequence[X]], None]) -> GatheringWriter[X]:
-        return GatheringWriter(insert, executor, settings.store_rows, waiting)
+    def table(
+        insert: Callable[[Sequence[X]], None], rows: int = settings.store_rows
+    ) -> GatheringWriter[X]:
+        return GatheringWriter(insert, executor, rows, waiting)
 
     return Sinks(
         decisions=lambda: topic(kafka.DECISIONS_TOPIC, lambda d: d.content_id),
         reviews=lambda: topic(kafka.REVIEW_TOPIC, lambda r: r.decision.content_id),
         alerts=lambda: TeeWriter(
-            topic(kafka.ALERTS_TOPIC, lambda a: a.alert_id), table(store.insert_alerts), *outbox
+            topic(kafka.ALERTS_TOPIC, lambda a: a.alert_id),
+            # Few, and the console shows them: they do not wait for the end of an epoch.
+            table(store.insert_alerts, rows=1),
+            *outbox,
         ),
         dead_letters=lambda: TeeWriter(
             topic(kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"),
