@@ -28,7 +28,7 @@ from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC
 from events.encode import encode
 from events.messages import Content
 
-_DAY = 5_000
+_DAY = 10_000
 """Posts of a day, with two attacks in it: alerts open and end every so many posts."""
 _DAYS = 25
 _AUTHOR = "breakwater:author:"
