@@ -23,6 +23,7 @@ _PARAMETER = re.compile(
 )
 _NEWEST = re.compile(r"newest(?: - (\d+) days)?")
 _EXPORT_SETTINGS = {
+    "format_csv_null_representation": "",
     "output_format_json_array_of_rows": 1,
     "output_format_json_quote_64bit_integers": 0,
 }

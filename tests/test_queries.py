@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -193,6 +194,14 @@ def test_exports(store, tmp_path):
     parquet = tmp_path / "days.parquet"
     parquet.write_bytes(export(store, "review_share_by_day", params, "Parquet"))
     assert list(pd.read_parquet(parquet).decided) == [row[1] for row in rows]
+
+
+def test_an_unknown_value_is_an_empty_cell_of_csv(store):
+    params = {"since": "2026-10-20", "until": END.isoformat()}
+    answer = run(store, "rule_efficacy", params)
+    unknown = [row[answer.columns.index("precision")] is None for row in answer.rows]
+    data = io.BytesIO(export(store, "rule_efficacy", params, "CSVWithNames"))
+    assert list(pd.read_csv(data).precision.isna()) == unknown
 
 
 def test_load_gives_parameters_with_types_and_defaults():
