@@ -148,7 +148,8 @@ def run(
             epoch_interval=epoch,
             recovery_config=recovery,
         )
-    except BytewaxRuntimeError as error:
+    # The engine lets some errors of a part through as they are: here they are no bad start.
+    except (BytewaxRuntimeError, *START_ERRORS) as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__

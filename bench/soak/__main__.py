@@ -13,27 +13,30 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.machine import machine
+from bench.soak.embedded import full_disk
 from bench.soak.scenarios import OUTAGE_S, SCENARIOS, Scale
 from bench.soak.stage import Reckoning, Stage, reckon, stage
 
+EMBEDDED = "embedded-disk-full"
+NAMES = (*SCENARIOS, EMBEDDED)
 RESULTS = Path(__file__).parent.parent / "RESULTS-soak.md"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(NAMES))
     parser.add_argument("--rate", type=float, default=500.0, help="posts a second")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--outage", type=float, default=OUTAGE_S, help="seconds")
     arguments = parser.parse_args()
-    if unknown := set(arguments.scenarios) - SCENARIOS.keys():
-        parser.error(f"no scenario {', '.join(unknown)}: there are {', '.join(SCENARIOS)}")
+    if unknown := set(arguments.scenarios) - set(NAMES):
+        parser.error(f"no scenario {', '.join(unknown)}: there are {', '.join(NAMES)}")
     scale = Scale(kills=arguments.kills, outage_s=arguments.outage)
     console = Console()
     rows, fine = [], True
-    for name in arguments.scenarios or SCENARIOS:
+    for name in arguments.scenarios or NAMES:
         begin = time.monotonic()
-        with console.status(f"{name}: {(SCENARIOS[name].__doc__ or '').splitlines()[0]}"):
+        with console.status(name):
             row, good = play(name, arguments.rate, scale)
         rows.append(row)
         fine &= good
@@ -46,6 +49,8 @@ def main() -> None:
 def play(name: str, rate: float, scale: Scale) -> tuple[str, bool]:
     """Run a scenario; its row of the report, and whether nothing was lost or doubled."""
     try:
+        if name == EMBEDDED:
+            return full_disk()
         with stage(rate, small_disk=name == "disk-full") as at:
             SCENARIOS[name](at, scale)
             found = reckon(at)
