@@ -27,7 +27,7 @@ PORTRAIT = picture(6)
 HATEFUL = "immigrants are vermin and must be wiped out"
 MEMES = {
     "hateful-1": HATEFUL,
-    "hateful-2": "women are inferior and should be silenced",
+    "hateful-2": "women are inferior to men",
     "threat": "i will find you and kill you",
     "benign-1": "good morning to all my neighbours",
     "benign-2": "immigrants are good for the village market",
@@ -139,7 +139,7 @@ def test_memes_are_told_apart_by_what_is_written_in_them(answers) -> None:
     final = {name: answers[name, 0][-1] for name in MEMES}
     assert {name: (one.action, one.category) for name, one in final.items()} == {
         "hateful-1": ("review", "hate"),
-        "hateful-2": ("review", "hate"),
+        "hateful-2": ("block", "hate"),
         "threat": ("block", "threat"),
         "benign-1": ("allow", ""),
         "benign-2": ("allow", ""),
