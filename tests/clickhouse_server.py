@@ -51,7 +51,7 @@ class Engine:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._keep_open = chdb.connect(path)
+        self._keep_open = chdb.connect(path)  # type: ignore[no-untyped-call]
         self._lock = threading.Lock()
 
     def run(self, statement: bytes, arguments: dict[str, str]) -> tuple[bytes, str]:
@@ -63,7 +63,7 @@ class Engine:
             if k not in TRANSPORT and not k.startswith("param_") and IDENTIFIER.fullmatch(k)
         }
         with self._lock:
-            handle = chdb.connect(self._path)
+            handle = chdb.connect(self._path)  # type: ignore[no-untyped-call]
             try:
                 for name, value in settings.items():
                     quoted = value.replace("\\", "\\\\").replace("'", "\\'")
@@ -156,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
 def decompress(body: bytes, encoding: str) -> bytes:
     """`body` as it was before the client applied `encoding`, "" for none."""
     if encoding == "lz4":
-        return lz4.frame.decompress(body)
+        return bytes(lz4.frame.decompress(body))
     if encoding == "gzip":
         return gzip.decompress(body)
     if encoding == "deflate":
