@@ -149,12 +149,16 @@ class Label(Struct, frozen=True, kw_only=True):
 
 
 class UserReport(Struct, frozen=True, kw_only=True):
-    """A user's complaint about a content; `category` is "" when they chose none."""
+    """A user's complaint about a content; `category` is "" when they chose none.
+
+    `community`: where the content stands, if the platform says so; reports are counted by it.
+    """
 
     report_id: Id
     content_id: Id
     reporter_id: Id
     category: Name = ""
+    community: Name = ""
     reason: str = ""
     reported_at: Instant
 

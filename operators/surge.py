@@ -75,7 +75,7 @@ def report_events(reports: list[UserReport]) -> list[ShardItem]:
     """What the surge step counts of users' reports, as `surge_events` does of violations.
 
     Their keys: `report:` and the category they chose; with the content they are about, as
-    `content:` and its id. The authors that an alert counts are the reporters.
+    `content:` and its id; with the community. The authors that an alert counts are the reporters.
     """
     if not reports:
         return []
@@ -83,7 +83,10 @@ def report_events(reports: list[UserReport]) -> list[ShardItem]:
     for report in reports:
         at, category = report.reported_at.timestamp(), f"report:{report.category}"[:128]
         about = f"content:{report.content_id}"[:128]
-        for key in (AlertKey(category), AlertKey(category, about)):
+        keys = [AlertKey(category), AlertKey(category, about)]
+        if report.community:
+            keys.append(AlertKey(category, community=report.community))
+        for key in keys:
             event = SurgeEvent(key, at, report.reporter_id, report.content_id)
             items.append((shard_of(key), event))
     return items + _ticks([report.reported_at.timestamp() for report in reports])

@@ -156,6 +156,11 @@ def test_a_report_counts_under_its_category_and_its_content(category: str, named
     assert report_events([]) == []
 
 
+def test_a_report_counts_in_its_community_if_it_names_one() -> None:
+    named = msgspec.structs.replace(report(1, 0), community="news")
+    assert keys_of(report_events([named]))[2:] == [AlertKey("report:spam", community="news")]
+
+
 def test_a_brigade_of_reports_is_one_alert() -> None:
     quiet = [report(n, 20.0 * n, about=f"p{n}") for n in range(300)]
     brigade = [report(n, 3_600 + n, about="victim") for n in range(1_000, 1_100)]
