@@ -58,6 +58,8 @@ class Stages:
 
     policy: Policy
     """The live one as the job starts."""
+    rulebook: LiveRulebook
+    """What pushes change."""
     decoder: ContentDecoder
     enricher: Enricher
     reading: tuple[NamedStage, ...]
@@ -179,6 +181,7 @@ def load_stages(
     fusion = guarded("fusion", Fuser(fusion_model))
     stages = Stages(
         policy=policy.current.live,
+        rulebook=rulebook,
         decoder=ContentDecoder(),
         enricher=Enricher(store),
         reading=(*lists, *text_way, ("language", LanguageDetector())),

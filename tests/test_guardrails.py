@@ -31,7 +31,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     posts = [
         {"content_id": f"{animal}-{n}", "created_at": f"2026-11-20T00:00:{n:02}Z",
-         "author_id": f"a{n}", "text": f"look at that {animal}"}
+         "author_id": f"a{n}", "text": f"we saw a {animal} at the zoo today"}
         for animal in ("zebra", "llama")
         for n in range(2 * QUOTA)
     ]  # fmt: skip

@@ -209,7 +209,7 @@ class TestLiveLists:
         rulebook = stages.rulebook
         assert stages.judge([item(encoded(LISTED, "JPEG"))])[0].decision.action == "allow"
         text = f"{HEADER}pdq,{row['pdq']},violent_extremism,exchange\n"
-        rulebook._store.push(
+        rulebook.watcher._store.push(
             StoredRuleset(files={"hashes/a.csv": text}, author="me", reason="new", pushed_at=AT)
         )
         rulebook.watcher.catch_up()

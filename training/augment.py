@@ -23,6 +23,7 @@ _SHARES: Final = {
     "neutral": 7500,
     "named": 8500,
     "scorned": 6500,
+    "decoy": 6000,
     "rude": 1500,
     "polite": 1200,
     "negated": 4200,
@@ -89,6 +90,7 @@ class Templates:
     def _fill(self, template: str, group: dict[str, Any]) -> str:
         slur = self._random.choice(group["slurs"] or self._random.choice(self._slurred)["slurs"])
         other = self._random.choice(self._groups)
+        noun = self._draw("noun_bare")
         reclaimed = self._draw("reclaimed")
         own = {
             "groups": group["groups"],
@@ -99,6 +101,9 @@ class Templates:
             "other": other["kind"],
             "others": other["groups"],
             "a_fine": _with_article(self._draw("fine_bare")),
+            "noun": noun,
+            "nouns": _plural(noun),
+            "a_noun": _with_article(noun),
             "a_vile": _with_article(self._draw("vile_bare")),
             "slurs": slur,
             "slur": _singular(slur),
