@@ -102,10 +102,13 @@ def evaluate(
         raise UsageError(f"{name}: text is evaluated; the cards of the others have their figures")
     with _training_tools():
         from models.text.cascade import Cascade
+        from training.evaluate import evaluate as measure
         from training.evaluate import report
 
         for title, directory in _asked("text", candidate):
-            Console().print(Markdown(f"# {title}\n\n{report(Cascade.load(directory), data)}"))
+            cascade = Cascade.load(directory)
+            figures = report(cascade, data, measure(cascade, data))
+            Console().print(Markdown(f"# {title}\n\n{figures}"))
 
 
 @app.command(epilog="Example: breakwater models audit text --data ../data")

@@ -104,7 +104,7 @@ and conversations never straddle splits. Precision, recall, F1 and false discove
 those at 0.5; ECE is the expected calibration error over 15 bins. Only rows that label a category
 count for it.
 
-{_table(figures)}
+{figures_table(figures)}
 
 {facts}
 
@@ -116,7 +116,8 @@ count for it.
 """
 
 
-def _table(figures: dict[str, Figures]) -> str:
+def figures_table(figures: dict[str, Figures]) -> str:
+    """Markdown: every figure by category."""
     lines = [
         "| category | rows | positives | precision | recall | F1 | FDR | PR-AUC | ROC-AUC | ECE |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -5,7 +5,7 @@ Nothing here is seen by a training, a calibration or a threshold.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +16,10 @@ from sklearn.metrics import roc_auc_score
 from models.text.cascade import Cascade
 from policy.taxonomy import TEXT_CATEGORIES
 from training import evasion, functional
+from training.cards import figures_table
 from training.cascade import Scored, score
 from training.datasets import load
-from training.metrics import Figures, figures
+from training.metrics import Figures, by_category
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,7 @@ class Evaluation:
 
     def figures(self, model: str) -> dict[str, Figures]:
         """By category, of `fast`, `transformer` or `cascade`."""
-        scores = self.scores(model)
-        return {
-            category: figures(self.scored.targets[:, column], scores[:, column])
-            for column, category in enumerate(TEXT_CATEGORIES)
-        }
+        return by_category(self.scored.targets, self.scores(model))
 
     def scores(self, model: str) -> NDArray[np.float32]:
         """(n, C), of `fast`, `transformer` or `cascade`."""
@@ -71,28 +68,14 @@ def macro_f1(by_category: dict[str, Figures]) -> float:
     return float(np.mean([one.f1 for one in by_category.values()]))
 
 
-def figures_table(by_category: dict[str, Figures]) -> str:
-    """Markdown: every figure by category."""
-    lines = [
-        "| category | rows | positives | precision | recall | F1 | FDR | PR-AUC | ROC-AUC | ECE |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for category, one in by_category.items():
-        values = [value for value in asdict(one).values() if isinstance(value, float)]
-        row = " | ".join(f"{value:.3f}" for value in values)
-        lines.append(f"| {category} | {one.rows} | {one.positives} | {row} |")
-    return "\n".join(lines)
-
-
 def sent_on(found: Evaluation) -> str:
     """Which share of texts the transformer sees."""
     mix = float(found.scored.mix[found.sent_on].sum())
     return f"Sent on: {mix:.1%} of the real mix, {found.sent_on.mean():.1%} of the labelled sets."
 
 
-def report(cascade: Cascade, data: Path) -> str:
-    """Markdown: the figures of a cascade, without plots."""
-    found = evaluate(cascade, data)
+def report(cascade: Cascade, data: Path, found: Evaluation) -> str:
+    """Markdown: the figures of a cascade, `found` of its test split among them, without plots."""
     texts, truth = evasion.draw(data)
     toxic = evasion.toxicity(cascade.predict, texts)
     cases = functional.read_suite()

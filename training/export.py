@@ -26,7 +26,7 @@ from policy.taxonomy import TEXT_CATEGORIES
 from training.cards import write_card, write_draft
 from training.classifier import MAX_TOKENS, Classifier, base_directory, load_tokenizer
 from training.datasets import Corpus, load
-from training.metrics import Figures, figures
+from training.metrics import by_category
 from training.platt import platt
 from training.smooth import smooth
 
@@ -67,7 +67,7 @@ def export(data: Path, out: Path, *, work: Path, weights: Path) -> None:
         command="breakwater models train text --data DIR",
         about=(Path(__file__).with_name("transformer_card.md")).read_text("utf-8"),
         files=corpus.files,
-        figures=measured(corpus.targets[rows], scores),
+        figures=by_category(corpus.targets[rows], scores),
         facts={"validation_rows": len(targets), "test_rows": len(rows), "quantization": loss},
     )
 
@@ -83,14 +83,6 @@ def _batches(corpus: Corpus) -> list[tuple[Tensor, Tensor]]:
         (torch.tensor([e.ids for e in batch]), torch.tensor([e.attention_mask for e in batch]))
         for batch in found
     ]
-
-
-def measured(targets: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[str, Figures]:
-    """Figures by category of aligned targets and scores, both (n, C)."""
-    return {
-        category: figures(targets[:, column], scores[:, column])
-        for column, category in enumerate(TEXT_CATEGORIES)
-    }
 
 
 def _split(corpus: Corpus, split: str) -> tuple[NDArray[np.int64], list[str]]:

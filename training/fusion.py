@@ -31,7 +31,7 @@ from policy.taxonomy import TEXT_CATEGORIES
 from training.authors import simulate_authors
 from training.cards import write_card, write_draft
 from training.datasets import Corpus, load
-from training.metrics import Figures, figures
+from training.metrics import Figures, by_category
 
 _COMMAND: Final = "breakwater models train fusion --data DIR"
 _ROUNDS: Final = 60
@@ -171,12 +171,12 @@ def _publish(
         command=_COMMAND,
         about=_ABOUT,
         files=corpus.files,
-        figures=_by_category(targets, fused),
+        figures=by_category(targets, fused),
         facts={
             "text_model": f"{text_model.name} {text_model.version}",
             "figures_above": "authors unknown",
-            "pr_auc_with_simulated_authors": _pr_auc(_by_category(targets, with_authors)),
-            "pr_auc_of_text_alone": _pr_auc(_by_category(targets, text_only)),
+            "pr_auc_with_simulated_authors": _pr_auc(by_category(targets, with_authors)),
+            "pr_auc_of_text_alone": _pr_auc(by_category(targets, text_only)),
             "mean_distance_from_text_alone": round(float(np.abs(fused - text_only).mean()), 4),
             "distance_that_99_percent_stay_under": round(
                 float(np.quantile(np.abs(fused - text_only), 0.99)), 4
@@ -184,13 +184,6 @@ def _publish(
             "seed": seed,
         },
     )
-
-
-def _by_category(targets: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[str, Figures]:
-    return {
-        category: figures(targets[:, column], scores[:, column])
-        for column, category in enumerate(TEXT_CATEGORIES)
-    }
 
 
 def _pr_auc(by_category: dict[str, Figures]) -> dict[str, float]:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from policy.taxonomy import TEXT_CATEGORIES
+
 _BINS: Final = 15
 
 
@@ -50,6 +52,14 @@ def figures(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> Figures
         roc_auc=float(roc_auc_score(truth, score)),
         ece=calibration_error(truth, score),
     )
+
+
+def by_category(targets: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[str, Figures]:
+    """Figures of every category of the text models; targets and scores are aligned, (n, C)."""
+    return {
+        category: figures(targets[:, column], scores[:, column])
+        for column, category in enumerate(TEXT_CATEGORIES)
+    }
 
 
 def calibration_error(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:

@@ -34,7 +34,7 @@ def write_card(data: Path, directory: Path = BUILT_IN) -> None:
         worst=", ".join(rates["fpr"].sort_values().index[-4:][::-1]),
         **summary,
     )
-    (directory / "card.md").write_text(f"{about}\n{report(cascade, data)}\n")
+    (directory / "card.md").write_text(f"{about}\n{report(cascade, data, found)}\n")
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from training.augment import Templates
 from training.cards import write_card, write_draft
 from training.datasets import Corpus, load
 from training.hashed_regression import count_features, design, fit, inverse_frequencies
-from training.metrics import figures
+from training.metrics import by_category
 from training.platt import platt
 from training.text_fast_graph import Linear, export
 
@@ -155,10 +155,7 @@ def _publish(
     rows = corpus.where("test")
     tested = [texts[row] for row in rows]
     scores = runtime.predict(tested)
-    by_category = {
-        category: figures(corpus.targets[rows, column], scores[:, column])
-        for column, category in enumerate(TEXT_CATEGORIES)
-    }
+    found = by_category(corpus.targets[rows], scores)
     toxic = corpus.toxic[rows]
     known = ~np.isnan(toxic)
     chat = scores[corpus.sources[rows] == "discord"].max(axis=1)
@@ -170,7 +167,7 @@ def _publish(
         command=_COMMAND,
         about=_ABOUT,
         files=corpus.files,
-        figures=by_category,
+        figures=found,
         facts={
             "roc_auc_toxic_against_benign_jigsaw": round(
                 float(roc_auc_score(toxic[known], scores[known].max(axis=1))), 4
