@@ -15,19 +15,21 @@ from typing import Any, Final
 import yaml
 
 _SLOT: Final = re.compile(r"\{(\w+)\}")
+_PEOPLE: Final = r" (?:people|persons?|m[ae]n|wom[ae]n|guys?|kids?|folks?|couples?|community)\b"
 _SHARES: Final = {
-    "hateful": 11000,
-    "slurred": 3600,
-    "threatening": 1600,
+    "hateful": 14000,
+    "slurred": 4500,
+    "threatening": 2600,
     "misogyny": 400,
-    "neutral": 7500,
-    "named": 8500,
+    "neutral": 9000,
+    "named": 9500,
     "scorned": 6500,
+    "scorned_person": 5000,
     "decoy": 6000,
     "rude": 1500,
     "polite": 1200,
-    "negated": 4200,
-    "counter": 4500,
+    "negated": 6000,
+    "counter": 6000,
     "reclaimed": 700,
     "profane": 1500,
     "homonym": 500,
@@ -64,6 +66,7 @@ class Templates:
         self._slurred = [group for group in self._groups if group["slurs"]]
         self._slots: dict[str, list[str]] = table["slots"] | table["more_slots"]
         self._kinds: dict[str, dict[str, Any]] = table["sentences"]
+        self._mention = _mention(self._groups)
 
     def generate(self) -> Iterator[tuple[str, dict[str, int]]]:
         """Texts and their labels by category, kind after kind; a category left out is unknown."""
@@ -82,6 +85,18 @@ class Templates:
                 + self._draw("closer" if entry["labels"]["hate"] else "benign_closer")
             )
         return self._written(text)
+
+    def swapped(self, text: str) -> str | None:
+        """`text` about another group, drawn by chance; None if it names none.
+
+        Counterfactual data augmentation (Lu et al. 2020, Gender Bias in Neural Natural Language
+        Processing): what is said weighs, not of whom it is said.
+        """
+        other = self._random.choice(self._groups)
+        swapped = self._mention.sub(
+            lambda found: str(other["groups" if found["groups"] else "kind"]), text
+        )
+        return swapped if swapped != text else None
 
     def _group(self, kind: str) -> dict[str, Any]:
         """By chance, of those that the sentences of `kind` can be about."""
@@ -130,6 +145,19 @@ class Templates:
             return text.lower()
         text = text[:1].upper() + text[1:]
         return text + self._random.choice([".", ".", "!", ""]) if text[-1:].isalnum() else text
+
+
+def _mention(groups: list[dict[str, Any]]) -> re.Pattern[str]:
+    """Matches a group's plural, or its adjective before people: `black` alone may be a colour."""
+
+    def any_of(name: str) -> str:
+        words = sorted({group[name].lower() for group in groups}, key=len, reverse=True)
+        return "|".join(map(re.escape, words))
+
+    return re.compile(
+        rf"\b(?:(?P<groups>{any_of('groups')})|(?P<kind>{any_of('kind')})(?={_PEOPLE}))\b",
+        re.IGNORECASE,
+    )
 
 
 def _with_article(noun: str) -> str:

@@ -17,6 +17,7 @@ from training.augment import Templates
 from training.datasets import Corpus, load
 from training.obfuscate import vary
 
+_HATE: Final = TEXT_CATEGORIES.index("hate")
 _VARIED: Final = 0.15
 """Share of texts whose spelling is varied."""
 _PRESUMED_WEIGHT: Final = 0.3
@@ -38,18 +39,25 @@ class Examples:
 
 
 def build(data: Path, *, seed: int) -> Examples:
-    """Examples from the train split of `data` and the templates; the same for the same seed."""
+    """Examples from the train split of `data` and the templates; the same for the same seed.
+
+    A text that is labelled for hate and names a group is shown about another group too.
+    """
     random = Random(seed)
+    templates = Templates(random)
     corpus = load(data)
     texts: list[str] = []
     targets: list[NDArray[np.float32]] = []
     weights: list[NDArray[np.float32]] = []
     for row in corpus.where("train").tolist():
-        for _ in range(_repeats(corpus, row, random)):
-            texts.append(corpus.texts[row])
+        shown = [corpus.texts[row]] * _repeats(corpus, row, random)
+        if not np.isnan(corpus.targets[row, _HATE]):
+            shown += filter(None, [templates.swapped(corpus.texts[row])])
+        for text in shown:
+            texts.append(text)
             targets.append(corpus.targets[row])
             weights.append(np.where(corpus.presumed[row], _PRESUMED_WEIGHT, 1.0).astype(np.float32))
-    for text, labels in Templates(random).generate():
+    for text, labels in templates.generate():
         texts.append(text)
         targets.append(_target(labels))
         weights.append(np.ones(len(TEXT_CATEGORIES), dtype=np.float32))
@@ -57,7 +65,7 @@ def build(data: Path, *, seed: int) -> Examples:
     target = np.array(targets)
     weight = np.array(weights)
     weight[np.isnan(target) & (weight == 1)] = 0
-    weight[target[:, 0] == 1, 0] *= _HATE_WEIGHT
+    weight[target[:, _HATE] == 1, _HATE] *= _HATE_WEIGHT
     return Examples(
         [readable(n.text) for n in normalize([text[:4000] for text in texts])],
         np.nan_to_num(target),

@@ -11,7 +11,7 @@ import pickle
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -24,8 +24,9 @@ from training.examples import Examples, build
 from training.export import export
 
 _BATCH_TOKENS: Final = 5120
-_BODY_RATE: Final = 1e-4
-_HEAD_RATE: Final = 1e-3
+_RATE: Final = 1e-4
+_HEAD_FACTOR: Final = 10
+"""The head is new and learns that many times as fast."""
 _WARMUP: Final = 40
 _SAVED_EVERY: Final = 120.0
 """Seconds."""
@@ -40,13 +41,15 @@ def train(
     threads: int = 1,
     minutes: float = 60.0,
     frozen_layers: int = 0,
+    rate: float = _RATE,
     seed: int = 7,
 ) -> None:
     """Fine-tunes on the train split of `data` and exports to `out`; a checkpoint every two minutes.
 
-    Training ends after `epochs` or `minutes`, whichever is first; the learning rate falls to match.
-    `work/start.pt` gives weights to start from, if it is there. A run that was broken off goes on
-    where its last checkpoint was. The lowest `frozen_layers` of the six layers stay as they are.
+    Training ends after `epochs` or `minutes`, whichever is first; the learning rate falls from
+    `rate` to match. `work/start.pt` gives weights to start from, if it is there. A run that was
+    broken off goes on where its last checkpoint was. The lowest `frozen_layers` of the six layers
+    stay as they are.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -60,7 +63,8 @@ def train(
     lengths = np.array([len(row) for row in ids])
     plan = [_batches(lengths, seed + epoch) for epoch in range(epochs)]
     batches = [rows for epoch in plan for rows in epoch]
-    _fit(model, examples, ids, batches, checkpoint=work / "checkpoint.pt", limit=60 * minutes)
+    checkpoint = work / "checkpoint.pt"
+    _fit(model, examples, ids, batches, checkpoint=checkpoint, limit=60 * minutes, rate=rate)
     torch.save(model.state_dict(), work / "weights.pt")
     export(data, out, work=work, weights=work / "weights.pt")
 
@@ -73,13 +77,12 @@ def _fit(
     *,
     checkpoint: Path,
     limit: float,
+    rate: float,
 ) -> None:
     """One step a batch until there are none left or `limit` seconds are spent."""
     body = [p for p in model.encoder.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [{"params": body, "lr": _BODY_RATE}, {"params": model.head.parameters(), "lr": _HEAD_RATE}],
-        weight_decay=0.01,
-    )
+    groups: list[dict[str, Any]] = [{"params": body}, {"params": model.head.parameters()}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
     first, spent = 0, 0.0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=False)
@@ -95,7 +98,7 @@ def _fit(
             spent = time.monotonic() - started
             if spent > limit:
                 break
-            _set_rates(optimizer, step, max(step / len(batches), spent / limit))
+            _set_rates(optimizer, rate, step, max(step / len(batches), spent / limit))
             loss = _step(model, examples, ids, batches[step])
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -170,11 +173,11 @@ def _cuts(lengths: NDArray[np.int64]) -> Iterator[int]:
     yield len(lengths)
 
 
-def _set_rates(optimizer: torch.optim.Optimizer, step: int, done: float) -> None:
+def _set_rates(optimizer: torch.optim.Optimizer, rate: float, step: int, done: float) -> None:
     """Warm-up over the first _WARMUP steps, then down to 0 as `done` rises to 1."""
     factor = min(1.0, (step + 1) / _WARMUP) * max(0.02, 1.0 - done)
-    for group, rate in zip(optimizer.param_groups, (_BODY_RATE, _HEAD_RATE), strict=True):
-        group["lr"] = rate * factor
+    body, head = optimizer.param_groups
+    body["lr"], head["lr"] = rate * factor, rate * factor * _HEAD_FACTOR
 
 
 def _save(
@@ -212,6 +215,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--frozen-layers", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=_RATE, help="of learning, at its highest")
+    parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     train(
         options.data,
@@ -221,6 +226,8 @@ def main() -> None:
         threads=options.threads,
         minutes=options.minutes,
         frozen_layers=options.frozen_layers,
+        rate=options.rate,
+        seed=options.seed,
     )
 
 
