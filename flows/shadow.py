@@ -10,6 +10,8 @@ from models.registry import verify
 from models.text.cascade import Cascade
 from operators.decide import Decider
 from operators.item import Stage
+from operators.normalize import Normalizer
+from operators.ocr import ImageTextJudge
 from operators.shadow import ShadowJudge
 from operators.text_score import TextScorer
 
@@ -34,7 +36,7 @@ def load_shadow(
     if settings.shadow_model is not None:
         verify(settings.shadow_model, parts=("fast", "minilm"))
         shadow = Cascade.load(settings.shadow_model)
-        _, scorer = guarded("text_score", TextScorer(shadow))
+        scorer = text_scorer(shadow)
         model_versions = model_versions | {model.name: model.version for model in shadow.models}
     decider = Decider(
         policy.current.live,
@@ -42,6 +44,20 @@ def load_shadow(
         model_versions=model_versions,
         mode="shadow",
     )
-    judge = ShadowJudge(decider, fuse, lambda: rulebook.rule_matcher.in_shadow, scorer, live_names)
+    judge = ShadowJudge(
+        decider,
+        policy.current,
+        fuse,
+        lambda: rulebook.rule_matcher.current.rules,
+        scorer,
+        live_names,
+    )
     policy.hand_to(judge.swap)
     return judge
+
+
+def text_scorer(model: Cascade) -> Stage:
+    """The stage that scores contents, and what is written in their images, by `model`."""
+    _, score = guarded("text_score", TextScorer(model))
+    images = ImageTextJudge([Normalizer(), score])
+    return lambda items: images(score(items))

@@ -38,7 +38,8 @@ class Item:
     asked_review: str = ""
     """Category of a matching rule that wants a human, whatever the scores are."""
     shadow_signals: list[Signal] = field(default_factory=list)
-    """What rules in shadow have found: only a decision in shadow counts it."""
+    """What rules in shadow have found, or rules that do not apply here by the live policy: only a
+    decision in shadow counts it."""
     stage_ms: dict[str, float] = field(default_factory=dict)
     """How long each stage took for the batch this was in: what it waited, in milliseconds."""
 

@@ -16,7 +16,7 @@ AllowedRules = Callable[[Content], Collection[str]]
 class RuleMatcher:
     """Adds a `Signal` (stage `rules`) for every rule that matches an item's text.
 
-    Those of rules in shadow go to `shadow_signals`.
+    Those of rules in shadow, or not allowed to act on the content, go to `shadow_signals`.
 
     Evidence is in code points of the original text. A rule past its `expires` is asleep, by the
     clock of `Item.received_at`. An item with more keyword occurrences than can be looked at is
@@ -68,10 +68,10 @@ class RuleMatcher:
                 allowed = self._allowed(item.content) if matches else ()
                 for found in matches:
                     rule = found.rule
-                    if rule.id in allowed or rule.expired(item.received_at):
+                    if rule.expired(item.received_at):
                         continue
                     signal = self._signal(item, found, form)
-                    if rule.mode == "shadow":
+                    if rule.mode == "shadow" or rule.id in allowed:
                         item.shadow_signals.append(signal)
                     else:
                         item.signals.append(signal)
@@ -122,11 +122,6 @@ class LiveRuleMatcher:
     def version(self) -> str:
         """What `ruleset_version` of the next batch's items will be."""
         return self._current[1]
-
-    @property
-    def in_shadow(self) -> bool:
-        """Whether the next batch is read by rules in shadow."""
-        return self.current.rules.in_shadow
 
     def quota(self, rule: str) -> int | None:
         """Automatic blocks a day that `rule` may take part in; None: no quota, or no such rule."""

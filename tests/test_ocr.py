@@ -105,6 +105,13 @@ class TestFindings:
             Signal("rules", "giveaway", "spam", 0.9, (Evidence("images.1", 0, 16),))
         ]
 
+    def test_a_rule_that_wants_a_human_gets_one(self, says):
+        rules = RULES.replace("0.9,", "0.1, action: review,")
+        matcher = RuleMatcher(parse_rules({"a.yaml": rules}))
+        reader = ImageTextReader(PictureCache(), lambda _: "on", lambda: says)
+        judged = read_and_judged(reader, Normalizer(), matcher)([item(RED), item(BLUE)])
+        assert [one.asked_review for one in judged] == ["spam", ""]
+
     def test_the_contents_own_text_and_images_stay(self, reader):
         (done,) = reader([item(RED, text="hello")])
         assert done.content.text == "hello"
