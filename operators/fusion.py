@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -18,6 +18,9 @@ from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
 DIRECT_STAGES: Final = frozenset({"rules", "hash", "image"})
 """Stages whose signals count by themselves: a rule pushed live acts at once, though the fusion
 model never saw it. What the text model found reaches the decision through fusion only."""
+
+_UNREAD: Final = frozenset({"text_score", "text_language"})
+"""What `degraded` says where no text model has read the text, or none that knows its language."""
 
 _COLUMN: Final = {name: column for column, name in enumerate(FEATURES)}
 _BY_CATEGORY: Final = {"rules": "rule", "hash": "hash", "image": "image"}
@@ -48,8 +51,8 @@ class Fuser:
     """Fills `scores` of every item with a probability for each of CATEGORIES.
 
     For a category that the model knows it is the model's probability or, if higher, the strongest
-    signal of a rule, hash or image; for the others the strongest signal alone. What the model fails
-    with is raised.
+    signal of a rule, hash or image; for the others the strongest signal alone. A hint of a rule
+    counts through the model only, where the text was read. What the model fails with is raised.
 
     Args:
         model: the fusion model.
@@ -74,7 +77,8 @@ class Fuser:
             highest = max(row)
             prediction = TEXT_CATEGORIES[row.index(highest)] if highest >= 0.5 else ""
             item.outputs.append(ModelOutput(name, version, prediction, highest, probabilities))
-            item.scores = _scores(item, probabilities)
+            read = item.text_scores and _UNREAD.isdisjoint(item.degraded)
+            item.scores = _scores(item, probabilities, item.hints if read else ())
         return items
 
 
@@ -145,9 +149,16 @@ def _age(item: Item) -> float:
     return math.log1p(max(age, 0.0) / _DAY_S)
 
 
-def _scores(item: Item, probabilities: dict[str, float]) -> dict[str, float]:
+def _scores(
+    item: Item, probabilities: dict[str, float], hints: Collection[str] = ()
+) -> dict[str, float]:
+    """`probabilities`, raised to the signals that count by themselves: not to `hints`."""
     scores = _NO_SCORES | probabilities
     for signal in item.signals:
-        if signal.stage in DIRECT_STAGES and signal.score > scores.get(signal.category, 1.0):
+        if (
+            signal.stage in DIRECT_STAGES
+            and signal.score > scores.get(signal.category, 1.0)
+            and signal.rule not in hints
+        ):
             scores[signal.category] = signal.score
     return scores

@@ -37,6 +37,8 @@ class Item:
     """The rules and hash lists that read it, where they may change while the job runs."""
     asked_review: str = ""
     """Category of a matching rule that wants a human, whatever the scores are."""
+    hints: tuple[str, ...] = ()
+    """Ids of the matching rules that the models are to weigh."""
     shadow_signals: list[Signal] = field(default_factory=list)
     """What rules in shadow have found, or rules that do not apply here by the live policy: only a
     decision in shadow counts it."""
@@ -50,7 +52,7 @@ class Item:
             self.content, self.position, self.received_at, self.author, self.normalized,
             self.signals.copy(), self.text_scores.copy(), self.image_scores.copy(),
             self.image_texts.copy(), self.scores.copy(), self.outputs.copy(),
-            self.degraded.copy(), self.ruleset_version, self.asked_review,
+            self.degraded.copy(), self.ruleset_version, self.asked_review, self.hints,
             self.shadow_signals.copy(), self.stage_ms.copy(),
         )  # fmt: skip
 

@@ -147,6 +147,7 @@ def _bring_back(found: Item, item: Item, field: str) -> None:
     for category, score in found.text_scores.items():
         item.text_scores[category] = max(score, item.text_scores.get(category, 0.0))
     item.signals += (_seen_in(field, signal) for signal in found.signals)
+    item.hints += found.hints
     item.shadow_signals += (_seen_in(field, signal) for signal in found.shadow_signals)
     item.asked_review = item.asked_review or found.asked_review
     item.degraded += [stage for stage in found.degraded if stage not in item.degraded]

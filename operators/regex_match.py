@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from events.messages import Content, Evidence, Signal
 from operators.item import Item
 from policy.compiled import CompiledRules, Match
-from policy.rules import RuleSet
+from policy.rules import Rule, RuleSet
 
 AllowedRules = Callable[[Content], Collection[str]]
 """A content to the ids of the rules that do not apply to it."""
@@ -68,15 +68,9 @@ class RuleMatcher:
                 allowed = self._allowed(item.content) if matches else ()
                 for found in matches:
                     rule = found.rule
-                    if rule.expired(item.received_at):
-                        continue
-                    signal = self._signal(item, found, form)
-                    if rule.mode == "shadow" or rule.id in allowed:
-                        item.shadow_signals.append(signal)
-                    else:
-                        item.signals.append(signal)
-                        if rule.action == "review" and not item.asked_review:
-                            item.asked_review = rule.category
+                    if not rule.expired(item.received_at):
+                        shadow = rule.mode == "shadow" or rule.id in allowed
+                        _note(item, rule, self._signal(item, found, form), shadow=shadow)
         return items
 
     def _signal(self, item: Item, found: Match, form: str) -> Signal:
@@ -86,6 +80,17 @@ class RuleMatcher:
         evidence = tuple(Evidence("text", start, end) for start, end in spans)
         rule = found.rule
         return Signal(self.STAGE, rule.id, rule.category, rule.score, evidence)
+
+
+def _note(item: Item, rule: Rule, signal: Signal, *, shadow: bool) -> None:
+    if shadow:
+        item.shadow_signals.append(signal)
+        return
+    item.signals.append(signal)
+    if rule.role == "hint":
+        item.hints += (rule.id,)
+    if rule.action == "review" and not item.asked_review:
+        item.asked_review = rule.category
 
 
 class LiveRuleMatcher:

@@ -21,7 +21,8 @@ _PREDICTED: Final = 0.5
 class TextScorer:
     """Fills `text_scores` of every item with text, and adds a `ModelOutput` and signals.
 
-    Of a cascade, the output and the signals name the model that settled the text. What the model
+    Of a cascade, the output and the signals name the model that settled the text; where a rule
+    has given a hint, that is the last one. What the model
     fails with is raised: a `Breaker` around the stage knows what to do.
     """
 
@@ -38,7 +39,8 @@ class TextScorer:
         if not texted:
             return items
         texts = [_text(item) for item in texted]
-        probabilities, settled_by = self._predict(texts)
+        doubted = np.array([item.hints != () for item in texted])
+        probabilities, settled_by = self._predict(texts, doubted)
         scores = probabilities.astype(np.float64).round(4)
         flagged = np.argwhere(scores > SIGNAL_LEVEL).tolist()
         contributions = self._attribute(
@@ -64,11 +66,13 @@ class TextScorer:
         asked = zip(texts, categories, models, strict=True)
         return [model.attribute([text], [category])[0] for text, category, model in asked]
 
-    def _predict(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], Sequence[TextModel]]:
+    def _predict(
+        self, texts: Sequence[str], doubted: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], Sequence[TextModel]]:
         """Scores of `texts` and, for each, the model that they are of."""
         if not isinstance(self._model, Cascade):
             return self._model.predict(texts), [self._model] * len(texts)
-        found = self._model.settle(texts)
+        found = self._model.settle(texts, doubted)
         return found.scores, [self._model.models[number] for number in found.settled_by.tolist()]
 
 

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from policy.errors import PolicyError
 from policy.pattern import check_pattern
 from policy.policy import BUILT_IN
-from policy.taxonomy import CATEGORIES
+from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 MAX_RULES: Final = 20_000
@@ -42,6 +42,8 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     read. `action: review` sends a match to a human whatever the scores are. In `mode: shadow`
     a match counts in the shadow decision alone, which is logged and not acted on. `quota` is how
     many automatic blocks a day the rule may take part in. After `expires` the rule is asleep.
+    What a rule in the `role` of a hint matches may also be quoted or denied: the transformer reads
+    such a text, and fusion weighs what both say. Without them a hint counts like any other rule.
     """
 
     id: RuleId
@@ -51,6 +53,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     keywords: Annotated[tuple[Keyword, ...], Meta(min_length=1)] | None = None
     on: Literal["normalized", "original"] = "normalized"
     action: Literal["review"] | None = None
+    role: Literal["verdict", "hint"] = "verdict"
     mode: Literal["live", "shadow"] = "live"
     quota: Annotated[int, Meta(ge=0)] | None = None
     description: Line = ""
@@ -213,6 +216,8 @@ def _parse_rule(name: str, number: int, raw: Any) -> Rule:
     if rule.category not in CATEGORIES:
         known = ", ".join(CATEGORIES)
         raise PolicyError(f"{where}: category: {rule.category!r} is not one of {known}")
+    if rule.role == "hint" and rule.category not in TEXT_CATEGORIES:
+        raise PolicyError(f"{where}: role: the text models do not know {rule.category}")
     if (rule.pattern is None) == (rule.keywords is None):
         raise PolicyError(f"{where}: `pattern` or `keywords` is needed, and not both")
     if rule.pattern is not None:

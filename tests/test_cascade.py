@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.text.cascade import Band, Blend, Cascade
+from models.text.groups import GroupNames
 
 
 class Ruler:
@@ -113,3 +114,35 @@ def test_evidence_comes_from_the_model_that_is_asked() -> None:
 def test_bands_and_models_must_fit() -> None:
     with pytest.raises(ValueError, match="a band between"):
         Cascade([Ruler("fast"), Ruler("slow")], [])
+
+
+def test_what_others_doubt_goes_on_however_sure_the_first_model_is() -> None:
+    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [_band(0.3, 0.7)])
+    found = cascade.settle(["", "a" * 9, "a" * 9], np.array([True, True, False]))
+    assert found.settled_by.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "goes_on"),
+    [
+        ("muslims are at it again", 0.2, True),
+        ("MIDDLE AGED drivers", 0.2, True),  # blind to case, of several words
+        ("muslims are at it again", 0.1, False),  # nothing speaks of abuse
+        ("these people are at it again", 0.2, False),  # nobody is named
+        ("the muslin cloth", 0.2, False),  # a word of its own
+        ("\ud800 \u202e gays", 0.2, True),
+        ("", 0.9, False),
+        ("x " * 40_000 + "gays", 0.9, False),  # past the beginning
+    ],
+)
+def test_abuse_where_a_group_is_named_is_read_in_context(
+    text: str, score: float, goes_on: bool
+) -> None:
+    scores = np.array([[0.0, score, 0.0, 0.0, 0.0]], np.float32)
+    assert GroupNames().doubtful([text], scores).tolist() == [goes_on]
+
+
+def test_spam_about_a_group_is_no_abuse_of_it() -> None:
+    scores = np.array([[0.0, 0.0, 0.0, 0.9, 0.9]] * 2, np.float32)
+    assert not GroupNames().doubtful(["muslims", "gays"], scores).any()
+    assert GroupNames().doubtful([], np.zeros((0, 5), np.float32)).shape == (0,)

@@ -154,6 +154,38 @@ class TestFuser:
         (one,) = Fuser(MODEL)([scored({}, rule("self_harm", 0.9, stage="text-fast"))])
         assert one.scores["self_harm"] == 0.0
 
+    @pytest.mark.parametrize(
+        ("missing", "text_scores", "by_the_rule"),
+        [
+            ([], {"hate": 0.02}, False),  # the models read the text and weigh the hint
+            (["hash"], {"hate": 0.02}, False),
+            (["text_score"], {}, True),  # nobody has read it
+            (["text_language"], {"hate": 0.02}, True),  # nobody who knows the language
+            ([], {}, True),
+        ],
+    )
+    def test_a_hint_is_weighed_by_who_has_read_the_text(
+        self, missing: list[str], text_scores: dict[str, float], by_the_rule: bool
+    ) -> None:
+        one = scored(text_scores, rule("hate", 0.8))
+        one.hints = ("r1",)
+        one.degraded += missing
+        Fuser(MODEL)([one])
+        assert (one.scores["hate"] >= 0.8) == by_the_rule
+
+    def test_without_fusion_a_hint_counts_like_any_rule(self) -> None:
+        one = scored({"hate": 0.02}, rule("hate", 0.8))
+        one.hints = ("r1",)
+        without_fusion([one])
+        assert one.scores["hate"] == 0.8
+
+    def test_a_hint_takes_nothing_from_a_verdict(self) -> None:
+        verdict = Signal("rules", "r2", "hate", 0.7, (Evidence("text", 0, 4),))
+        one = scored({"hate": 0.02}, rule("hate", 0.8), verdict)
+        one.hints = ("r1",)
+        Fuser(MODEL)([one])
+        assert 0.7 <= one.scores["hate"] < 0.8
+
     def test_a_category_nobody_knows_is_no_score(self) -> None:
         (one,) = Fuser(MODEL)([scored({}, rule("made_up", 1.0))])
         assert tuple(one.scores) == CATEGORIES

@@ -65,6 +65,23 @@ def test_a_rule_that_a_community_allows_does_not_apply_there() -> None:
         matcher.swap(rules, "v2")
 
 
+@pytest.mark.parametrize(
+    ("keys", "hints", "asked_review"),
+    [
+        ("role: hint", ("one",), ""),
+        ("role: verdict", (), ""),
+        ("on: original", (), ""),  # a verdict when left out
+        ("role: hint, action: review", ("one",), "hate"),  # a hint weakens no action
+        ("role: hint, mode: shadow", (), ""),
+    ],
+)
+def test_a_hint_is_told_to_the_models(keys: str, hints: tuple[str, ...], asked_review: str) -> None:
+    rules = f"rules: [{{id: one, category: hate, score: 0.7, pattern: vermin, {keys}}}]"
+    matched = item(text="vermin")
+    RuleMatcher(parse_rules({"t.yaml": rules}))([matched])
+    assert (matched.hints, matched.asked_review) == (hints, asked_review)
+
+
 def test_evidence_is_in_the_original_text() -> None:
     # `f r e e   money`: blanks between letters are undone by the normalizer.
     normalized = Normalized("free money", (0, 2, 4, 6, 9, 10, 11, 12, 13, 14, 15))

@@ -72,6 +72,8 @@ def test_a_slur_by_itself_decides_nothing() -> None:
         ("another key beside", "rules: []\nrule: []", "t.yaml: one key `rules`"),
         ("nested beyond reason", "[" * 5000, "t.yaml: not YAML"),
         ("a rule that is a word", "rules: [spam]", "t.yaml: rule '1': Expected `object`"),
+        ("a hint of csam", rule_file(GOOD.replace("spam", "csam, role: hint")), "rule 'a': role:"),
+        ("no such role", rule_file(GOOD + ", role: clue"), "rule 'a': role: Invalid enum"),
         ("an unknown key", rule_file(GOOD + ", patern: x"), "rule 'a': Object contains unknown"),
         ("no score", rule_file("id: a, category: spam, pattern: x"), "rule 'a': Object missing"),
         ("score above 1", rule_file(GOOD.replace("0.5", "1.5")), "rule 'a': score: Expected"),

@@ -3,8 +3,8 @@
 `python -m training.cascade --data DIR --budget 0.05` writes cascade.json beside the models. On the
 validation split, along the fast model's score of each category: where does the second model mend
 wrong answers, and what would it have to read of the real mix there? The bands are where it mends
-most for what it reads, as wide as the budget allows. Where both models have seen a text, their log
-odds are weighed.
+most for what it reads, as wide as the budget allows beside the texts that go on because of whom
+they name. Where both models have seen a text, their log odds are weighed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 
 from models.text.cascade import BUILT_IN, Band, Blend, Cascade, log_odds
 from models.text.fast import FastTextModel
+from models.text.groups import GroupNames
 from models.text.transformer import TransformerModel
 from operators.normalize import normalize
 from policy.taxonomy import TEXT_CATEGORIES
@@ -50,6 +51,8 @@ class Scored:
     mix: NDArray[np.float64]
     lengths: NDArray[np.int64]
     """(n,), in characters."""
+    doubted: NDArray[np.bool_]
+    """(n,): sent on whatever the bands."""
 
 
 def score(cascade: Cascade, corpus: Corpus, split: str) -> Scored:
@@ -57,12 +60,14 @@ def score(cascade: Cascade, corpus: Corpus, split: str) -> Scored:
     rows = corpus.where(split)
     texts = [n.text for n in normalize([corpus.texts[row] for row in rows.tolist()])]
     fast, transformer = cascade.models
+    quick = fast.predict(texts)
     return Scored(
-        fast.predict(texts),
+        quick,
         transformer.predict(texts),
         corpus.targets[rows],
         mix_weights(corpus.sources[rows].tolist()),
         np.array([len(text) for text in texts]),
+        cascade.doubtful(texts, quick),
     )
 
 
@@ -104,7 +109,8 @@ def fit(scored: Scored, second: NDArray[np.float32], budget: float) -> Band:
     low, high = 0.0, max(float(worth.max()) for _, worth in curves)
     for _ in range(_HALVINGS):
         level = (low + high) / 2
-        if float(scored.mix[_band(curves, level).unsure(scored.fast)].sum()) > budget:
+        sent_on = _band(curves, level).unsure(scored.fast) | scored.doubted
+        if float(scored.mix[sent_on].sum()) > budget:
             low = level
         else:
             high = level
@@ -145,7 +151,7 @@ def train(data: Path, directory: Path = BUILT_IN, *, budget: float = BUDGET) -> 
     """Fits bands and blends to the models under `directory` and writes its cascade.json."""
     models = (FastTextModel(directory / "fast"), TransformerModel(directory / "minilm"))
     everything = Band(*np.array([[-1.0], [2.0]], dtype=np.float32))
-    held = score(Cascade(models, [everything]), load(data), "validation")
+    held = score(Cascade(models, [everything], groups=GroupNames()), load(data), "validation")
     weights = blend(held)
     band = fit(held, weights(held.fast, held.transformer), budget)
     table = {

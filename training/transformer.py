@@ -42,14 +42,15 @@ def train(
     minutes: float = 60.0,
     frozen_layers: int = 0,
     rate: float = _RATE,
+    steps: int | None = None,
     seed: int = 7,
 ) -> None:
     """Fine-tunes on the train split of `data` and exports to `out`; a checkpoint every two minutes.
 
-    Training ends after `epochs` or `minutes`, whichever is first; the learning rate falls from
-    `rate` to match. `work/start.pt` gives weights to start from, if it is there. A run that was
-    broken off goes on where its last checkpoint was. The lowest `frozen_layers` of the six layers
-    stay as they are.
+    Training ends after `epochs`, `steps` or `minutes`, whichever is first; the learning rate falls
+    from `rate` to match. `work/start.pt` gives weights to start from, if it is there. A run that
+    was broken off goes on where its last checkpoint was. The lowest `frozen_layers` of the six
+    layers stay as they are.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -62,7 +63,7 @@ def train(
     model.encoder.encoder.layer[:frozen_layers].requires_grad_(requires_grad=False)
     lengths = np.array([len(row) for row in ids])
     plan = [_batches(lengths, seed + epoch) for epoch in range(epochs)]
-    batches = [rows for epoch in plan for rows in epoch]
+    batches = [rows for epoch in plan for rows in epoch][:steps]
     checkpoint = work / "checkpoint.pt"
     _fit(model, examples, ids, batches, checkpoint=checkpoint, limit=60 * minutes, rate=rate)
     torch.save(model.state_dict(), work / "weights.pt")
@@ -216,6 +217,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--frozen-layers", type=int, default=0)
     parser.add_argument("--rate", type=float, default=_RATE, help="of learning, at its highest")
+    parser.add_argument("--steps", type=int, help="batches at most: a short fine-tune")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     train(
@@ -227,6 +229,7 @@ def main() -> None:
         minutes=options.minutes,
         frozen_layers=options.frozen_layers,
         rate=options.rate,
+        steps=options.steps,
         seed=options.seed,
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.text.fast import FastTextModel
+from models.text.groups import GroupNames
 from models.text.model import Contribution, TextModel
 from models.text.transformer import ModelError, TransformerModel
 from policy.taxonomy import TEXT_CATEGORIES
@@ -77,12 +78,17 @@ class Cascade:
         models: of the same categories.
         bands: one fewer than models.
         blends: how each next model's scores are weighed with those before; none: they replace them.
+        groups: finds texts that go on because of whom they name, whatever the bands.
     """
 
     name: Final = "text"
 
     def __init__(
-        self, models: Sequence[TextModel], bands: Sequence[Band], blends: Sequence[Blend] = ()
+        self,
+        models: Sequence[TextModel],
+        bands: Sequence[Band],
+        blends: Sequence[Blend] = (),
+        groups: GroupNames | None = None,
     ) -> None:
         categories = {model.categories for model in models}
         if (
@@ -97,6 +103,7 @@ class Cascade:
         self.categories = models[0].categories
         self.version = "+".join(model.version for model in models)
         opinions: Sequence[_Opinion] = blends or [_replace] * len(bands)
+        self._groups = groups
         self._steps = tuple(zip(bands, opinions, strict=True))
 
     @classmethod
@@ -117,36 +124,53 @@ class Cascade:
             np.array([table[name][category] for category in TEXT_CATEGORIES], dtype=np.float32).T
             for name in ("bands", "blends")
         ]
-        return cls(models, [Band(*columns[0])], [Blend(*columns[1])])
+        return cls(models, [Band(*columns[0])], [Blend(*columns[1])], GroupNames())
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Probabilities, (n, C), of normalized texts."""
         return self.settle(texts).scores
 
-    def settle(self, texts: Sequence[str]) -> CascadeResult:
+    def settle(
+        self, texts: Sequence[str], doubted: NDArray[np.bool_] | None = None
+    ) -> CascadeResult:
         """Scores of normalized texts and who gave them.
 
-        Each model sees in one batch all that the one before was unsure of.
+        Each model sees in one batch all that the one before was unsure of, texts of abuse that
+        name a group, and all that is `doubted` by others, (n,).
         """
 
         def ask(number: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
             return self.models[number].predict([texts[row] for row in rows.tolist()])
 
-        return self._settle(self.models[0].predict(texts), ask)
+        scores = self.models[0].predict(texts)
+        named = self.doubtful(texts, scores)
+        return self._settle(scores, ask, named if doubted is None else named | doubted)
 
-    def settle_scores(self, *scores: NDArray[np.float32]) -> CascadeResult:
-        """What `settle` would say of texts that every model has scored, (n, C) each."""
-        return self._settle(scores[0].copy(), lambda number, rows: scores[number][rows])
+    def settle_scores(
+        self, *scores: NDArray[np.float32], doubted: NDArray[np.bool_]
+    ) -> CascadeResult:
+        """What `settle` would say of texts that every model has scored, (n, C) each.
+
+        `doubted`, (n,), are to go on in any case: what `doubtful` says of them.
+        """
+        return self._settle(scores[0].copy(), lambda number, rows: scores[number][rows], doubted)
+
+    def doubtful(self, texts: Sequence[str], scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which texts, of the first model's `scores`, go on because of whom they name; (n,)."""
+        if self._groups is None:
+            return np.zeros(len(texts), dtype=np.bool_)
+        return self._groups.doubtful(texts, scores)
 
     def _settle(
         self,
         scores: NDArray[np.float32],
         ask: Callable[[int, NDArray[np.int64]], NDArray[np.float32]],
+        doubted: NDArray[np.bool_],
     ) -> CascadeResult:
         settled_by = np.zeros(len(scores), dtype=np.int64)
         rows = np.arange(len(scores))
         for number, (band, blend) in enumerate(self._steps, 1):
-            rows = rows[band.unsure(scores[rows])]
+            rows = rows[band.unsure(scores[rows]) | doubted[rows]]
             if not rows.size:
                 break
             scores[rows] = blend(scores[rows], ask(number, rows))
