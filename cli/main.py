@@ -174,18 +174,29 @@ def detect(
     detect_command(files, output)
 
 
-@app.command(epilog="Example: breakwater query cohort_audit --param accounts=100 --format csv")
+@app.command(
+    epilog="Example: breakwater query cohort_audit --param accounts=100 --format csv",
+    # Its own --help tells of the query that is named.
+    context_settings={"help_option_names": []},
+)
 def query(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="The query; without it, all are listed.")] = "",
     param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, once a parameter.")] = None,
     format: Annotated[  # noqa: A002 (the option's name)
         Literal["table", "csv", "json", "parquet"], typer.Option(help="How to print the answer.")
     ] = "table",
     output: Annotated[Path | None, typer.Option(help="A file instead of standard output.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--help", "-h", help="This message, or what the named query takes.")
+    ] = False,
 ) -> None:
     """Ask the store a question of the library."""
-    from cli.query import OutputFormat, query_command
+    from cli.query import OutputFormat, describe_query, query_command
 
+    if explain:
+        print(describe_query(name) if name else context.get_help())
+        return
     query_command(name, param or (), OutputFormat(format), output)
 
 

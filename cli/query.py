@@ -70,6 +70,26 @@ def query_command(
         raise UsageError(str(error)) from None
 
 
+def describe_query(name: str) -> str:
+    """What the query called `name` answers, the parameters it takes, and a sample of its answer.
+
+    Raises:
+        UsageError: no such query.
+    """
+    try:
+        query = load(name)
+    except QueryError as error:
+        raise UsageError(str(error)) from None
+    lines = [query.question, "", query.description]
+    if query.parameters:
+        lines += ["", "Parameters (--param NAME=VALUE):"]
+    for parameter in query.parameters:
+        default = parameter.default or "''"
+        need = "required" if parameter.default is None else f"default {default}"
+        lines.append(f"  {parameter.name:16}{parameter.meaning} ({parameter.type}; {need})")
+    return "\n".join([*lines, "", "Sample:", *(f"  {row}" for row in query.sample)])
+
+
 def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:

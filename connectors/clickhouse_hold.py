@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from clickhouse_connect.driver.client import Client
 
+_TEXTS = ("content", "labelled_content")
 _MARK = (
-    "ALTER TABLE moderation.content UPDATE legal_hold = {held:Bool}"
+    "ALTER TABLE moderation.{table:Identifier} UPDATE legal_hold = {held:Bool}"
     " WHERE author_id = {author:String} AND legal_hold != {held:Bool}"
 )
 _RELEASE = "ALTER TABLE moderation.legal_holds DELETE WHERE author_id = {author:String}"
@@ -42,5 +43,6 @@ def is_held(client: Client, author_id: str) -> bool:
 
 
 def _mark(client: Client, author_id: str, *, held: bool) -> None:
-    values = {"author": author_id, "held": held}
-    client.command(_MARK, values, settings={"mutations_sync": 2})
+    for table in _TEXTS:
+        values = {"table": table, "author": author_id, "held": held}
+        client.command(_MARK, values, settings={"mutations_sync": 2})

@@ -147,3 +147,19 @@ def test_doctor_says_what_is_set_and_exits_with_0() -> None:
 )
 def test_bad_usage_exits_with_2(arguments: list[str]) -> None:
     assert breakwater(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [
+        ("text_search", 0, "word            letters and digits, without spaces (String; required)"),
+        ("cohort_audit", 0, "since           accounts made from here on"),
+        ("cohort", 2, "no query 'cohort'; there is cohort_audit"),
+        ("", 0, "Example: breakwater query"),
+    ],
+    ids=["a parameter that must be given", "a default", "no such query", "of the command itself"],
+)
+def test_help_tells_of_the_query_that_is_named(name: str, code: int, told: str) -> None:
+    done = breakwater("query", *([name] if name else []), "--help")
+    assert done.returncode == code
+    assert told in done.stdout + done.stderr

@@ -16,6 +16,7 @@ GONE = "it's \\ me"
 TABLES = (
     "content", "moderation_logs", "model_outputs", "human_labels", "user_reports", "appeals",
     "dead_letters", "users", "flagged_logs", "labelled_logs", "labelled_outputs",
+    "labelled_content", "author_posts",
 )  # fmt: skip
 LABEL = Label(
     label_id="l1", content_id="theirs", revision=0, reviewer_id="m1", action="block",
@@ -83,7 +84,8 @@ def test_every_table_forgets_the_author_and_nobody_else(store):
     assert deleted == {
         "content": 2, "moderation_logs": 2, "model_outputs": 2, "human_labels": 1,
         "user_reports": 2, "appeals": 1, "dead_letters": 1, "users": 1,
-        "flagged_logs": 1, "labelled_logs": 1, "labelled_outputs": 1,
+        "flagged_logs": 1, "labelled_logs": 1, "labelled_outputs": 1, "labelled_content": 1,
+        "author_posts": 2,
     }  # fmt: skip
     assert set(counts(store).values()) == {1}, "what is the other author's stays"
     examples = store.query("SELECT examples FROM moderation.surge_alerts").result_rows
@@ -107,7 +109,7 @@ def test_a_legal_hold_is_kept_with_all_that_belongs_to_it(store):
         settings={"mutations_sync": 2},
     )
     forget_author(store, GONE)
-    for table in ("content", "moderation_logs", "model_outputs"):
+    for table in ("content", "moderation_logs", "model_outputs", "author_posts"):
         kept = store.query(f"SELECT content_id FROM moderation.{table} ORDER BY ALL").result_rows
         assert kept == [("held",), ("others",)], table
 

@@ -25,7 +25,7 @@ TABLES = {
     "content", "moderation_logs", "model_outputs", "human_labels", "users", "user_reports",
     "appeals", "surge_alerts", "drift_alerts", "dead_letters", "decisions_by_minute",
     "decisions_by_hour", "schema_migrations", "rule_changes", "legal_holds", "flagged_logs",
-    "labelled_logs", "labelled_outputs", "versions_by_hour",
+    "labelled_logs", "labelled_outputs", "labelled_content", "author_posts", "versions_by_hour",
 }  # fmt: skip
 
 
@@ -116,10 +116,10 @@ def test_a_repeat_is_one_row_in_every_table(store, batches):
     # A Join table knows no FINAL, and no repeats.
     counts = {table: count(store, table) for table in sorted(TABLES - {"legal_holds"})}
     assert counts == {
-        "appeals": 0, "content": 2, "dead_letters": 1, "decisions_by_hour": 2,
+        "appeals": 0, "author_posts": 2, "content": 2, "dead_letters": 1, "decisions_by_hour": 2,
         "decisions_by_minute": 2, "drift_alerts": 0, "flagged_logs": 1, "human_labels": 1,
-        "labelled_logs": 1, "labelled_outputs": 1, "model_outputs": 2,
-        "moderation_logs": 2, "rule_changes": 1, "schema_migrations": 5, "surge_alerts": 1,
+        "labelled_content": 1, "labelled_logs": 1, "labelled_outputs": 1, "model_outputs": 2,
+        "moderation_logs": 2, "rule_changes": 1, "schema_migrations": 6, "surge_alerts": 1,
         "user_reports": 0, "users": 1, "versions_by_hour": 1,
     }  # fmt: skip
 
@@ -189,9 +189,29 @@ def test_labelled_tables_hold_what_people_labelled_whatever_came_first(store, or
     if order != "label last":
         store.insert_judgements([blocked(decided_at=LATER), judgement("c2")])
     action = "allow" if order == "label last" else "block"
-    for table in ("labelled_logs", "labelled_outputs"):
+    for table in ("labelled_logs", "labelled_outputs", "labelled_content"):
         assert rows(store, f"SELECT content_id FROM moderation.{table} FINAL") == [("c1",)]
-    assert rows(store, "SELECT action FROM moderation.labelled_logs FINAL") == [(action,)]
+    for table in ("labelled_logs", "labelled_content"):
+        assert rows(store, f"SELECT action FROM moderation.{table} FINAL") == [(action,)]
+
+
+@pytest.mark.parametrize(
+    ("decisions", "kept"),
+    [
+        ([judgement()], [("c1",)]),
+        ([judgement(), blocked(decided_at=LATER)], [("c1",)]),
+        ([judgement("c2"), judgement("c1")], [("c1",), ("c2",)]),
+        ([judgement(final=False)], []),
+        ([judgement(final=False), judgement(decided_at=LATER)], [("c1",)]),
+        ([judgement(mode="shadow")], []),
+    ],
+    ids=["one", "decided again", "two", "a quick answer only", "quick, then final", "in shadow"],
+)
+def test_author_posts_are_the_contents_with_a_final_live_decision(store, decisions, kept):
+    for each in decisions:
+        store.insert_judgements([each])
+    posts = "SELECT content_id FROM moderation.author_posts FINAL WHERE user_id = 'u1' ORDER BY ALL"
+    assert rows(store, posts) == kept
 
 
 def test_users_keep_their_first_and_last_appearance(store):
@@ -211,20 +231,22 @@ LONG_AGO = AT - timedelta(days=400)
 @pytest.mark.parametrize(
     ("made", "hold", "kept"),
     [
-        (judgement(created_at=LONG_AGO, decided_at=LONG_AGO), "false", 0),
-        (blocked(created_at=LONG_AGO, decided_at=LONG_AGO), "false", 1),
-        (judgement(created_at=LONG_AGO, decided_at=LONG_AGO), "true", 1),
+        (judgement(created_at=LONG_AGO, decided_at=LONG_AGO), False, 0),
+        (blocked(created_at=LONG_AGO, decided_at=LONG_AGO), False, 1),
+        (judgement(created_at=LONG_AGO, decided_at=LONG_AGO), True, 1),
     ],
     ids=["allowed text goes", "a violation stays", "a legal hold stays"],
 )
 def test_retention(store, made, hold, kept):
     store.client.command("SYSTEM STOP TTL MERGES")
     store.insert_judgements([made])
-    hold_it = f"ALTER TABLE moderation.content UPDATE legal_hold = {hold} WHERE true"
-    store.client.command(hold_it, settings={"mutations_sync": 2})
+    store.insert_labels([LABEL])
+    if hold:
+        hold_author(store.client, "u1")
     store.client.command("SYSTEM START TTL MERGES")
-    store.client.command("OPTIMIZE TABLE moderation.content FINAL")
-    assert count(store, "content") == kept
+    for table in ("content", "labelled_content"):
+        store.client.command(f"OPTIMIZE TABLE moderation.{table} FINAL")
+        assert count(store, table) == kept
     assert count(store, "moderation_logs") == 1, "the decision itself is kept"
 
 
@@ -278,6 +300,11 @@ DROP VIEW moderation.labelled_outputs_from_labels;
 DROP TABLE moderation.flagged_logs;
 DROP TABLE moderation.labelled_logs;
 DROP TABLE moderation.labelled_outputs;
+DROP VIEW moderation.labelled_content_from_content;
+DROP VIEW moderation.labelled_content_from_labels;
+DROP VIEW moderation.author_posts_from_logs;
+DROP TABLE moderation.labelled_content;
+DROP TABLE moderation.author_posts;
 DROP TABLE moderation.legal_holds;
 CREATE MATERIALIZED VIEW moderation.decisions_by_minute_from_logs
 TO moderation.decisions_by_minute AS
@@ -309,13 +336,15 @@ def test_migrates_an_older_store_without_loss(store):
     assert rows(store, DECIDED) == [(30,)]
     clusters = "SELECT DISTINCT cluster FROM moderation.content FINAL ORDER BY cluster"
     assert rows(store, clusters) == [("",), ("text hello",)]
-    assert count(store, "labelled_logs") == count(store, "labelled_outputs") == 1
+    for table in ("labelled_logs", "labelled_outputs", "labelled_content"):
+        assert count(store, table) == 1
+    assert count(store, "author_posts") == 30
     store.insert_judgements(first[:10])
     store.insert_judgements([judgement("new")])
     sql = "SELECT uniqMerge(decisions), uniqMerge(authors) FROM moderation.decisions_by_minute"
     assert rows(store, sql) == [(31, 4)]
     assert count(store, "moderation_logs") == 31
     done = rows(store, "SELECT name FROM moderation.schema_migrations FINAL ORDER BY name")
-    assert [name[:4] for (name,) in done] == ["0001", "0002", "0003", "0004", "0005"]
+    assert [name[:4] for (name,) in done] == ["0001", "0002", "0003", "0004", "0005", "0006"]
     store.apply_schema()
     assert rows(store, sql) == [(31, 4)], "a migration runs once"

@@ -26,7 +26,7 @@ WITH
     ),
     mistakes AS
     (
-        SELECT content_id, revision, model, model_version, model_prediction, confidence
+        SELECT content_id, revision, created_at, model, model_version, model_prediction, confidence
         FROM moderation.labelled_outputs FINAL
         INNER JOIN labels USING (content_id, revision)
         WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
@@ -40,8 +40,7 @@ WITH
     (
         SELECT content_id, revision, text
         FROM moderation.content FINAL
-        WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
-            AND content_id IN (SELECT content_id FROM mistakes)
+        WHERE (toYYYYMMDD(created_at), content_id) IN (SELECT toYYYYMMDD(created_at), content_id FROM mistakes)
     )
 SELECT
     content_id,

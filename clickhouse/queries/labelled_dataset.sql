@@ -41,8 +41,8 @@ SELECT
     labeled_at,
     votes,
     agreeing
-FROM moderation.content FINAL
+FROM moderation.labelled_content FINAL
 INNER JOIN answers USING (content_id, revision)
-WHERE text != '' AND content_id IN (SELECT content_id FROM answers)
+WHERE text != ''
 ORDER BY content_id, revision
 SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -46,12 +46,10 @@ SELECT
 FROM offenders
 INNER JOIN
 (
-    -- Distinct contents rather than FINAL: the same count, and only rows of theirs are looked at.
-    SELECT user_id, uniqExact(content_id, revision) AS decisions
-    FROM moderation.moderation_logs
-    PREWHERE user_id IN (SELECT user_id FROM offenders)
-    WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
-        AND final AND mode = 'live'
+    SELECT user_id, count() AS decisions
+    FROM moderation.author_posts FINAL
+    WHERE user_id IN (SELECT user_id FROM offenders)
+        AND created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
     GROUP BY user_id
 ) AS everything USING (user_id)
 ORDER BY blocked DESC, user_id
