@@ -479,6 +479,19 @@ def shadow_newly_blocked(data, params):
     return sorted(rows, key=lambda row: (-row[1], row[0]))[: int(params["rows"])]
 
 
+def repeated_contents(data, _):
+    sent = pd.DataFrame(
+        (d.content_id, 0, _ms(d.created_at), d.author_id)
+        for d in (judgement.decision for judgement in data.made.resent)
+    )
+    rows = []
+    for key, own in sent.groupby([0, 1]):
+        days = own[2].dt.date.nunique()
+        if days > 1:
+            rows.append((*key, days, own[2].min(), own[2].max(), sorted(set(own[3]))))
+    return sorted(rows, key=lambda row: (-row[2], row[0]))
+
+
 def labelled_dataset(data, _):
     rows = []
     logs = data.logs.set_index("content_id")

@@ -31,6 +31,7 @@ END = datetime(2026, 11, 17, tzinfo=UTC)
 START = END - timedelta(days=14)
 SURGE_AT = END - timedelta(hours=34)
 NEW_POLICY_AT = SURGE_AT - timedelta(hours=1)
+RESENT_AT = datetime(2026, 9, 10, 12, tzinfo=UTC)
 COMMUNITIES = ("pets", "news", "music")
 CATEGORIES = ("hate", "harassment", "spam")
 RULES = {"spam": "scam-link", "hate": "slur-1", "harassment": "insult-2"}
@@ -47,6 +48,8 @@ class History:
     appeals: list[Appeal] = field(default_factory=list)
     reports: list[UserReport] = field(default_factory=list)
     changes: list[RuleChange] = field(default_factory=list)
+    resent: list[Judgement] = field(default_factory=list)
+    """Long before the rest: some of it again, with another day's created_at."""
 
 
 def history(contents: int = 3000, seed: int = 11) -> History:
@@ -72,6 +75,15 @@ def history(contents: int = 3000, seed: int = 11) -> History:
     for number in range(40):
         made.letters.append(_letter(rng, number))
     made.changes = [_change(number) for number in range(1, 6)]
+    made.resent = [
+        _resent(made.judgements[0], *what)
+        for what in (
+            ("r1", "u1", 0), ("r1", "u1", 24), ("r1", "u2", 48),
+            ("r2", "u2", 11.9), ("r2", "u2", 12),
+            ("once", "u1", 0),
+            ("the same day", "u1", 0), ("the same day", "u1", 11.9),
+        )
+    ]  # fmt: skip
     return made
 
 
@@ -80,6 +92,7 @@ def store_history(writer: ClickHouseWriter, made: History) -> None:
     third = len(made.judgements) // 3
     for batch in (made.judgements, made.shadows, made.judgements[:third], made.shadows[:10]):
         writer.insert_judgements(batch)
+    writer.insert_judgements(made.resent)
     writer.insert_labels(made.labels + made.labels[:50])
     writer.insert_dead_letters(made.letters + made.letters[:5])
     writer.insert_appeals(made.appeals + made.appeals[:3])
@@ -156,6 +169,16 @@ def _shadow(rng: random.Random, live: Judgement) -> Judgement:
         decision_id=decision_id(live.content.content_id, 0, mode="shadow"),
     )  # fmt: skip
     return Judgement(live.content, decision)
+
+
+def _resent(like: Judgement, content_id: str, author: str, hours: float) -> Judgement:
+    at = RESENT_AT + timedelta(hours=hours)
+    content = replace(like.content, content_id=content_id, author_id=author, created_at=at)
+    decision = replace(
+        like.decision, content_id=content_id, author_id=author, created_at=at, decided_at=at,
+        decision_id=decision_id(content_id, 0),
+    )  # fmt: skip
+    return Judgement(content, decision)
 
 
 def _labels(rng: random.Random, judgement: Judgement) -> list[Label]:

@@ -27,6 +27,7 @@ EXTRA = {
     "text_search": {"word": "Harassment", "rows": "1000"},
     "community_outliers": {"least_decisions": "1"},
     "labelled_dataset": {"until": "2027-01-01"},
+    "repeated_contents": {"since": "2026-09-01", "until": "2026-10-01"},
     "reviewer_agreement": {"until": "2027-01-01"},
     "reviewer_speed": {"until": "2027-01-01"},
     "appeals_by_policy": {"until": "2027-01-01"},
