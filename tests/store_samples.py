@@ -78,10 +78,10 @@ def history(contents: int = 3000, seed: int = 11) -> History:
     made.resent = [
         _resent(made.judgements[0], *what)
         for what in (
-            ("r1", "u1", 0), ("r1", "u1", 24), ("r1", "u2", 48),
-            ("r2", "u2", 11.9), ("r2", "u2", 12),
-            ("once", "u1", 0),
-            ("the same day", "u1", 0), ("the same day", "u1", 11.9),
+            ("r1", "s1", 0), ("r1", "s1", 24), ("r1", "s2", 48),
+            ("r2", "s2", 11.9), ("r2", "s2", 12),
+            ("once", "s1", 0),
+            ("the same day", "s1", 0), ("the same day", "s1", 11.9),
         )
     ]  # fmt: skip
     return made
@@ -173,7 +173,9 @@ def _shadow(rng: random.Random, live: Judgement) -> Judgement:
 
 def _resent(like: Judgement, content_id: str, author: str, hours: float) -> Judgement:
     at = RESENT_AT + timedelta(hours=hours)
-    content = replace(like.content, content_id=content_id, author_id=author, created_at=at)
+    content = replace(
+        like.content, content_id=content_id, author_id=author, author_created_at=None, created_at=at
+    )
     decision = replace(
         like.decision, content_id=content_id, author_id=author, created_at=at, decided_at=at,
         decision_id=decision_id(content_id, 0),
