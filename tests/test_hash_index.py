@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from models.image.hash_index import HashIndex, Match
 
-LARGE = 20_000
-"""Above the size up to which there are no tables."""
+LARGE = 5_000
 
 
 def some_hashes(count: int, size: int = 32, seed: int = 0) -> np.ndarray:
@@ -110,7 +109,7 @@ class TestCrowds:
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 34), st.sampled_from([8, 16, 32]))
 def test_never_misses(seed, max_distance, size):
-    hashes = some_hashes(16_500, size, seed)
+    hashes = some_hashes(2_000, size, seed)
     distances = np.random.default_rng(seed).integers(0, min(size * 8, 60), 12)
     queries = np.concatenate([changed(hashes[i : i + 1], int(d)) for i, d in enumerate(distances)])
     max_distance = min(max_distance, size)  # more than an eighth of the bits is no search any more
@@ -131,6 +130,13 @@ class TestSaved:
         index.save(tmp_path / "index")
         with pytest.raises(OSError):
             index.save(tmp_path / "index")
+
+    def test_arrays_that_make_no_index_are_refused(self, index, tmp_path):
+        """Rather than searched without finding anything."""
+        index.save(tmp_path / "index")
+        np.save(tmp_path / "index" / "entries.npy", np.empty((0, len(index)), np.uint32))
+        with pytest.raises(ValueError, match="no index"):
+            HashIndex.open(tmp_path / "index")
 
     def test_an_interrupted_save_is_not_an_index_and_does_not_stop_the_next(self, index, tmp_path):
         (tmp_path / "index.partial").mkdir()

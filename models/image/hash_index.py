@@ -11,7 +11,7 @@ sorting, saved as .npy, and mapped from there, so that processes share one copy.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import combinations
 from math import comb
 from pathlib import Path
@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint8]
 
-_LINEAR_ENTRIES = 16_384
-"""Up to here comparing with every entry is faster than tables."""
-
 _MAX_CHUNK_BITS = 24
 """A table then takes 64 MiB, and a chunk always lies within 32 bits read at a byte's border."""
+
+_CHUNK_COST = 50
+"""What the calls of one chunk cost each of some 16 queries, in buckets and entries looked at."""
 
 _QUERIES_AT_ONCE = 64
 """Keeps the candidates of a block in the processor's cache."""
@@ -70,9 +70,10 @@ class HashIndex:
             starts: for each chunk, where in its row each value begins, and n.
         """
         self.hashes = hashes
-        self._entries = entries
-        self._starts = starts
-        self._words = hashes.view(np.uint64).ravel()
+        # Views without the map's class, which each operation would hand on at a cost.
+        self._entries = np.asarray(entries)
+        self._starts = np.asarray(starts)
+        self._heads = np.asarray(hashes).view("V8" if hashes.shape[1] % 16 else "V16").ravel()
         self._chunks = _cut(hashes.shape[1] * 8, len(entries))
 
     def __len__(self) -> int:
@@ -126,55 +127,59 @@ class HashIndex:
             OSError, ValueError: it is not there, or not an index.
         """
         names = ("hashes.npy", "entries.npy", "starts.npy")
-        return cls(*(np.load(directory / name, mmap_mode="r") for name in names))
+        hashes, entries, starts = (np.load(directory / name, mmap_mode="r") for name in names)
+        cut = _cut(hashes.shape[1] * 8, len(entries))
+        if len(starts) != sum(2**chunk.length + 1 for chunk in cut) or not cut:
+            raise ValueError(f"{directory} holds no index of this form")
+        return cls(hashes, entries, starts)
 
     def search(self, queries: Hashes, max_distance: int) -> list[Match]:
         """Every entry within `max_distance` bits of each query (uint8 (m, bytes)).
 
         Sorted by query, then distance, then entry.
         """
-        matches: set[Match] = set()
+        matches: list[Match] = []
         for first in range(0, len(queries), _QUERIES_AT_ONCE):
             block = np.ascontiguousarray(queries[first : first + _QUERIES_AT_ONCE])
-            for rows, entries in self._candidates(block, max_distance):
-                near = self._compare(block, rows, entries, max_distance)
-                matches.update(
-                    Match(first + row, entry, distance)
-                    for row, entry, distance in zip(*(part.tolist() for part in near), strict=True)
-                )
-        return sorted(matches, key=lambda match: (match.query, match.distance, match.entry))
+            pairs = [
+                self._near_by_head(block, counts, entries, max_distance)
+                for counts, entries in self._candidates(block, max_distance)
+            ]
+            # One pair may come from several chunks.
+            rows, entries = np.divmod(np.unique(np.concatenate(pairs)), len(self))
+            differing = self.hashes[entries] ^ block[rows]
+            distances = np.bitwise_count(differing).sum(axis=1, dtype=np.intp)
+            order = np.lexsort((distances, rows))
+            order = order[distances[order] <= max_distance]
+            found = (part[order].tolist() for part in (rows + first, entries, distances))
+            matches += map(Match, *found)
+        return matches
 
-    def _compare(
+    def _near_by_head(
         self,
         queries: Hashes,
-        rows: NDArray[np.intp],
-        entries: NDArray[np.intp],
+        counts: NDArray[np.intp],
+        entries: NDArray[np.uint32],
         max_distance: int,
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """Those pairs that are near, with their distances.
+    ) -> NDArray[np.intp]:
+        """Those candidates whose heads are near, each as row of the query times n plus entry.
 
-        Word by word, as half of the pairs are too far apart in their first word already.
+        Of 256 bits the first 128 leave hardly a pair that is too far apart.
         """
-        width = self.hashes.shape[1] // 8
-        query_words = queries.view(np.uint64).ravel()
-        distances = np.zeros(len(rows), np.intp)
-        for word in range(width):
-            differing = self._words.take(entries * width + word)
-            differing ^= query_words.take(rows * width + word)
-            distances += np.bitwise_count(differing)
-            near = np.nonzero(distances <= max_distance)[0]
-            rows, entries, distances = rows.take(near), entries.take(near), distances.take(near)
-        return rows, entries, distances
+        size = self.hashes.shape[1]
+        # Of a type that is copied whole: a pass over each word of the pairs costs as much.
+        heads = self._heads.take(entries.astype(np.intp) * (size // self._heads.itemsize))
+        differing = heads.view(np.uint64)
+        differing ^= np.repeat(queries.view(self._heads.dtype)[:, 0], counts).view(np.uint64)
+        bits = np.bitwise_count(differing).reshape(-1, self._heads.itemsize // 8)
+        near = np.nonzero(reduce(np.add, bits.T) <= max_distance)[0]
+        rows = np.searchsorted(np.cumsum(counts), near, side="right")
+        return rows * len(self) + entries.take(near)
 
     def _candidates(
         self, queries: Hashes, max_distance: int
-    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Rows of queries and entries that may be near; a pair may come from several chunks."""
-        if not self._chunks:
-            everything = np.arange(len(self), dtype=np.intp)
-            for row in range(len(queries)):
-                yield np.full(len(self), row, np.intp), everything
-            return
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint32]]]:
+        """How many entries may be near each query, and these, query by query."""
         radii = _radii([chunk.length for chunk in self._chunks], max_distance)
         for chunk, row_of_entries, radius in zip(self._chunks, self._entries, radii, strict=True):
             if radius < 0:
@@ -184,10 +189,11 @@ class HashIndex:
             begins = self._starts.take(probes)
             counts = self._starts.take(probes + 1) - begins
             ends = np.cumsum(counts, dtype=np.intp)
-            places = np.repeat(begins - ends + counts, counts) + np.arange(ends[-1])
-            last_of_query = ends[len(nearby) - 1 :: len(nearby)]
-            rows = np.repeat(np.arange(len(queries)), np.diff(last_of_query, prepend=0))
-            yield rows, row_of_entries.take(places).astype(np.intp)
+            # Unsigned and narrow: it may wrap, and comes back with the addition.
+            places = np.repeat(begins + counts - ends.astype(np.uint32), counts)
+            places += np.arange(len(places), dtype=np.uint32)
+            of_queries = np.diff(ends[len(nearby) - 1 :: len(nearby)], prepend=0)
+            yield of_queries, row_of_entries.take(places)
 
     def _parts(self) -> dict[str, NDArray[np.generic]]:
         return {
@@ -222,14 +228,13 @@ def _radii(lengths: list[int], max_distance: int) -> list[int]:
 
 
 def _best_cut(count: int, bits: int, max_distance: int) -> int:
-    """How many chunks make a search look at the fewest buckets and entries; 0: no tables."""
-    if count <= _LINEAR_ENTRIES:
-        return 0
+    """How many chunks make a search look at the fewest buckets and entries."""
 
     def cost(chunks: int) -> float:
         lengths = [chunk.length for chunk in _cut(bits, chunks)]
         return sum(
-            (1 + count / (1 << length)) * sum(comb(length, flips) for flips in range(radius + 1))
+            _CHUNK_COST
+            + (1 + count / (1 << length)) * sum(comb(length, flips) for flips in range(radius + 1))
             for length, radius in zip(lengths, _radii(lengths, max_distance), strict=True)
         )
 
