@@ -45,7 +45,7 @@ RESTART_S: Final = 20
 """Seconds that a cluster is away when a process dies: noticed, started, models loaded."""
 _RHYTHM: Final = (5, 3, 2, 2, 2, 3, 5, 8, 11, 12, 12, 13, 14, 13, 13, 13, 14, 15, 17, 19, 20, 18,
                   13, 8)  # fmt: skip
-_BASE_S: Final = 0.06
+_BASE_S: Final = 0.065
 """Least wait: half a pause of the source, a batch, and the producer's linger."""
 
 
@@ -111,10 +111,10 @@ def _claim_bytes(contents: Sequence[Content]) -> float:
         url = f"redis://127.0.0.1:{server.port}/0"
         client, store = redis.Redis.from_url(url), RedisFeatureStore(url)
         before = cast("dict[str, Any]", client.info("memory"))["used_memory"]
-        store.claim(
+        store.admit(
             [
-                ((content.content_id, 0), Position(topic="content.submitted.v1", offset=n))
-                for n, content in enumerate(contents)
+                (content, Position(topic="content.submitted.v1", offset=offset))
+                for offset, content in enumerate(contents)
             ]
         )
         after = cast("dict[str, Any]", client.info("memory"))["used_memory"]

@@ -22,7 +22,7 @@ from bench.machine import machine
 from bench.svg import Curve, plot
 from cli.demo_traffic import day_of_traffic, yesterday
 from events.messages import AlertKey, Content, Position
-from flows.job import calm_garbage_collector
+from flows.job import tune_interpreter
 from flows.settings import load_settings
 from flows.stages import load_stages
 from models.image.hash_index import HashIndex
@@ -114,7 +114,7 @@ def lengths(texts: Sequence[str]) -> Cost:
     everything = " ".join(texts)
     while len(everything) < 4 * max(LENGTHS):
         everything += everything
-    calm_garbage_collector()
+    tune_interpreter()
 
     def at(length: int) -> float:
         count = max(20, min(1_000, 400_000 // length))

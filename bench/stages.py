@@ -23,7 +23,7 @@ from connectors.clickhouse_rows import CONTENT, MODEL_OUTPUTS, MODERATION_LOGS, 
 from connectors.writers import ROWS
 from events.encode import encode
 from events.messages import Content, Judgement, Position, Raw
-from flows.job import calm_garbage_collector
+from flows.job import tune_interpreter
 from flows.settings import load_settings
 from flows.stages import load_stages
 from models.text.features import featurise
@@ -52,7 +52,7 @@ def measure_stages(contents: Sequence[Content]) -> list[StageCost]:
     stages = load_stages(load_settings(redis_url=None))
     raw = [Raw(encode(c), Position(file="bench", line=n), 0.0) for n, c in enumerate(contents)]
     costs: list[StageCost] = []
-    calm_garbage_collector()
+    tune_interpreter()
 
     def measure(name: str, stage: Callable[[list[Any]], list[Any]], batch: list[Any]) -> list[Any]:
         bare = _bare_seconds(name, stage, batch)

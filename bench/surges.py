@@ -21,7 +21,7 @@ from bench.nab import Scored, score
 from bench.surge_suite import HELD_OUT, suite
 from bench.surge_traffic import START, Attack, Traffic
 from events.messages import Alert, AlertKey
-from flows.job import calm_garbage_collector
+from flows.job import tune_interpreter
 from operators.alerts import AlertGrouper, ShardReport
 from operators.surge import SHARDS, ShardItem, surge_events
 from operators.surge_detector import SurgeDetector
@@ -172,7 +172,7 @@ def keys(events: int = 1_000_000, rate: int = 5_000) -> None:
     print("| keys | CPU µs an event, snapshots included | snapshot in MB |\n|---|---|---|")
     for count in (1_000, 1_000_000):
         gc.collect()
-        calm_garbage_collector()  # as the job does
+        tune_interpreter()  # as the job does
         states = [SurgeState(SurgeSettings()) for _ in SHARDS]
         spent, size = 0.0, 0
         for start in range(0, events, rate):

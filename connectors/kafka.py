@@ -1,44 +1,23 @@
-"""Kafka: a source that knows positions, and a writer that knows what was delivered.
+"""Kafka: its topics, and a writer that knows what was delivered; the source: `kafka_source`.
 
-Bytewax's own sink has no delivery callback and loses data silently; its source commits no group
-offsets, so lag tools see nothing and a lost recovery store means starting over.
+Bytewax's own sink has no delivery callback and loses data silently.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    TIMESTAMP_NOT_AVAILABLE,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    Producer,
-    TopicPartition,
-)
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from events import encode as events_encode
-from events.messages import Position, Raw
 
 log = logging.getLogger(__name__)
 M = TypeVar("M", bound=events_encode.Message)
 
-BATCH = 1000
-PAUSE = timedelta(milliseconds=10)
-"""Until a partition that was read to its end is asked again: larger batches, an idle core; it costs
-every message half of this.
-"""
-LAG_EVERY_S = 1.0
 CONNECT_TIMEOUT_S = 5.0
 CONTENT_TOPIC = "content.submitted.v1"
 DECISIONS_TOPIC = "moderation.decisions.v1"
@@ -114,155 +93,6 @@ def create_topics(config: Mapping[str, Any], *, partitions: int, replication: in
         except KafkaException as error:
             raise BrokerError(f"topic {topic} was not created: {error.args[0].str()}") from None
     return missing
-
-
-def starting_point(resume: int | None, committed: int, oldest: int) -> tuple[int, int]:
-    """Where to read on, and how many messages before it the topic no longer has.
-
-    The recovery store's word (`resume`) counts, else the group's (`committed`, below 0: none), else
-    the beginning.
-    """
-    wanted = resume if resume is not None else committed
-    if wanted < 0:
-        return OFFSET_BEGINNING, 0
-    return max(wanted, oldest), max(0, oldest - wanted)
-
-
-class _Partition(StatefulSourcePartition[Raw, int]):
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        topic: str,
-        index: int,
-        resume: int | None,
-        stopping: Callable[[], bool],
-        on_lag: Callable[[int, int], None],
-        batch: int,
-    ) -> None:
-        self._consumer = Consumer(dict(config), logger=log)
-        self._topic, self._index, self._stopping = topic, index, stopping
-        self._on_lag, self._batch = on_lag, batch
-        self._next = self._start(resume)
-        self._awake: datetime | None = None
-        self._tell_at = 0.0
-        self._consumer.assign([TopicPartition(topic, index, self._next)])
-        # The position at the end of the last epochs: only the oldest is surely delivered.
-        self._ends: deque[int] = deque(maxlen=3)
-
-    def _start(self, resume: int | None) -> int:
-        place = TopicPartition(self._topic, self._index)
-        committed = self._consumer.committed([place], timeout=CONNECT_TIMEOUT_S)[0].offset
-        oldest, _ = self._consumer.get_watermark_offsets(place, timeout=CONNECT_TIMEOUT_S)
-        start, expired = starting_point(resume, committed, oldest)
-        if expired:
-            log.error(
-                "%s/%d: %d messages had expired before they were read; going on at %d",
-                self._topic, self._index, expired, start,
-            )  # fmt: skip
-        return start
-
-    def next_batch(self) -> list[Raw]:
-        if self._stopping():
-            raise StopIteration
-        messages = self._consumer.consume(self._batch, timeout=0)
-        self._tell_lag()
-        batch = [_raw(message) for message in messages if not _failed(message)]
-        if batch:
-            self._next = batch[-1].position.offset + 1
-        # A full batch has more behind it; else some are left to gather.
-        self._awake = None if len(messages) == self._batch else datetime.now(UTC) + PAUSE
-        return batch
-
-    def next_awake(self) -> datetime | None:
-        return self._awake
-
-    def snapshot(self) -> int:
-        if len(self._ends) == self._ends.maxlen and self._ends[0] >= 0:
-            place = TopicPartition(self._topic, self._index, self._ends[0])
-            self._consumer.commit(offsets=[place], asynchronous=True)
-        self._ends.append(self._next)
-        return self._next
-
-    def close(self) -> None:
-        self._consumer.close()
-
-    def _tell_lag(self) -> None:
-        now = time.monotonic()
-        if now < self._tell_at:
-            return
-        self._tell_at = now + LAG_EVERY_S
-        # As the last fetch said: nothing is asked of the broker.
-        place = TopicPartition(self._topic, self._index)
-        _, end = self._consumer.get_watermark_offsets(place, cached=True)
-        if end >= 0 and self._next >= 0:
-            self._on_lag(self._index, max(0, end - self._next))
-
-
-def _failed(message: Message) -> bool:
-    error = message.error()
-    if error is None:
-        return False
-    if error.fatal():
-        raise KafkaException(error)
-    log.warning("kafka: %s", error.str())
-    return True
-
-
-def _raw(message: Message) -> Raw:
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None
-    assert partition is not None
-    assert offset is not None
-    kind, millis = message.timestamp()
-    received_at = millis / 1000 if kind != TIMESTAMP_NOT_AVAILABLE else time.time()
-    # A tombstone has no value: it is decoded as an empty message, to an error.
-    value = message.value() or b""
-    assert isinstance(value, bytes)
-    return Raw(value, Position(topic=topic, partition=partition, offset=offset), received_at)
-
-
-class KafkaSource(FixedPartitionedSource[Raw, int]):
-    """All partitions of a topic, read on from the recovery store or the group's committed offset.
-
-    `config` is librdkafka's; `bootstrap.servers` and `group.id` are needed. `stopping` is asked
-    before each batch; when it says yes, the input ends there. `on_lag` is told every second the
-    number of a partition and of its messages still to be read. `batch`: messages at once, at most.
-    """
-
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        topic: str,
-        stopping: Callable[[], bool] = lambda: False,
-        on_lag: Callable[[int, int], None] = lambda _partition, _messages: None,
-        batch: int = BATCH,
-    ) -> None:
-        self._config = {
-            "fetch.wait.max.ms": 10,
-            **config,
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-        }
-        self._topic = topic
-        self._stopping = stopping
-        self._on_lag = on_lag
-        self._batch = batch
-
-    def list_parts(self) -> list[str]:
-        """The topic's partitions at start; later ones are seen after a restart."""
-        return [str(i) for i in range(list_partitions(self._config)[self._topic])]
-
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _Partition:
-        """A consumer of one partition."""
-        return _Partition(
-            self._config,
-            self._topic,
-            int(for_part),
-            resume_state,
-            self._stopping,
-            self._on_lag,
-            self._batch,
-        )
 
 
 class KafkaWriter(Generic[M]):

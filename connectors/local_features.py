@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 
-from events.messages import AuthorFeatures, Judgement, Position
+from events.messages import AuthorFeatures, Content, Judgement, Position
 
 _TABLES = """
     CREATE TABLE claims (identity TEXT PRIMARY KEY, position TEXT, counted INT) WITHOUT ROWID;
@@ -31,32 +31,32 @@ class LocalFeatureStore:
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;" + _TABLES
         )
 
-    def claim(self, claims: Sequence[tuple[tuple[str, int], Position]]) -> list[bool]:
-        """See `operators.enrich.FeatureStore.claim`."""
-        execute = self._db.execute
-        execute("BEGIN")
-        owned = []
-        for (content_id, revision), position in claims:
-            identity, mine = f"{revision}:{content_id}", position.place
-            inserted = execute(
-                "INSERT OR IGNORE INTO claims VALUES (?, ?, 0)", (identity, mine)
-            ).rowcount
-            if inserted:
-                owned.append(True)
-                continue
-            (owner,) = execute(
-                "SELECT position FROM claims WHERE identity = ?", (identity,)
-            ).fetchone()
-            owned.append(owner == mine)
-        execute("COMMIT")
-        return owned
+    def admit(self, posts: Sequence[tuple[Content, Position]]) -> list[AuthorFeatures | None]:
+        """See `operators.enrich.FeatureStore.admit`."""
+        self._db.execute("BEGIN")
+        admitted = [
+            self._history(content.author_id) if self._owns(content, position) else None
+            for content, position in posts
+        ]
+        self._db.execute("COMMIT")
+        return admitted
 
-    def read_authors(self, author_ids: Sequence[str]) -> list[AuthorFeatures]:
-        """See `operators.enrich.FeatureStore.read_authors`."""
-        execute = self._db.execute
+    def _owns(self, content: Content, position: Position) -> bool:
+        execute, mine = self._db.execute, position.place
+        identity = f"{content.revision}:{content.content_id}"
+        inserted = execute(
+            "INSERT OR IGNORE INTO claims VALUES (?, ?, 0)", (identity, mine)
+        ).rowcount
+        if inserted:
+            return True
+        query = "SELECT position FROM claims WHERE identity = ?"
+        (owner,) = execute(query, (identity,)).fetchone()
+        return bool(owner == mine)
+
+    def _history(self, author_id: str) -> AuthorFeatures:
         query = "SELECT decisions, violations, first_seen FROM authors WHERE author_id = ?"
-        rows = (execute(query, (author_id,)).fetchone() for author_id in author_ids)
-        return [AuthorFeatures(*row) if row else AuthorFeatures() for row in rows]
+        row = self._db.execute(query, (author_id,)).fetchone()
+        return AuthorFeatures(*row) if row else AuthorFeatures()
 
     def count(self, judgements: Sequence[Judgement]) -> None:
         """See `operators.enrich.FeatureStore.count`."""

@@ -10,33 +10,28 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from connectors.redis_line import FIRST_PAUSE_S, RedisDownError, RedisLine
-from events.messages import AuthorFeatures, Judgement, Position
+from events.messages import AuthorFeatures, Content, Judgement, Position
 
 CLAIM_TTL_S = 24 * 3600
 """How long an identity is remembered: repeats come within minutes, this bounds the memory."""
 
-# KEYS: claims; ARGV: ttl, then a position a key. Returns 1 for each that belongs to its position.
-_CLAIM = """
-local owned = {}
-for i, key in ipairs(KEYS) do
-  local holder = redis.call('HGET', key, 'position')
-  if not holder then
-    redis.call('HSET', key, 'position', ARGV[i + 1])
-    redis.call('EXPIRE', key, ARGV[1])
-    holder = ARGV[i + 1]
+# KEYS: claims, then authors; ARGV: ttl, then a position a claim. Returns 1 for each claim that
+# belongs to its position, and three values an author.
+_ADMIT = """
+local owned, authors = {}, {}
+local claims = #ARGV - 1
+for i = 1, claims do
+  if redis.call('HSETNX', KEYS[i], 'position', ARGV[i + 1]) == 1 then
+    redis.call('EXPIRE', KEYS[i], ARGV[1])
+    owned[i] = 1
+  else
+    owned[i] = redis.call('HGET', KEYS[i], 'position') == ARGV[i + 1] and 1 or 0
   end
-  owned[i] = holder == ARGV[i + 1] and 1 or 0
 end
-return owned
-"""
-
-# KEYS: authors. Returns three values an author.
-_READ = """
-local out = {}
-for i, key in ipairs(KEYS) do
-  out[i] = redis.call('HMGET', key, 'decisions', 'violations', 'first_seen')
+for i = claims + 1, #KEYS do
+  authors[i - claims] = redis.call('HMGET', KEYS[i], 'decisions', 'violations', 'first_seen')
 end
-return out
+return {owned, authors}
 """
 
 # KEYS: claim, author, claim, author, ...; ARGV: ttl, now, then 0 or 1 (a violation) a pair.
@@ -44,9 +39,12 @@ _COUNT = """
 for i = 1, #KEYS, 2 do
   if redis.call('HSETNX', KEYS[i], 'counted', 1) == 1 then
     redis.call('EXPIRE', KEYS[i], ARGV[1])
-    redis.call('HINCRBY', KEYS[i + 1], 'decisions', 1)
-    redis.call('HINCRBY', KEYS[i + 1], 'violations', ARGV[2 + (i + 1) / 2])
-    redis.call('HSETNX', KEYS[i + 1], 'first_seen', ARGV[2])
+    if redis.call('HINCRBY', KEYS[i + 1], 'decisions', 1) == 1 then
+      redis.call('HSETNX', KEYS[i + 1], 'first_seen', ARGV[2])
+    end
+    if ARGV[2 + (i + 1) / 2] == '1' then
+      redis.call('HINCRBY', KEYS[i + 1], 'violations', 1)
+    end
   end
 end
 """
@@ -73,25 +71,22 @@ class RedisFeatureStore:
         self._now = now
         self._line = RedisLine(url, first_pause_s=first_pause_s)
         self._client = self._line.client
-        self._claim = self._client.register_script(_CLAIM)
-        self._read = self._client.register_script(_READ)
+        self._admit = self._client.register_script(_ADMIT)
         self._count = self._client.register_script(_COUNT)
 
     def ping(self) -> None:
         """Return when the server answers."""
         self._call(self._client.ping)
 
-    def claim(self, claims: Sequence[tuple[tuple[str, int], Position]]) -> list[bool]:
-        """See `operators.enrich.FeatureStore.claim`; forgotten after `CLAIM_TTL_S`."""
-        keys = [_claim_key(*identity) for identity, _ in claims]
-        places = [position.place for _, position in claims]
-        owned = self._call(self._claim, keys=keys, args=[CLAIM_TTL_S, *places])
-        return [bool(own) for own in owned]
-
-    def read_authors(self, author_ids: Sequence[str]) -> list[AuthorFeatures]:
-        """See `operators.enrich.FeatureStore.read_authors`."""
-        distinct = list(dict.fromkeys(author_ids))
-        rows = self._call(self._read, keys=[f"breakwater:author:{author}" for author in distinct])
+    def admit(self, posts: Sequence[tuple[Content, Position]]) -> list[AuthorFeatures | None]:
+        """See `operators.enrich.FeatureStore.admit`; claims are forgotten after `CLAIM_TTL_S`."""
+        claims = [_claim_key(content.content_id, content.revision) for content, _ in posts]
+        distinct = list(dict.fromkeys(content.author_id for content, _ in posts))
+        owned, rows = self._call(
+            self._admit,
+            keys=[*claims, *map(_author_key, distinct)],
+            args=[CLAIM_TTL_S, *(position.place for _, position in posts)],
+        )
         known = {
             author: AuthorFeatures(
                 int(decisions or 0),
@@ -100,7 +95,10 @@ class RedisFeatureStore:
             )
             for author, (decisions, violations, first_seen) in zip(distinct, rows, strict=True)
         }
-        return [known[author] for author in author_ids]
+        return [
+            known[content.author_id] if own else None
+            for (content, _), own in zip(posts, owned, strict=True)
+        ]
 
     def count(self, judgements: Sequence[Judgement]) -> None:
         """See `operators.enrich.FeatureStore.count`."""
@@ -110,7 +108,7 @@ class RedisFeatureStore:
             decision = judgement.decision
             keys += (
                 _claim_key(decision.content_id, decision.revision),
-                f"breakwater:author:{decision.author_id}",
+                _author_key(decision.author_id),
             )
             args.append(int(decision.action == "block"))
         self._call(self._count, keys=keys, args=args)
@@ -124,3 +122,7 @@ class RedisFeatureStore:
 
 def _claim_key(content_id: str, revision: int) -> str:
     return f"breakwater:claim:{revision}:{content_id}"
+
+
+def _author_key(author_id: str) -> str:
+    return f"breakwater:author:{author_id}"

@@ -25,7 +25,8 @@ from bytewax.inputs import Source
 
 from connectors import kafka
 from connectors.clickhouse import ClickHouseWriter
-from connectors.kafka import KafkaSource, KafkaWriter
+from connectors.kafka import KafkaWriter
+from connectors.kafka_source import KafkaSource
 from connectors.local_sink import Place, Writer, write
 from connectors.writers import GatheringWriter, TeeWriter
 from events.decode import DecodeError, Decoder

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from bytewax.run import cli_main
 
 from connectors.clickhouse import ClickHouseWriter, StoreError
 from connectors.files import LinesSource
-from connectors.kafka import CONTENT_TOPIC, BrokerError, KafkaSource, check_topics
+from connectors.kafka import CONTENT_TOPIC, BrokerError, check_topics
+from connectors.kafka_source import KafkaSource
 from connectors.local_sink import Place
 from connectors.redis_features import FeatureStoreDownError
 from connectors.ruleset_store import RulesetStoreDownError
@@ -139,7 +141,7 @@ def run(
     recovery = None
     if recovery_dir is not None:
         recovery = RecoveryConfig(recovery_store(recovery_dir), timedelta(0))
-    calm_garbage_collector()
+    tune_interpreter()
     try:
         cli_main(
             job.flow,
@@ -157,14 +159,17 @@ def run(
         raise JobFailedError(f"stopped: {cause or type(cause).__name__}") from error
 
 
-def calm_garbage_collector() -> None:
-    """Scan for cycles rarely, and never what is loaded by now.
+def tune_interpreter() -> None:
+    """Scan for cycles rarely, and never what is loaded by now; let threads take turns quickly.
 
     Batches of items are many objects without cycles: the default thresholds would go over them
-    again and again, for a quarter of the time.
+    again and again, for a quarter of the time. And the thread that stores rows holds the
+    interpreter for tenths of a second: a stage that comes back from a library would wait 5 ms for
+    its turn each time (P99 of 2,400 posts/s: 200 ms with 0.5 ms, 223 with 5).
     """
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
+    sys.setswitchinterval(0.0005)
 
 
 def recovery_store(directory: Path) -> Path:

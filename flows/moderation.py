@@ -158,5 +158,5 @@ def build_from_env() -> Dataflow:
     except job.START_ERRORS as error:
         sys.stderr.write(f"breakwater: {error}\n")
         raise SystemExit(2) from None
-    job.calm_garbage_collector()
+    job.tune_interpreter()
     return flow

@@ -8,22 +8,16 @@ from typing import Protocol
 from events.messages import AuthorFeatures, Content, Judgement, Position
 from operators.item import Item
 
-Identity = tuple[str, int]
-"""(content_id, revision)."""
-
 
 class FeatureStore(Protocol):
     """Where identities are claimed and counters are kept; OSError says that it is down."""
 
-    def claim(self, claims: Sequence[tuple[Identity, Position]]) -> list[bool]:
-        """Whether each identity belongs to its position: the first that claims one owns it.
+    def admit(self, posts: Sequence[tuple[Content, Position]]) -> list[AuthorFeatures | None]:
+        """The history of each post's author, in order; None for a repeat.
 
-        A replay of the same message comes from the same position and is no repeat.
+        The first position that claims a content's revision owns it: a replay of the same message
+        comes from the same position and is no repeat. An unknown author has an empty history.
         """
-        ...
-
-    def read_authors(self, author_ids: Sequence[str]) -> list[AuthorFeatures]:
-        """The history of each author, in order; an unknown author has an empty one."""
         ...
 
     def count(self, judgements: Sequence[Judgement]) -> None:
@@ -46,23 +40,19 @@ class Enricher:
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The items that are no repeats, in order, with `author` filled."""
-        claims = [(_identity(item.content), item.position) for item in items]
         try:
-            owned = self._store.claim(claims)
-            fresh = [item for item, own in zip(items, owned, strict=True) if own]
-            authors = self._store.read_authors([item.content.author_id for item in fresh])
+            authors = self._store.admit([(item.content, item.position) for item in items])
         except OSError:
             for item in items:
                 item.degraded.append(self.STAGE)
             return items
+        fresh = []
+        for item, author in zip(items, authors, strict=True):
+            if author is not None:
+                item.author = author
+                fresh.append(item)
         self.repeats += len(items) - len(fresh)
-        for item, author in zip(fresh, authors, strict=True):
-            item.author = author
         return fresh
-
-
-def _identity(content: Content) -> Identity:
-    return content.content_id, content.revision
 
 
 class AuthorCounter:

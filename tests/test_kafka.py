@@ -21,16 +21,14 @@ from servers import free_port, start_broker
 
 from connectors.kafka import (
     DEAD_LETTER_TOPIC,
-    PAUSE,
     TOPICS,
     BrokerError,
-    KafkaSource,
     KafkaWriter,
     check_topics,
     create_topics,
     list_partitions,
-    starting_point,
 )
+from connectors.kafka_source import PAUSE, KafkaSource, next_tick, starting_point
 from events.encode import encode
 from events.messages import DeadLetter, Position, Raw
 
@@ -55,10 +53,10 @@ def topic(config: dict[str, str], request: pytest.FixtureRequest) -> str:
     return name
 
 
-def produce(config: dict[str, str], topic: str, numbers: range) -> None:
+def produce(config: dict[str, str], topic: str, numbers: range, partition: int = 0) -> None:
     producer = Producer({"bootstrap.servers": config["bootstrap.servers"]})
     for number in numbers:
-        producer.produce(topic, str(number).encode(), partition=0)
+        producer.produce(topic, str(number).encode(), partition=partition)
     assert producer.flush(10) == 0
 
 
@@ -102,6 +100,44 @@ def test_a_partition_read_to_its_end_is_left_alone_for_a_moment(config, topic) -
     assert partition.next_awake() is None
     read(partition, 3)
     assert partition.next_awake() > datetime.now(UTC) - PAUSE
+
+
+@pytest.mark.parametrize(
+    ("what", "now", "tick"),
+    [
+        ("on the tick", 60.0, 60.02),
+        ("just after it", 60.001, 60.02),
+        ("just before it", 60.019, 60.02),
+    ],
+)
+def test_partitions_that_wait_wake_together(what, now, tick) -> None:
+    woken = next_tick(datetime.fromtimestamp(now, UTC))
+    assert woken.timestamp() == pytest.approx(tick, abs=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+def test_what_is_fetched_together_is_taken_apart_in_bounds(config, topic, batch: int) -> None:
+    produce(config, topic, range(100, 110), partition=1)
+    source = KafkaSource(config, topic, batch=batch)
+    parts = [source.build_part("step", index, None) for index in source.list_parts()]
+    taken: list[list[int]] = [[], []]
+    deadline = time.monotonic() + 30
+    while sum(map(len, taken)) < 20 and time.monotonic() < deadline:
+        for index, part in enumerate(parts):
+            found = part.next_batch()
+            assert len(found) < 2 * batch
+            assert {raw.position.partition for raw in found} <= {index}
+            taken[index] += values(found)
+    assert taken == [list(range(10)), list(range(100, 110))]
+    assert [part.snapshot() for part in parts] == [10, 10]
+
+
+def test_a_partition_that_is_closed_leaves_the_others_open(config, topic) -> None:
+    source = KafkaSource(config, topic)
+    first, second = (source.build_part("step", index, None) for index in source.list_parts())
+    second.close()
+    assert values(read(first, 10)) == list(range(10))
+    first.close()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,233 @@
+"""The Kafka source: partitions of their own positions, read by one consumer a process.
+
+Bytewax's own source commits no group offsets, so lag tools see nothing and a lost recovery store
+means starting over. It also has a consumer for each partition: as many fetches, and as many small
+batches where the stages want large ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from connectors.kafka import CONNECT_TIMEOUT_S, list_partitions
+from events.messages import Position, Raw
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+PAUSE = timedelta(milliseconds=20)
+"""Until a topic that was read to its end is asked again: larger batches, an idle core; it costs
+every message half of this.
+"""
+LAG_EVERY_S = 1.0
+
+
+def starting_point(resume: int | None, committed: int, oldest: int) -> tuple[int, int]:
+    """Where to read on, and how many messages before it the topic no longer has.
+
+    The recovery store's word (`resume`) counts, else the group's (`committed`, below 0: none), else
+    the beginning.
+    """
+    wanted = resume if resume is not None else committed
+    if wanted < 0:
+        return OFFSET_BEGINNING, 0
+    return max(wanted, oldest), max(0, oldest - wanted)
+
+
+def next_tick(now: datetime) -> datetime:
+    """The next full `PAUSE` of the clock: partitions that wake together make one batch."""
+    # A second has a whole number of them.
+    return now + PAUSE - timedelta(microseconds=now.microsecond) % PAUSE
+
+
+class _Reader:
+    """What was fetched of the partitions that are read here, until each is asked for its own."""
+
+    def __init__(self, config: Mapping[str, Any], topic: str, batch: int) -> None:
+        self.consumer = Consumer(dict(config), logger=log)
+        self._topic, self._batch = topic, batch
+        self._fetched: dict[int, list[Raw]] = {}
+        self._lock = threading.Lock()
+        self.full = True
+        """Whether the last fetch left something behind it."""
+
+    def open(self, index: int, offset: int) -> None:
+        """Read partition `index` from `offset` on."""
+        with self._lock:
+            self._fetched[index] = []
+            self.consumer.incremental_assign([TopicPartition(self._topic, index, offset)])
+
+    def take(self, index: int) -> list[Raw]:
+        """What there is of a partition, in order; a batch of all together at most is fetched."""
+        with self._lock:
+            if not self._fetched[index] and not self._brimful():
+                self._fetch()
+            taken, self._fetched[index] = self._fetched[index], []
+        return taken
+
+    def _brimful(self) -> bool:
+        return sum(map(len, self._fetched.values())) >= self._batch
+
+    def _fetch(self) -> None:
+        messages = self.consumer.consume(self._batch, timeout=0)
+        self.full = len(messages) == self._batch
+        for message in messages:
+            if not _failed(message):
+                raw = _raw(message)
+                self._fetched[raw.position.partition].append(raw)
+
+    def close(self, index: int) -> None:
+        """Read partition `index` no more; the last one closes the consumer."""
+        with self._lock:
+            del self._fetched[index]
+            if not self._fetched:
+                self.consumer.close()
+
+
+class _Partition(StatefulSourcePartition[Raw, int]):
+    def __init__(
+        self,
+        reader: _Reader,
+        topic: str,
+        index: int,
+        resume: int | None,
+        stopping: Callable[[], bool],
+        on_lag: Callable[[int, int], None],
+    ) -> None:
+        self._reader = reader
+        self._topic, self._index, self._stopping = topic, index, stopping
+        self._on_lag = on_lag
+        self._next = self._start(resume)
+        self._awake: datetime | None = None
+        self._tell_at = 0.0
+        reader.open(index, self._next)
+        # The position at the end of the last epochs: only the oldest is surely delivered.
+        self._ends: deque[int] = deque(maxlen=3)
+
+    def _start(self, resume: int | None) -> int:
+        consumer, place = self._reader.consumer, TopicPartition(self._topic, self._index)
+        committed = consumer.committed([place], timeout=CONNECT_TIMEOUT_S)[0].offset
+        oldest, _ = consumer.get_watermark_offsets(place, timeout=CONNECT_TIMEOUT_S)
+        start, expired = starting_point(resume, committed, oldest)
+        if expired:
+            log.error(
+                "%s/%d: %d messages had expired before they were read; going on at %d",
+                self._topic, self._index, expired, start,
+            )  # fmt: skip
+        return start
+
+    def next_batch(self) -> list[Raw]:
+        if self._stopping():
+            raise StopIteration
+        batch = self._reader.take(self._index)
+        self._tell_lag()
+        if batch:
+            self._next = batch[-1].position.offset + 1
+        # A full fetch has more behind it; else some are left to gather.
+        self._awake = None if self._reader.full else next_tick(datetime.now(UTC))
+        return batch
+
+    def next_awake(self) -> datetime | None:
+        return self._awake
+
+    def snapshot(self) -> int:
+        if len(self._ends) == self._ends.maxlen and self._ends[0] >= 0:
+            place = TopicPartition(self._topic, self._index, self._ends[0])
+            self._reader.consumer.commit(offsets=[place], asynchronous=True)
+        self._ends.append(self._next)
+        return self._next
+
+    def close(self) -> None:
+        self._reader.close(self._index)
+
+    def _tell_lag(self) -> None:
+        now = time.monotonic()
+        if now < self._tell_at:
+            return
+        self._tell_at = now + LAG_EVERY_S
+        # As the last fetch said: nothing is asked of the broker.
+        place = TopicPartition(self._topic, self._index)
+        _, end = self._reader.consumer.get_watermark_offsets(place, cached=True)
+        if end >= 0 and self._next >= 0:
+            self._on_lag(self._index, max(0, end - self._next))
+
+
+def _failed(message: Message) -> bool:
+    error = message.error()
+    if error is None:
+        return False
+    if error.fatal():
+        raise KafkaException(error)
+    log.warning("kafka: %s", error.str())
+    return True
+
+
+def _raw(message: Message) -> Raw:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    kind, millis = message.timestamp()
+    received_at = millis / 1000 if kind != TIMESTAMP_NOT_AVAILABLE else time.time()
+    # A tombstone has no value: it is decoded as an empty message, to an error.
+    value = message.value() or b""
+    assert isinstance(value, bytes)
+    return Raw(value, Position(topic=topic, partition=partition, offset=offset), received_at)
+
+
+class KafkaSource(FixedPartitionedSource[Raw, int]):
+    """All partitions of a topic, read on from the recovery store or the group's committed offset.
+
+    `config` is librdkafka's; `bootstrap.servers` and `group.id` are needed. `stopping` is asked
+    before each batch; when it says yes, the input ends there. `on_lag` is told every second the
+    number of a partition and of its messages still to be read. `batch`: messages fetched at once,
+    at most, of all partitions that this process reads.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        stopping: Callable[[], bool] = lambda: False,
+        on_lag: Callable[[int, int], None] = lambda _partition, _messages: None,
+        batch: int = BATCH,
+    ) -> None:
+        self._config = {
+            "fetch.wait.max.ms": 10,
+            **config,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+        }
+        self._topic = topic
+        self._stopping = stopping
+        self._on_lag = on_lag
+        self._batch = batch
+        self._reader: _Reader | None = None
+
+    def list_parts(self) -> list[str]:
+        """The topic's partitions at start; later ones are seen after a restart."""
+        return [str(i) for i in range(list_partitions(self._config)[self._topic])]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _Partition:
+        """One partition, read through this process's consumer."""
+        if self._reader is None:
+            self._reader = _Reader(self._config, self._topic, self._batch)
+        return _Partition(
+            self._reader, self._topic, int(for_part), resume_state, self._stopping, self._on_lag
+        )
