@@ -22,7 +22,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        # A client that was killed meanwhile misses its answer; the insert stands.
+        with suppress(ConnectionError):
+            self.wfile.write(body)
 
 
 def decompress(body: bytes, encoding: str) -> bytes:
