@@ -1,6 +1,6 @@
 """Fine-tuned weights to what the job loads: ONNX in INT8, tokenizer, calibration, card.
 
-`python -m training.export --data DIR --weights FILE`. Calibration and the loss by quantization are
+`python -m training.export --data DIR --weights FILE…`. Calibration and the loss by quantization are
 measured on the validation split, the figures of the card on the test split, on texts of up to 400
 characters of each.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,14 +37,15 @@ _HEARD: Final = 768
 """Training texts that show how loud the activations are."""
 
 
-def export(data: Path, out: Path, *, work: Path, weights: Path) -> None:
+def export(data: Path, out: Path, *, work: Path, weights: Sequence[Path]) -> None:
     """Writes model.onnx (INT8), tokenizer.json, runtime.json, card.json and card.md to `out`.
 
+    Of several `weights` the mean is taken: a fine-tune and what it started from together forget
+    less than it alone (Wortsman et al. 2022, Robust fine-tuning of zero-shot models).
     Raises ValueError when the model is larger than MAX_BYTES.
     """
-    saved = torch.load(weights, weights_only=False)
     model = Classifier()
-    model.load_state_dict(saved.get("model", saved))
+    model.load_state_dict(_mean([torch.load(path, weights_only=False) for path in weights]))
     model.eval()
     corpus = load(data)
     smooth(model, _batches(corpus))
@@ -70,6 +72,15 @@ def export(data: Path, out: Path, *, work: Path, weights: Path) -> None:
         figures=by_category(corpus.targets[rows], scores),
         facts={"validation_rows": len(targets), "test_rows": len(rows), "quantization": loss},
     )
+
+
+def _mean(saved: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+    """The mean of weights, saved by themselves or as a checkpoint."""
+    states: list[dict[str, Tensor]] = [each.get("model", each) for each in saved]
+    return {
+        name: torch.stack([state[name].float() for state in states]).mean(0).to(tensor.dtype)
+        for name, tensor in states[0].items()
+    }
 
 
 def _batches(corpus: Corpus) -> list[tuple[Tensor, Tensor]]:
@@ -168,7 +179,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/text/minilm"))
     parser.add_argument("--work", type=Path, default=Path(".work/minilm"))
-    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, nargs="+", required=True)
     options = parser.parse_args()
     export(options.data, options.out, work=options.work, weights=options.weights)
     print((options.out / "card.md").read_text("utf-8"))  # noqa: T201 - a command

@@ -67,7 +67,7 @@ def train(
     checkpoint = work / "checkpoint.pt"
     _fit(model, examples, ids, batches, checkpoint=checkpoint, limit=60 * minutes, rate=rate)
     torch.save(model.state_dict(), work / "weights.pt")
-    export(data, out, work=work, weights=work / "weights.pt")
+    export(data, out, work=work, weights=[work / "weights.pt"])
 
 
 def _fit(
