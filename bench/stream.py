@@ -1,6 +1,8 @@
 """The stream from Kafka to Kafka with ClickHouse and Valkey; writes bench/RESULTS-stream.md.
 
-python -m bench.stream [--posts N] [--seconds N] [--texts FILE]
+With --data, the real mix of labelled comments, bench/RESULTS-stream-real.md.
+
+python -m bench.stream [--posts N] [--seconds N] [--texts FILE | --data DIR]
 
 Throughput with one and two processes over a full topic, CPU by part; then latency under an open
 load at shares of what two processes manage, and a burst. About five minutes on a quiet machine.
@@ -27,15 +29,19 @@ from rich.console import Console
 
 from bench.cluster import PARTITIONS, ROOT, Cluster, cpu_by_role, servers
 from bench.machine import machine
+from bench.text_models import real_mix
 from cli.load import demo_mix, read_texts
 from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC
 from events.encode import encode
 from events.messages import Content
+from training.datasets import load
 
 RESULTS = Path(__file__).parent / "RESULTS-stream.md"
+REAL_RESULTS = RESULTS.with_name("RESULTS-stream-real.md")
 SHARES = (0.3, 0.5, 0.7, 0.9)
 BURST_SHARE = 0.3
 PATIENCE_S = 240.0
+REAL_TEXTS = 20_000
 _WARM = 0.1
 """Share of the posts after which the clock starts: starting and warming up are not counted."""
 
@@ -161,9 +167,25 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=150_000, help="posts of each throughput run")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each load")
     parser.add_argument("--texts", type=Path, help="JSON Lines {text}; else the demo's traffic")
+    parser.add_argument("--data", type=Path, help="labelled sets: the real mix of their test split")
     parser.add_argument("--no-latency", action="store_true", help="throughput alone")
     arguments = parser.parse_args()
-    contents = read_texts(arguments.texts) if arguments.texts else demo_mix()
+    with TemporaryDirectory() as place:
+        texts, mix = arguments.texts, str(arguments.texts or "the demo's day of traffic")
+        if arguments.data:
+            texts, mix = Path(place) / "mix.jsonl", "the real mix of the labelled comments"
+            texts.write_bytes(b"\n".join(_lines(real_mix(load(arguments.data), REAL_TEXTS))))
+        page = _measure(arguments, texts, mix)
+    Console().print(page, markup=False, highlight=False)
+    (REAL_RESULTS if arguments.data else RESULTS).write_text(page)
+
+
+def _lines(texts: Sequence[str]) -> list[bytes]:
+    return [msgspec.json.encode({"text": text}) for text in texts]
+
+
+def _measure(arguments: argparse.Namespace, texts: Path | None, mix: str) -> str:
+    contents = read_texts(texts) if texts else demo_mix()
     console, runs = Console(), []
     capacity, loads = 0.0, list[tuple[str, dict[str, Any]]]()
     for processes in (1, 2):
@@ -172,11 +194,8 @@ def main() -> None:
             console.print(runs[-1])
     if not arguments.no_latency:
         with console.status("latency"):
-            capacity, loads = measure_latency(arguments.seconds, arguments.texts, runs[-1].rate)
-    mix = str(arguments.texts or "the demo's day of traffic")
-    page = report(runs, capacity, loads, contents, mix)
-    console.print(page, markup=False, highlight=False)
-    RESULTS.write_text(page)
+            capacity, loads = measure_latency(arguments.seconds, texts, runs[-1].rate)
+    return report(runs, capacity, loads, contents, mix)
 
 
 def report(
