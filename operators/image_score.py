@@ -29,9 +29,9 @@ class ImageScorer:
     """Fills `image_scores` of every item with images: of each category the worst of its images.
 
     Adds a `ModelOutput`, a signal (stage `image`) for each image and category above SIGNAL_LEVEL,
-    and `image.undecodable` for an image that cannot be decoded; such an item is marked degraded, as
-    is every item with images when the model fails. A picture seen before, by its bytes or by both
-    its perceptual hashes, is not scored again. An animation scores as its worst frame.
+    and `image.undecodable:REASON` for an image that cannot be decoded; such an item is marked
+    degraded, as is every item with images when the model fails. A picture seen before, by its bytes
+    or by both its perceptual hashes, is not scored again. An animation scores as its worst frame.
 
     Args:
         cache: opens the images; shared with the other stages of images.
@@ -106,7 +106,8 @@ class ImageScorer:
         evidence = (Evidence(f"images.{image.image_id}", 0, 0),)
         if isinstance(scores, ImageError):
             self._count_undecodable(scores.reason)
-            item.signals.append(Signal("image", "image.undecodable", "", 0.0, evidence))
+            rule = f"image.undecodable:{scores.reason}"
+            item.signals.append(Signal("image", rule, "", 0.0, evidence))
             _degrade(item)
             return
         for category, score in scores.items():

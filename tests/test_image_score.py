@@ -84,9 +84,12 @@ def test_an_animation_scores_as_its_worst_frame(scorer):
 
 
 class TestUndecodable:
-    def test_a_signal_and_degraded_once(self, scorer):
-        (done,) = scorer([item(b"x", b"y")])
-        assert [signal.rule for signal in done.signals] == ["image.undecodable"] * 2
+    def test_a_signal_that_says_why_and_degraded_once(self, scorer):
+        (done,) = scorer([item(b"x", RED[:60])])
+        assert [signal.rule for signal in done.signals] == [
+            "image.undecodable:unknown_format",
+            "image.undecodable:truncated",
+        ]
         assert [signal.evidence[0].field for signal in done.signals] == ["images.0", "images.1"]
         assert {(s.stage, s.category, s.score) for s in done.signals} == {("image", "", 0.0)}
         assert done.degraded == ["image_score"]
