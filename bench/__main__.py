@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench import text_models
 from bench.chain import Run, measure_run, repeated
-from bench.images import rate_table
+from bench.image_rates import rate_table
 from bench.machine import machine
 from bench.stages import StageCost, measure_stages
 from cli.demo_traffic import day_of_traffic, yesterday
