@@ -13,6 +13,7 @@ from pathlib import Path
 from werkzeug.serving import make_server
 
 from cli.errors import UsageError
+from cli.live import open_store
 from cli.store import existing_store
 from connectors import kafka
 from connectors.clickhouse import ClickHouseWriter
@@ -22,9 +23,9 @@ from console.desk import Desk
 from console.store import ClickHouseStore
 from events.encode import encode
 from events.messages import Label
+from flows.live_policy import LivePolicy
 from flows.settings import Settings, load_settings
 from flows.sinks import kafka_config
-from policy.policy import load_policy
 
 LABEL_PATIENCE_S = 5.0
 """A reviewer does not wait longer for Kafka: the item then waits again, and the page says why."""
@@ -42,10 +43,12 @@ def console_command(
     Items and the state of the stream come from ClickHouse: the server that the settings name, else
     the embedded one of an earlier run under `output`. Labels go to the topic
     `moderation.labels.v1` when Kafka is set; else into that ClickHouse and `output`/labels.jsonl.
+    Thresholds and severities are those of the policy in force, as it was pushed.
 
     Raises:
         UsageError: it would be open to others without a password, or the port is taken.
-        BadSettingError, BrokerError, PolicyError, StoreError: it cannot start.
+        BadSettingError, BrokerError, PolicyError, RulesetStoreDownError, StoreError: it cannot
+            start.
     """
     settings = load_settings(**({"output": output} if output else {}))
     secret = settings.console_password
@@ -54,21 +57,22 @@ def console_command(
         raise UsageError(
             f"--host {host} opens the console to others: set BREAKWATER_CONSOLE_PASSWORD first"
         )
-    policy = load_policy(settings.policy)
+    policy = LivePolicy(settings.policy, open_store("policy", shared=False))
     dsn = existing_store(settings)
     submit = _submit_to_kafka(settings) if settings.kafka_brokers else None
     writer = ClickHouseWriter(dsn)
     writer.check_schema()
-    store = ClickHouseStore(writer.client, policy)
+    store = ClickHouseStore(writer.client, lambda: policy.current)
     desk = Desk(store, submit or _submit_to_store(writer, settings.output))
     app = build_app(
         store,
         desk,
-        policy,
+        lambda: policy.current,
         reviewer=reviewer or getpass.getuser(),
         password=password,
         hosts=LOCAL_HOSTS | {name.lower() for name in allowed_hosts},
     )
+    policy.follow()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     try:
         server = make_server(host, port, app.server, threaded=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from dash import Input, Output, State, ctx, dcc, html, no_update
 from console import live_page, queue_page, security
 from console.data import ConsoleStore
 from console.desk import AnswerError, Desk, SubmitError
-from policy.policy import Policy
+from policy.policies import Policies
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -35,7 +35,7 @@ _PAGE = """<!doctype html>
 def build_app(
     store: ConsoleStore,
     desk: Desk,
-    policy: Policy,
+    policies: Callable[[], Policies],
     *,
     reviewer: str = "local",
     password: str = "",
@@ -46,7 +46,7 @@ def build_app(
     Args:
         store: where items and the state of the stream are read.
         desk: hands out items and sends labels on.
-        policy: gives the thresholds that are drawn into the scores.
+        policies: those in force, whose thresholds are drawn into the scores.
         reviewer: who answers when nobody signs in.
         password: what everyone signs in with, under a name of their own; "": nobody has to.
         hosts: host names that the console answers under.
@@ -79,7 +79,7 @@ def build_app(
         ]
     )
     _route(app)
-    _work(app, desk, policy, reviewer)
+    _work(app, desk, policies, reviewer)
     _watch(app, store, desk)
     security.protect(app.server, script_hashes=app.csp_hashes(), hosts=hosts, password=password)
     return app
@@ -91,7 +91,9 @@ def _route(app: dash.Dash) -> None:
         return live_page.layout() if path == "/live" else queue_page.layout()
 
 
-def _work(app: dash.Dash, desk: Desk, policy: Policy, default_reviewer: str) -> None:
+def _work(
+    app: dash.Dash, desk: Desk, policies: Callable[[], Policies], default_reviewer: str
+) -> None:
     @app.callback(
         Output("item", "children"),
         Output("current", "data"),
@@ -121,7 +123,7 @@ def _work(app: dash.Dash, desk: Desk, policy: Policy, default_reviewer: str) -> 
             # The same item: what the moderator has uncovered and chosen stays as it is.
             return no_update, no_update, no_update, answers, status, problem
         category = (item.decision.category or None) if item else None
-        return queue_page.item_card(item, policy), key, category, answers, status, problem
+        return queue_page.item_card(item, policies()), key, category, answers, status, problem
 
 
 def _act(desk: Desk, reviewer: str, what: str, key: Any, category: object) -> str:

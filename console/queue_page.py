@@ -11,7 +11,8 @@ from console.data import Key, key_of
 from console.desk import Answered
 from console.marked_text import Piece, pieces
 from events.messages import Decision, ReviewItem, Signal
-from policy.policy import Policy
+from policy.policies import Policies
+from policy.policy import CategoryPolicy
 from policy.taxonomy import CATEGORIES
 
 VILE = frozenset(CATEGORIES) - {"spam"}
@@ -79,7 +80,7 @@ def _button(name: str, label: str, key: str) -> html.Button:
     return html.Button([label, html.Kbd(key)], id=name, className=f"button {name}", n_clicks=0)
 
 
-def item_card(item: ReviewItem | None, policy: Policy) -> list[Any]:
+def item_card(item: ReviewItem | None, policies: Policies) -> list[Any]:
     """What is known of `item`; every text in it is shown as text."""
     if item is None:
         return [
@@ -87,6 +88,7 @@ def item_card(item: ReviewItem | None, policy: Policy) -> list[Any]:
             html.P("New items appear here as they come.", className="muted"),
         ]
     decision = item.decision
+    categories = policies.for_author(decision.author_id).categories(decision.community)
     return [
         html.Div(
             className="line",
@@ -100,7 +102,10 @@ def item_card(item: ReviewItem | None, policy: Policy) -> list[Any]:
         _facts(decision),
         html.H3("Scores"),
         html.Div(
-            [_score(category, score, item, policy) for category, score in _ranked(decision.scores)]
+            [
+                _score(category, score, categories.get(category))
+                for category, score in _ranked(decision.scores)
+            ]
         ),
         html.H3("Signals"),
         _signals(decision.signals),
@@ -187,8 +192,7 @@ def _ranked(scores: dict[str, float]) -> list[tuple[str, float]]:
     return sorted(scores.items(), key=lambda each: -each[1])
 
 
-def _score(category: str, score: float, item: ReviewItem, policy: Policy) -> html.Div:
-    treatment = policy.categories(item.decision.community).get(category)
+def _score(category: str, score: float, treatment: CategoryPolicy | None) -> html.Div:
     marks = (
         [
             html.I(className="threshold review", style={"left": f"{treatment.review:.1%}"}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ import msgspec
 
 from console.data import Overview, RuleCount
 from events.messages import Alert, AlertKey, Decision, ReviewItem, ReviewReason, Signal
-from policy.policy import Policy
+from policy.policies import Policies
 
 QUEUE_DAYS = 14
 """Older items have been settled by time: appeals are the way to reopen them."""
@@ -92,24 +92,24 @@ class Client(Protocol):
 class ClickHouseStore:
     """Reads what waits for a person and how the stream does.
 
-    `policy` gives the severities that order the queue and says which allowed contents are sampled.
+    `policies`, those in force, give the severities that order the queue and say which allowed
+    contents are sampled.
     One query runs at a time: the embedded engine wants it so, and a console has few readers.
     """
 
-    def __init__(self, client: Client, policy: Policy) -> None:
+    def __init__(self, client: Client, policies: Callable[[], Policies]) -> None:
         self._client = client
-        self._policy = policy
-        self._sample = int(policy.file.sample_rate * 2**32)
+        self._policies = policies
         self._lock = Lock()
 
     def waiting(self, limit: int) -> list[ReviewItem]:
         """Items that nobody has labelled, the highest priority first, the oldest among equals."""
-        categories = self._policy.file.categories
+        categories = self._policies().live.file.categories
         since = self._newest() - timedelta(days=QUEUE_DAYS)
         rows = self._query(
             _QUEUE,
             since=since,
-            sample=self._sample,
+            sample=self._sampled(),
             limit=limit,
             categories=list(categories),
             severities=[float(treatment.severity) for treatment in categories.values()],
@@ -129,7 +129,8 @@ class ClickHouseStore:
     def count_waiting(self) -> int:
         """How many items nobody has labelled."""
         since = self._newest() - timedelta(days=QUEUE_DAYS)
-        rows = self._query("SELECT count() AS waiting" + _WAITING, since=since, sample=self._sample)
+        counted = "SELECT count() AS waiting" + _WAITING
+        rows = self._query(counted, since=since, sample=self._sampled())
         return int(rows[0]["waiting"])
 
     def overview(self, hours: float) -> Overview:
@@ -165,6 +166,9 @@ class ClickHouseStore:
             alerts=[_alert(row) for row in reversed(self._query(_ALERTS, **bounds))],
         )
 
+    def _sampled(self) -> int:
+        return int(self._policies().live.file.sample_rate * 2**32)
+
     def _newest(self) -> datetime:
         """The newest minute with a decision; the beginning of time in an empty store."""
         rows = self._query("SELECT max(minute) AS newest FROM moderation.decisions_by_minute")
@@ -183,7 +187,8 @@ class ClickHouseStore:
         )
 
     def _priority(self, decision: Decision) -> float:
-        treatment = self._policy.categories(decision.community).get(decision.category)
+        policy = self._policies().for_author(decision.author_id)
+        treatment = policy.categories(decision.community).get(decision.category)
         if treatment is None:
             return 0.0
         return round(treatment.severity + decision.scores.get(decision.category, 0.0), 4)
@@ -191,7 +196,8 @@ class ClickHouseStore:
     def _reason(self, decision: Decision) -> ReviewReason:
         if decision.action == "allow":
             return "sample"
-        low, high = self._policy.file.uncertainty_band
+        policy = self._policies().for_author(decision.author_id)
+        low, high = policy.file.uncertainty_band
         uncertain = low <= decision.scores.get(decision.category, 0.0) <= high
         return "uncertain" if uncertain else "policy"
 

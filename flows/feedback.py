@@ -35,14 +35,15 @@ from flows import metrics
 from flows.failures import log_failures
 from flows.health import Heartbeat, serve_health
 from flows.job import START_ERRORS, Job, place_from_command_line, stop_on_signal
+from flows.live_policy import LivePolicy
 from flows.logs import set_up_logging
 from flows.settings import BadSettingError, Settings, load_settings
 from flows.sinks import kafka_config, open_outbox, open_store
-from operators.alerts import Severities, severities
+from flows.stages import live_store
+from operators.alerts import SeverityOf, severity_by
 from operators.consensus import consensus
 from operators.surge import report_events, surge
 from operators.surge_settings import SurgeSettings
-from policy.policy import load_policy
 
 M = TypeVar("M", Label, UserReport, Appeal)
 
@@ -112,11 +113,11 @@ def build(
     *,
     place: Place = Place(),
     confidence: float = 0.9,
-    severities: Severities = {},  # noqa: B006  nobody writes to it
+    severity_of: SeverityOf = lambda _: "error",
 ) -> Dataflow:
     """The feedback dataflow of one process.
 
-    `confidence` settles a true label, see `consensus`; `severities` are of surges of reports.
+    `confidence` settles a true label, see `consensus`; `severity_of` rates surges of reports.
     """
     flow = Dataflow("feedback")
     labels = decode("decode", op.input("read", flow, sources.labels), Label, "decode_label")
@@ -136,7 +137,7 @@ def build(
     write("write_labels", labels.messages, sinks.labels, place)
     write("write_user_reports", reports.messages, sinks.user_reports, place)
     counted = op.flat_map_batch("count_reports", reports.messages, report_events)
-    surges = surge("find_surges", counted, SurgeSettings(), severities, finish_at_eof=False)
+    surges = surge("find_surges", counted, SurgeSettings(), severity_of, finish_at_eof=False)
     op.flat_map_batch("count_odd_events", surges.reports, metrics.count_odd_events)
     alerts = op.flat_map_batch("count_alerts", surges.alerts, metrics.count_alerts)
     write("write_alerts", alerts, sinks.alerts, place)
@@ -183,7 +184,8 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
     """The feedback dataflow on Kafka and a ClickHouse server, under a consumer group of its own.
 
     Raises:
-        BadSettingError, BrokerError, StoreError: it cannot start.
+        BadSettingError, BrokerError, PolicyError, RulesetStoreDownError, StoreError: it cannot
+            start.
     """
     if not settings.kafka_brokers:
         raise BadSettingError("BREAKWATER_KAFKA_BROKERS is not set: feedback comes from Kafka")
@@ -207,8 +209,11 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
         appeals=KafkaSource(config, kafka.APPEALS_TOPIC, stopping),
     )
     sinks = feedback_sinks(settings, store, place)
-    levels = severities(load_policy(settings.policy))
-    return Job(build(sources, sinks, place=place, severities=levels), store)
+    policy = LivePolicy(settings.policy, live_store(settings, "policy"))
+    if settings.redis_url is not None:
+        policy.follow()
+    severity_of = severity_by(lambda: policy.current.live)
+    return Job(build(sources, sinks, place=place, severity_of=severity_of), store)
 
 
 def build_from_env() -> Dataflow:

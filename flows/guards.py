@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from flows.metrics import STAGE_BROKEN
 from operators.breaker import Breaker, Deadline
 from operators.fusion import without_fusion
 from operators.item import Item, Stage
@@ -31,6 +32,11 @@ _GUARDS: Final[dict[str, dict[str, Any]]] = {
     # Stops reading after half a minute by itself.
     "ocr": {"deadline": Deadline(60.0, 0.5), "sees": _has_images},
 }
+
+
+def observe(breaker: Breaker) -> None:
+    """Tell Prometheus whether the stage works, for a job."""
+    STAGE_BROKEN.labels(breaker.name).set_function(lambda: breaker.broken)
 
 
 def guarded(name: str, stage: Stage) -> tuple[str, Breaker]:

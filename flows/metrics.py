@@ -39,6 +39,9 @@ DEAD_LETTERS = Counter(
     "breakwater_dead_letters_total", "Messages that could not be used.", ["stage"]
 )
 DEGRADED = Counter("breakwater_degraded_total", "Decisions made without a stage.", ["stage"])
+STAGE_BROKEN = Gauge(
+    "breakwater_stage_broken", "1 since the last try of a stage failed, 0 when it works.", ["stage"]
+)
 UNKNOWN_FIELDS = Counter("breakwater_unknown_fields_total", "Fields beyond the contract, left out.")
 REPEATS = Counter("breakwater_repeats_total", "Contents that had been seen already.")
 UNDECODABLE = Counter(
@@ -74,6 +77,7 @@ LAST_BATCH = Gauge(
 
 METRICS = (
     DECISIONS, QUICK_ANSWERS, LATENCY, STAGE_DURATION, BATCH_SIZE, DEAD_LETTERS, DEGRADED,
+    STAGE_BROKEN,
     UNKNOWN_FIELDS, REPEATS, UNDECODABLE, ALERTS, ODD_EVENTS, RULESET_AGE, RULESET_PUSH,
     CONSUMER_LAG, BATCH_AGE, WATERMARK_DELAY, STORE_ROWS, STORE_DURATION, LAST_BATCH,
 )  # fmt: skip

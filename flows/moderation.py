@@ -32,7 +32,7 @@ from flows.rule_log import RuleLog
 from flows.settings import Settings, load_settings
 from flows.sinks import Sinks, redaction
 from flows.stages import NamedStage, Stages, live_store, load_stages
-from operators.alerts import severities
+from operators.alerts import severity_by
 from operators.decode import decode
 from operators.drift import drift, drift_samples
 from operators.drift_monitor import DriftSettings
@@ -75,9 +75,8 @@ def build(
     violations = op.flat_map_batch(
         "count_violations", judgements, partial(surge_events, redact=redaction(settings))
     )
-    surges = surge(
-        "find_surges", violations, SurgeSettings(), severities(stages.policy), finish_at_eof=ends
-    )
+    severity_of = severity_by(stages.policy)
+    surges = surge("find_surges", violations, SurgeSettings(), severity_of, finish_at_eof=ends)
     samples = op.flat_map_batch("sample_drift", judgements, drift_samples)
     op.flat_map_batch("count_odd_events", surges.reports, metrics.count_odd_events)
     drifts = drift("find_drift", samples, DriftSettings())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +19,7 @@ from connectors.ruleset_store import (
     RulesetStore,
 )
 from events.messages import Content, Judgement, Position
-from flows.guards import guarded
+from flows.guards import guarded, observe
 from flows.live_policy import LivePolicy
 from flows.live_rules import LiveRulebook
 from flows.metrics import UNDECODABLE
@@ -28,6 +29,7 @@ from models.fusion.fusion import FusionModel
 from models.image.classifier import ImageClassifier
 from models.registry import Registry
 from models.text.cascade import Cascade
+from operators.breaker import Breaker
 from operators.decide import Decider, HowBad, ReviewPicker, how_bad
 from operators.decode import ContentDecoder
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
@@ -56,8 +58,8 @@ class StageError(RuntimeError):
 class Stages:
     """Everything the flow is made of, in the order in which an item meets it."""
 
-    policy: Policy
-    """The live one as the job starts."""
+    policy: Callable[[], Policy]
+    """The live one, now."""
     rulebook: LiveRulebook
     """What pushes change."""
     decoder: ContentDecoder
@@ -144,6 +146,10 @@ def load_stages(
         StageError: a model does not work.
     """
     policy = LivePolicy(settings.policy, live_store(settings, "policy"))
+
+    def live() -> Policy:
+        return policy.current.live
+
     rulebook = LiveRulebook(
         settings.policy, live_store(settings, "rules"), allowed=policy.allowed_rules
     )
@@ -180,7 +186,7 @@ def load_stages(
     versions |= {fusion_model.name: fusion_model.version}
     fusion = guarded("fusion", Fuser(fusion_model))
     stages = Stages(
-        policy=policy.current.live,
+        policy=live,
         rulebook=rulebook,
         decoder=ContentDecoder(),
         enricher=Enricher(store),
@@ -195,19 +201,23 @@ def load_stages(
             fusion,
         ),
         decider=Decider(
-            policy.current.live,
+            live(),
             ruleset_version=rulebook.rule_matcher.version,
             model_versions=versions,
         ),
         shadow=load_shadow(settings, policy, rulebook, fusion[1], text_model, versions),
         block_quota=block_quota(settings, policy, rulebook),
         author_counter=AuthorCounter(store),
-        review_picker=ReviewPicker(policy.current.live),
-        how_bad=how_bad(lambda: policy.current.live),
+        review_picker=ReviewPicker(live()),
+        how_bad=how_bad(live),
     )
     policy.hand_to(stages.decider.swap)
     policy.hand_to(stages.review_picker.swap)
     _try_out(stages)
+    if follow:
+        for _, stage in stages.scoring:
+            if isinstance(stage, Breaker):
+                observe(stage)
     if follow and settings.redis_url is not None:
         rulebook.follow()
         policy.follow()

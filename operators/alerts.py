@@ -8,10 +8,12 @@ authors; the alert is named after the narrowest key that holds most of the exces
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from events.messages import Alert, AlertKey, AlertSeverity, AlertState
 from operators.incident import Incident
@@ -19,21 +21,28 @@ from operators.sketch import DistinctSketch
 from operators.surge_settings import KeySurge, Odd
 from policy.policy import Policy
 
-Severities: TypeAlias = Mapping[tuple[str, str], AlertSeverity]
-"""Severity of a surge by category and community, "" for every community that says nothing else."""
-
 LEVELS: Final[tuple[AlertSeverity, ...]] = ("warning", "warning", "error", "error", "critical")
 """Severity of a surge by the policy's severity of its category, from 1."""
 MAX_TEXTS: Final = 3
 
 
-def severities(policy: Policy) -> Severities:
-    """What `policy` makes of a surge of each category, where a community differs there too."""
-    return {
-        (category, community): LEVELS[treatment.severity - 1]
-        for community in ("", *policy.file.communities)
-        for category, treatment in policy.categories(community).items()
-    }
+SeverityOf: TypeAlias = Callable[[AlertKey], AlertSeverity]
+
+
+def severity_by(policy: Callable[[], Policy]) -> SeverityOf:
+    """Severity of a surge by the policy in force: that of its category there, else `error`."""
+
+    def severity_of(key: AlertKey) -> AlertSeverity:
+        category = key.category.removeprefix("report:")
+        treatment = policy().categories(key.community).get(category)
+        return LEVELS[treatment.severity - 1] if treatment else "error"
+
+    return severity_of
+
+
+def rated(alert: Alert, severity_of: SeverityOf) -> Alert:
+    """`alert` with its severity."""
+    return msgspec.structs.replace(alert, severity=severity_of(alert.key))
 
 
 class ShardReport(NamedTuple):
@@ -48,7 +57,7 @@ class ShardReport(NamedTuple):
 
 @dataclass(slots=True)
 class AlertGrouper:
-    """Groups the surges of all shards into alerts and follows each to its end.
+    """Groups the surges of all shards into alerts, yet to be `rated`, and follows each to its end.
 
     Changes wait until every one of the `shards` has closed their window, so that the outcome does
     not depend on which shard is faster. A finished alert lingers for `linger` seconds of event time
@@ -56,8 +65,6 @@ class AlertGrouper:
     """
 
     shards: int
-    severities: Severities = field(default_factory=dict)
-    """`error` for what is not in it."""
     linger: float = 300.0
     min_shared_authors: float = 0.3
     growth: float = 2.0
@@ -157,12 +164,11 @@ class AlertGrouper:
     def _alert(self, incident: Incident, state: AlertState) -> Alert:
         surge = incident.primary
         authors = DistinctSketch(hashes=surge.authors).count()
-        severity = self._severity(surge.key)
         return Alert(
             alert_id=incident.alert_id,
             kind="surge",
             state=state,
-            severity=severity,
+            severity="error",
             key=surge.key,
             window_start=_instant(surge.opened_at),
             window_end=_instant(surge.window_end),
@@ -177,11 +183,6 @@ class AlertGrouper:
             last_hour=surge.last_hour,
             last_day=surge.last_day,
         )
-
-    def _severity(self, key: AlertKey) -> AlertSeverity:
-        category = key.category.removeprefix("report:")
-        everywhere = self.severities.get((category, ""), "error")
-        return self.severities.get((category, key.community), everywhere)
 
 
 def _summary(surge: KeySurge, authors: int, keys: int, top: KeySurge | None) -> str:

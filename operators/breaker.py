@@ -74,6 +74,11 @@ class Breaker:
         """Whether the next batch would pass without the stage."""
         return self._thread.busy or self._now() < self._retry_at
 
+    @property
+    def broken(self) -> bool:
+        """Whether the last try failed: so it stays until one succeeds, also between tries."""
+        return self._pause_s > FIRST_PAUSE_S
+
     def __call__(self, items: list[Item]) -> list[Item]:
         """The items in order: after the stage, or marked in `degraded` where it could not do it."""
         seen = [item for item in items if self._sees(item)]
@@ -85,7 +90,7 @@ class Breaker:
         return [next(done) if self._sees(item) else item for item in items]
 
     def _try(self, items: list[Item]) -> list[Item]:
-        attempt = _Attempt(self._stage, items, halve=self._pause_s == FIRST_PAUSE_S)
+        attempt = _Attempt(self._stage, items, halve=not self.broken)
         if self._deadline is None:
             attempt()
         else:

@@ -4,7 +4,7 @@ How a flow wires it, after `decide`, where `judged` is a Stream[Judgement] (repe
 dropped)::
 
     violations = op.flat_map_batch("count_violations", judged, surge_events)
-    alerts = surge("find_surges", violations, SurgeSettings(), severities(policy)).alerts
+    alerts = surge("find_surges", violations, SurgeSettings(), severity_by(policy)).alerts
 
 `surge_events` also emits a clock tick a batch for every shard, made of all content, so that surges
 end even when violations stop. A flow over a file leaves `finish_at_eof` on: open windows close and
@@ -25,7 +25,7 @@ from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from events.messages import Alert, AlertKey, Judgement, UserReport
-from operators.alerts import AlertGrouper, Severities, ShardReport
+from operators.alerts import AlertGrouper, SeverityOf, ShardReport, rated
 from operators.signature import signatures
 from operators.sliding import versions_of
 from operators.surge_settings import KeySurge, SurgeSettings
@@ -164,13 +164,12 @@ class _CountLogic(StatefulBatchLogic[SurgeEvent | Tick, ShardReport, bytes]):
 
 
 class _GroupLogic(StatefulBatchLogic[ShardReport, Alert, bytes]):
-    def __init__(self, severities: Severities, resume: bytes | None, finish: bool) -> None:
+    def __init__(self, resume: bytes | None, finish: bool) -> None:
         self._grouper = (
             pickle.loads(resume)  # noqa: S301  the job's own snapshot, as above
             if resume
             else AlertGrouper(len(SHARDS))
         )
-        self._grouper.severities = dict(severities)
         self._finish = finish
 
     def on_batch(self, values: list[ShardReport]) -> tuple[Iterable[Alert], bool]:
@@ -196,7 +195,7 @@ def surge(
     step_id: str,
     up: KeyedStream[SurgeEvent | Tick],
     settings: SurgeSettings,
-    severities: Severities = {},  # noqa: B006  nobody writes to it
+    severity_of: SeverityOf = lambda _: "error",
     finish_at_eof: bool = True,
 ) -> SurgeOut:
     """Bytewax shell of `SurgeState` and `AlertGrouper`: alerts as they open, grow and end."""
@@ -205,7 +204,7 @@ def surge(
         return _CountLogic(settings, resume, finish_at_eof)
 
     def shim_group(resume: bytes | None) -> _GroupLogic:
-        return _GroupLogic(severities, resume, finish_at_eof)
+        return _GroupLogic(resume, finish_at_eof)
 
     def shim_report(shard_report: tuple[str, ShardReport]) -> tuple[str, ShardReport]:
         shard, report = shard_report
@@ -213,5 +212,6 @@ def surge(
 
     counted = op.stateful_batch("count", up, shim_count)
     reports: KeyedStream[Any] = op.map("report", counted, shim_report)
-    alerts = op.key_rm("alerts", op.stateful_batch("group", reports, shim_group))
+    grouped = op.key_rm("alerts", op.stateful_batch("group", reports, shim_group))
+    alerts = op.map("rate", grouped, lambda alert: rated(alert, severity_of))
     return SurgeOut(alerts, op.key_rm("reports", reports))

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from events.messages import Alert, AlertKey, AlertState
-from operators.alerts import AlertGrouper, ShardReport, severities
+from operators.alerts import AlertGrouper, ShardReport, rated, severity_by
 from operators.incident import MAX_MEMBERS
 from operators.sketch import hash64
 from operators.surge_settings import KeySurge
@@ -169,16 +169,17 @@ def test_severity_is_what_the_policy_says_of_the_category_there() -> None:
         policy.file,
         communities={"kids": CommunityPolicy(categories={"spam": CategoryOverride(severity=5)})},
     )
-    grouper = AlertGrouper(1, severities(Policy(file, "1")))
+    severity_of = severity_by(lambda: Policy(file, "1"))
     alerts = say(
         surge("spam"),
         surge("hate", authors=OTHERS),
         surge("threat", authors=("t", "s", "r")),
         surge("spam", "", "kids", authors=("k", "l", "m")),
         surge("other", authors=("n", "o", "p")),
-        grouper=grouper,
+        grouper=AlertGrouper(1),
     )
-    assert {(a.key.category, a.key.community): a.severity for a in alerts} == {
+    rate = [rated(alert, severity_of) for alert in alerts]
+    assert {(a.key.category, a.key.community): a.severity for a in rate} == {
         ("spam", ""): "warning",
         ("hate", ""): "error",
         ("threat", ""): "critical",

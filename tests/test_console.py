@@ -28,6 +28,7 @@ from playwright.sync_api import Page, expect
 from werkzeug.serving import make_server
 
 from connectors.clickhouse import ClickHouseWriter, connect
+from connectors.ruleset_store import LocalRulesetStore, StoredRuleset
 from console.app import build_app
 from console.data import Overview
 from console.desk import LEASE_S, AnswerError, Desk, SubmitError
@@ -43,9 +44,12 @@ from events.messages import (
     ReviewItem,
     Signal,
 )
-from policy.policy import load_policy
+from flows.live_policy import LivePolicy
+from policy.policies import Policies
+from policy.policy import BUILT_IN, load_policy
 
 POLICY = load_policy()
+POLICIES = Policies(POLICY)
 expect.set_options(timeout=60_000)
 HOSTILE = "</p><script>window.hacked=1</script><img src=x onerror='window.hacked=2'>"
 
@@ -297,7 +301,7 @@ def writer(dsn: str) -> ClickHouseWriter:
 
 def store_of(dsn: str) -> tuple[ClickHouseStore, Client]:
     client = connect(dsn)
-    return ClickHouseStore(client, POLICY), client
+    return ClickHouseStore(client, lambda: POLICIES), client
 
 
 def label(content_id: str, action: str = "block") -> Label:
@@ -341,6 +345,19 @@ class TestStore:
         assert [i.decision.content_id for i in store.waiting(2)] == order[:2]
         assert store.count_waiting() == 4
 
+    def test_a_pushed_policy_orders_the_queue_anew(
+        self, dsn: str, writer: ClickHouseWriter
+    ) -> None:
+        writer.insert_judgements([waiting("mild", "spam"), waiting("bad", "hate")])
+        pushed, text = LocalRulesetStore(), (BUILT_IN / "policy.yaml").read_text()
+        policy = LivePolicy(BUILT_IN, pushed)
+        store = ClickHouseStore(connect(dsn), lambda: policy.current)
+        assert [item.decision.content_id for item in store.waiting(2)] == ["bad", "mild"]
+        files = {"policy.yaml": text.replace("{severity: 1", "{severity: 5")}
+        pushed.push(StoredRuleset(files=files, author="ann", reason="a wave", pushed_at=AT))
+        policy.watcher.catch_up()
+        assert [item.decision.content_id for item in store.waiting(2)] == ["mild", "bad"]
+
     def test_an_item_is_the_message_that_was_logged(
         self, dsn: str, writer: ClickHouseWriter
     ) -> None:
@@ -380,7 +397,7 @@ class TestStore:
         contents = [judgement(f"c{number}") for number in range(300)]
         writer.insert_judgements(contents)
         chosen = {item.decision.content_id for item in ReviewPicker(policy)(contents)}
-        store = ClickHouseStore(connect(dsn), policy)
+        store = ClickHouseStore(connect(dsn), lambda: Policies(policy))
         assert {item.decision.content_id for item in store.waiting(300)} == chosen
         assert 10 < len(chosen) < 60
 
@@ -449,7 +466,9 @@ def served(app: Dash) -> Iterator[str]:
 
 def app_of(password: str = "", **options: Any) -> Dash:
     shelf = Shelf("c1")
-    return build_app(shelf, Desk(shelf, lambda label: None), POLICY, password=password, **options)
+    return build_app(
+        shelf, Desk(shelf, lambda label: None), lambda: POLICIES, password=password, **options
+    )
 
 
 class TestSecurity:
@@ -583,13 +602,13 @@ class TestInABrowser:
         nothing_sampled = msgspec.structs.replace(
             POLICY, file=msgspec.structs.replace(POLICY.file, sample_rate=0.0)
         )
-        store = ClickHouseStore(connect(dsn), nothing_sampled)
+        store = ClickHouseStore(connect(dsn), lambda: Policies(nothing_sampled))
 
         def submit(label: Label) -> None:
             sent.append(label)
             writer.insert_labels([label])
 
-        with served(build_app(store, Desk(store, submit, hold_s=600), POLICY)) as address:
+        with served(build_app(store, Desk(store, submit, hold_s=600), lambda: POLICIES)) as address:
             yield address
 
     @pytest.fixture

@@ -15,6 +15,8 @@ from connectors.redis_features import RedisFeatureStore
 from connectors.redis_line import FIRST_PAUSE_S as REDIS_PAUSE_S
 from connectors.redis_line import MAX_PAUSE_S, RedisDownError, RedisLine
 from events.messages import Decision, Image
+from flows import metrics
+from flows.guards import observe
 from flows.settings import load_settings
 from flows.stages import Stages, load_stages
 from operators.breaker import FIRST_PAUSE_S, Breaker, Deadline
@@ -95,8 +97,14 @@ def decide(stages: Stages, text: str = SCAM, *images: Image) -> Decision:
     return stages.judge([item(text=text, images=list(images))])[0].decision
 
 
+def broken_stages() -> set[str]:
+    """What on-call is told of."""
+    [family] = metrics.STAGE_BROKEN.collect()
+    return {sample.labels["stage"] for sample in family.samples if sample.value}
+
+
 def test_without_its_text_model_rules_decide_and_it_is_tried_again_later(
-    stages, fast, clock
+    stages, text_guard, fast, clock
 ) -> None:
     whole, session = decide(stages), fast._session
     fast._session = Broken()
@@ -105,10 +113,14 @@ def test_without_its_text_model_rules_decide_and_it_is_tried_again_later(
         assert (made.degraded, made.category) == (("text_score",), "spam")
         assert {signal.stage for signal in made.signals} == {"rules"}
     assert fast._session.asked == 1
+    observe(text_guard)
+    assert broken_stages() == {"text_score"}
     fast._session = session
     assert decide(stages).degraded == ("text_score",)  # its pause is not over
     clock.at += FIRST_PAUSE_S
+    assert broken_stages() == {"text_score"}
     back = decide(stages)
+    assert broken_stages() == set()
     assert (back.degraded, back.scores, back.action) == ((), whole.scores, whole.action)
 
 

@@ -14,14 +14,17 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
+from connectors.ruleset_store import LocalRulesetStore, StoredRuleset
 from events.messages import Alert, AlertKey, Content, Decision, Image, Judgement, Signal, UserReport
-from operators.alerts import severities
+from flows.live_policy import LivePolicy
+from operators.alerts import severity_by
 from operators.signature import text_cluster
 from operators.surge import SHARDS, report_events, shard_of, surge, surge_events
 from operators.surge_settings import SurgeSettings
 from operators.surge_tally import SurgeEvent, Tick
 from policy.personal_data import redactor
-from policy.policy import load_policy
+from policy.policies import read_policies
+from policy.policy import BUILT_IN, load_policy
 
 PICTURE = Image("i", data=b"1")
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -170,12 +173,21 @@ def test_a_brigade_of_reports_is_one_alert() -> None:
     counted = op.flat_map_batch(
         "count", op.input("in", flow, TestingSource(made, batch_size=20)), report_events
     )
-    levels = severities(load_policy())
-    op.output("out", surge("find", counted, SurgeSettings(), levels).alerts, TestingSink(out))
+    policy, text = (
+        LivePolicy(BUILT_IN, store := LocalRulesetStore()),
+        read_policies()["policy.yaml"],
+    )
+    rate = severity_by(lambda: policy.current.live)
+    op.output("out", surge("find", counted, SurgeSettings(), rate).alerts, TestingSink(out))
     run_main(flow)
+    files = {"policy.yaml": text.replace("{severity: 1", "{severity: 5")}
+    store.push(StoredRuleset(files=files, author="ann", reason="brigades", pushed_at=START))
+    policy.watcher.catch_up()
+    run_main(flow)
+    # The second run is after the push.
     assert [(a.key.signature, a.severity) for a in out if a.state == "open"] == [
-        ("content:victim", "warning")
-    ]
+        ("content:victim", "warning"), ("content:victim", "critical"),
+    ]  # fmt: skip
 
 
 def words(rng: random.Random) -> str:
