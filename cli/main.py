@@ -208,11 +208,17 @@ def replay(
     ] = "",
     until: Annotated[str, typer.Option(help="End, not included.")] = "",
     html: Annotated[Path | None, typer.Option(help="Write the answer as a page, too.")] = None,
+    rescore: Annotated[
+        bool, typer.Option(help="Have the models in use score what texts are kept.")
+    ] = False,
+    text_model: Annotated[
+        Path | None, typer.Option(help="Have the text models of this directory score them.")
+    ] = None,
 ) -> None:
     """What another policy would have decided on logged traffic, from its stored scores."""
     from cli.replay import replay_command
 
-    replay_command(policy, since, until, html)
+    replay_command(policy, since, until, html, rescore=rescore, text_model=text_model)
 
 
 @app.command(epilog="Example: breakwater console --output out/demo")

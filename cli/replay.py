@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
 from cli.query import shown
+from cli.rescore import RescoredLog, load_rescorer
 from cli.store import existing_store
 from connectors.clickhouse import connect
 from connectors.decision_log import DecisionLog
@@ -19,8 +25,9 @@ from connectors.query_library import QueryError
 from console.replay_report import ChangeExample, ReplaySummary, Shift, render_replay
 from flows.settings import Settings, load_settings
 from operators.decide import Verdict
-from operators.redecide import Verdicts, redecide
+from operators.redecide import ACTIONS, Verdicts, redecide
 from operators.replay import Change, ReplayTally
+from operators.rescore import Rescorer
 from policy.policy import Policy, parse_policy, read_policy_file
 from policy.rules import load_rules
 from policy.taxonomy import CATEGORIES
@@ -28,22 +35,35 @@ from policy.taxonomy import CATEGORIES
 MAX_COMMUNITIES = 20
 MAX_CHANGES = 12
 """Kinds of change that examples are shown of, the most frequent ones."""
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
-def replay_command(file: Path, since: str, until: str, html: Path | None) -> None:
+def replay_command(
+    file: Path,
+    since: str,
+    until: str,
+    html: Path | None,
+    *,
+    rescore: bool = False,
+    text_model: Path | None = None,
+) -> None:
     """Print, and write to `html`, what the policy in `file` changes of what was decided.
+
+    `rescore`: the models in use, or those in the directory `text_model`, score what texts are kept.
 
     Raises:
         PolicyError: the policy or the rules cannot be used.
+        RegistryError, ModelError: a model cannot be used.
         UsageError: there is no store, or a moment is malformed.
         StoreError: ClickHouse does not answer.
     """
     policy = parse_policy(read_policy_file(file), str(file))
     settings = load_settings()
+    rescorer = load_rescorer(settings, text_model) if rescore or text_model else None
     client = connect(existing_store(settings))
     try:
         log = DecisionLog(client, CATEGORIES, since, until)
-        summary = replay(policy, log, settings, policy.file.name or file.name)
+        summary = replay(policy, log, settings, policy.file.name or file.name, rescorer)
     except QueryError as error:
         raise UsageError(str(error)) from None
     finally:
@@ -53,22 +73,64 @@ def replay_command(file: Path, since: str, until: str, html: Path | None) -> Non
         html.write_text(render_replay(summary), encoding="utf-8")
 
 
-def replay(policy: Policy, log: DecisionLog, settings: Settings, name: str) -> ReplaySummary:
-    """What `policy`, called `name`, changes of the decisions in `log`."""
+def replay(
+    policy: Policy,
+    log: DecisionLog,
+    settings: Settings,
+    name: str,
+    rescorer: Rescorer | None = None,
+) -> ReplaySummary:
+    """What `policy`, called `name`, and `rescorer`, if any, change of the decisions in `log`."""
+    if rescorer is None:
+        return _replay(policy, log, log, settings, name)
+    with _progress(log.decisions) as advance:
+        rescored = RescoredLog(log, rescorer, load_rules(settings.policy).hints, advance)
+        summary = _replay(policy, log, rescored, settings, name)
+    return replace(summary, scores="new scores", notes=[*rescored.notes(settings), *summary.notes])
+
+
+def _replay(
+    policy: Policy,
+    log: DecisionLog,
+    scored: DecisionLog | RescoredLog,
+    settings: Settings,
+    name: str,
+) -> ReplaySummary:
     rules = load_rules(settings.policy)
     review_rules = {rule: rules.by_id[rule].category for rule in rules.review_rules}
     allowed = {name: policy.allowed_rules(name) for name in log.communities}
     tally = ReplayTally(log.communities)
+    blocks: Counter[tuple[int, int]] = Counter()
     unsure = 0
-    for chunk in log.chunks(review_rules, frozenset[str]().union(*allowed.values())):
-        after = redecide(policy, chunk, log.communities, log.degraded)
+    for chunk in scored.chunks(review_rules, frozenset[str]().union(*allowed.values())):
+        after = redecide(policy, chunk, log.communities, scored.degraded)
+        blocked = after.action == ACTIONS.index("block")
+        blocks.update(
+            zip(after.category[blocked].tolist(), chunk.day[blocked].tolist(), strict=True)
+        )
         tally.add(chunk.content, chunk.community, Verdicts(chunk.action, chunk.category), after)
         hit = Counter(chunk.community[chunk.hit].tolist())
         unsure += sum(count for place, count in hit.items() if allowed[log.communities[place]])
-    return _summary(name, log, tally, unsure)
+    return _summary(name, log, tally, _used_up(policy, blocks), unsure)
 
 
-def _summary(name: str, log: DecisionLog, tally: ReplayTally, unsure: int) -> ReplaySummary:
+def _used_up(policy: Policy, blocks: Counter[tuple[int, int]]) -> Iterator[str]:
+    """The daily quotas that `blocks`, by category and day, are past, each on its worst day."""
+    for number, category in enumerate(CATEGORIES, 1):
+        quota = policy.file.categories[category].quota
+        days = {day: count for (of, day), count in blocks.items() if of == number and count > quota}
+        if days:
+            worst = max(days, key=days.__getitem__)
+            yield (
+                f"{category}: past its quota of {quota:,} automatic blocks on {len(days)} days,"
+                f" by most on {date.fromordinal(_EPOCH + worst)} ({days[worst]:,}): further ones"
+                " would go to review."
+            )
+
+
+def _summary(
+    name: str, log: DecisionLog, tally: ReplayTally, used_up: Iterable[str], unsure: int
+) -> ReplaySummary:
     changes = list(tally.changes())
     total = _shift("all", changes)
     communities = [
@@ -76,7 +138,7 @@ def _summary(name: str, log: DecisionLog, tally: ReplayTally, unsure: int) -> Re
         for name in {change.community for change in changes if change.before != change.after}
     ]
     communities.sort(key=lambda shift: (-shift.changed, shift.name))
-    notes = ["Daily quotas and shares of traffic are not replayed."]
+    notes = ["Verdicts are those before quotas and shares of traffic.", *used_up]
     if unsure:
         notes.append(
             f"{unsure:,} decisions hit rules that this policy allows in their community; their"
@@ -151,13 +213,23 @@ def _examples(log: DecisionLog, tally: ReplayTally, changes: list[Change]) -> li
     ]
 
 
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's standard error, nothing elsewhere."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("scoring", total=total)
+        yield lambda decisions: bar.advance(task, decisions)
+
+
 def _print(console: Console, summary: ReplaySummary) -> None:
     alike = 1 - summary.changed / summary.decisions if summary.decisions else 1.0
     console.print(
         Text(
             f"{summary.decisions:,} decisions from {summary.since} to {summary.until} UTC, by"
-            f" policy {summary.policy}: {alike:.2%} alike, {summary.total.newly_blocked:,} newly"
-            f" blocked, {summary.total.no_longer_blocked:,} no longer blocked"
+            f" policy {summary.policy} and {summary.scores}: {alike:.2%} alike,"
+            f" {summary.total.newly_blocked:,} newly blocked,"
+            f" {summary.total.no_longer_blocked:,} no longer blocked"
         )
     )
     for title, rows in (("category", summary.categories), ("community", summary.communities)):

@@ -49,6 +49,8 @@ class ReplaySummary:
     communities: Sequence[Shift]
     """Those with changes, the most first."""
     examples: Sequence[ChangeExample]
+    scores: str = "stored scores"
+    """What the policy decided by."""
     notes: Sequence[str] = ()
 
 

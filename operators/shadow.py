@@ -92,4 +92,5 @@ class ShadowJudge:
             twin.signals = others + counted
             asking = (each.category for each in counted if each.rule in rules.review_rules)
             twin.asked_review = next(asking, "")
+            twin.hints = tuple(each.rule for each in counted if each.rule in rules.hints)
         return twin

@@ -97,6 +97,11 @@ class RuleSet(Struct, frozen=True, dict=True):
         return frozenset(rule.id for rule in self.rules if rule.action == "review")
 
     @cached_property
+    def hints(self) -> frozenset[str]:
+        """Ids of the rules that the models are to weigh."""
+        return frozenset(rule.id for rule in self.rules if rule.role == "hint")
+
+    @cached_property
     def in_shadow(self) -> bool:
         """Whether a rule is in shadow."""
         return any(rule.mode == "shadow" for rule in self.rules)
