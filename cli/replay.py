@@ -122,9 +122,9 @@ def _used_up(policy: Policy, blocks: Counter[tuple[int, int]]) -> Iterator[str]:
         if days:
             worst = max(days, key=days.__getitem__)
             yield (
-                f"{category}: past its quota of {quota:,} automatic blocks on {len(days)} days,"
-                f" by most on {date.fromordinal(_EPOCH + worst)} ({days[worst]:,}): further ones"
-                " would go to review."
+                f"{category}: past its quota of {quota:,} automatic blocks on {len(days)} of the"
+                f" days, worst on {date.fromordinal(_EPOCH + worst)} ({days[worst]:,}): further"
+                " ones would go to review."
             )
 
 

@@ -6,24 +6,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import AT, item
+from builders import AT, item, items
 from clickhouse_server import clickhouse_server
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from msgspec import structs
+from next_model import all_is_spam
 from typer.testing import CliRunner
 
 from cli.errors import UsageError
 from cli.main import app
 from connectors.clickhouse import ClickHouseWriter, connect
 from connectors.decision_log import DecisionLog
-from events.messages import Judgement, Signal
+from events.messages import AuthorFeatures, Image, Judgement, Signal
+from models.fusion.fusion import FusionModel
+from models.text.cascade import Cascade
 from operators.decide import Decider
+from operators.fusion import Fuser
 from operators.item import Item
+from operators.normalize import Normalizer
 from operators.redecide import ACTIONS, redecide
+from operators.regex_match import RuleMatcher
 from operators.replay import ReplayTally
+from operators.rescore import Rescorer
+from operators.text_score import TextScorer
 from policy.policy import BUILT_IN, Policy, parse_policy
+from policy.rules import load_rules
 from policy.taxonomy import CATEGORIES
 
 TEXT = (BUILT_IN / "policy.yaml").read_text()
@@ -116,6 +125,33 @@ def day(policy: Policy) -> list[Judgement]:
     return Decider(policy)(items)
 
 
+EARLIER = AT - timedelta(days=20)
+TEXTS = {
+    "spam": "Earn $5000 a week from home, add me on WhatsApp now",
+    "fine": "The lake is calm today and the soup was good",
+    "fine-again": "See you at practice on Tuesday",
+    "gone": "nothing of this is kept",
+    "picture": "look at this",
+}
+STAGES = (Normalizer(), RuleMatcher(load_rules()), TextScorer(Cascade.load()), Fuser(FusionModel()))
+
+
+def scored_day() -> list[Judgement]:
+    """One author's posts, judged as the job does: text models, rules, fusion and their history."""
+    judged: list[Judgement] = []
+    for number, (name, text) in enumerate(TEXTS.items()):
+        images = [Image("i", data=b"x")] if name == "picture" else []
+        one = item(name, author_id="one", text=text, images=images)
+        at = EARLIER + timedelta(minutes=number)
+        one.content = structs.replace(one.content, created_at=at)
+        blocked = sum(each.decision.action == "block" for each in judged)
+        one.author = AuthorFeatures(decisions=number, violations=blocked)
+        for stage in STAGES:
+            [one] = stage([one])
+        judged += Decider(POLICIES[0], now=at.timestamp)([one])
+    return judged
+
+
 @pytest.fixture(scope="module")
 def dsn(tmp_path_factory: pytest.TempPathFactory):
     live = day(POLICIES[0])
@@ -126,7 +162,8 @@ def dsn(tmp_path_factory: pytest.TempPathFactory):
     with clickhouse_server(tmp_path_factory.mktemp("store")) as dsn:
         writer = ClickHouseWriter(dsn)
         writer.apply_schema()
-        writer.insert_judgements(live + shadow + live[:50])
+        writer.insert_judgements(live + shadow + live[:50] + scored_day())
+        writer.client.command("DELETE FROM moderation.content WHERE content_id = 'gone'")
         writer.close()
         yield dsn
 
@@ -215,6 +252,61 @@ def test_what_users_wrote_is_escaped(settings) -> None:
     assert "buy [red]now[/red]" in output
     assert "\x1b" not in output
     assert "&lt;script&gt;alert(1)" in page.read_text()
+
+
+EARLIER_DAYS = ("--since", EARLIER.date(), "--until", (EARLIER + timedelta(days=1)).date())
+
+
+def test_the_models_that_scored_it_score_it_alike(settings) -> None:
+    output = call("--policy", BUILT_IN / "policy.yaml", "--rescore", *EARLIER_DAYS)
+    assert "by policy policy.yaml and new scores: 100.00% alike" in output
+    assert "3 decisions were scored again by text" in output
+    assert "1 keep their logged scores: their text is kept no more" in output
+    assert "1 keep their logged scores: they have images" in output
+    assert "without personal data (card, email, ip, phone)" in output
+
+
+def test_other_models_change_what_they_see_otherwise(settings) -> None:
+    page = settings / "replay.html"
+    output = call(
+        "--policy", BUILT_IN / "policy.yaml", "--text-model", all_is_spam(settings), *EARLIER_DAYS,
+        "--html", page,
+    )  # fmt: skip
+    assert "2 newly blocked, 0 no longer blocked" in output
+    assert "+next" in output
+    assert "fine-again" in page.read_text()
+
+
+def test_what_decided_is_read_with_the_history_before_it(log) -> None:
+    found = log(EARLIER.isoformat(), (EARLIER + timedelta(minutes=3)).isoformat())
+    [(chunk, contents)] = found.contents({}, ())
+    by_id = {one.content.content_id: one for one in contents if one.content}
+    assert set(by_id) == {"spam", "fine", "fine-again"}
+    assert by_id["fine-again"].author == AuthorFeatures(decisions=2, violations=1)
+    assert by_id["spam"].content.created_at == EARLIER
+    assert "rules" in {signal.stage for signal in by_id["spam"].signals}
+    assert chunk.action.max() == ACTIONS.index("block")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+def test_scores_are_of_text_models_and_of_what_others_had_found(count: int) -> None:
+    batch = items(count, text="The lake is calm today", scores={"spam": 1.0})
+    for one in batch:
+        one.signals.append(Signal("text-fast", "text-fast", "spam", 0.99))
+    for one in batch[1:]:
+        one.signals.append(Signal("hash", "listed", "csam", 1.0))
+    scores = Rescorer(Cascade.load().models[0], FusionModel())(batch)
+    assert scores.shape == (count, len(CATEGORIES))
+    assert (scores[:, CATEGORIES.index("spam")] < 0.5).all()
+    assert scores[:, CATEGORIES.index("csam")].tolist() == [0.0, *[1.0] * (count - 1)][:count]
+
+
+def test_a_quota_that_the_policy_would_use_up_is_told(settings) -> None:
+    (settings / "tight.yaml").write_text(TEXT.replace("quota: 2000000", "quota: 99"))
+    told = "spam: past its quota of 99 automatic blocks on 1 of the days, worst on 2026-11-21 (100)"
+    assert told in call("--policy", settings / "tight.yaml")
+    (settings / "tight.yaml").write_text(TEXT.replace("quota: 2000000", "quota: 100"))
+    assert "quota of" not in call("--policy", settings / "tight.yaml")
 
 
 def test_a_day_without_decisions_is_no_failure(settings) -> None:

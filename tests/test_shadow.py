@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from builders import item, items
 from clickhouse_server import clickhouse_server
+from next_model import all_is_spam
 
 from connectors.clickhouse import connect
 from connectors.query_library import run
 from events.messages import Image, ModelOutput, Signal
 from flows.shadow import text_scorer
 from models.fusion.fusion import FusionModel
-from models.text.cascade import BUILT_IN as TEXT_MODELS
 from models.text.cascade import Cascade
 from operators.decide import Decider
 from operators.fusion import Fuser
@@ -185,20 +185,7 @@ def test_a_text_model_in_shadow_takes_the_place_of_the_live_one() -> None:
 
 @pytest.fixture(scope="module")
 def next_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory as training writes it: both built-in models, weighed so that all is spam."""
-    directory = tmp_path_factory.mktemp("models") / "text"
-    table = json.loads((TEXT_MODELS / "cascade.json").read_text())
-    table["bands"]["spam"], table["blends"]["spam"] = (-1, 2), (0, 0, 5)
-    for part in ("fast", "minilm"):
-        (directory / part).mkdir(parents=True)
-        for file in (TEXT_MODELS / part).iterdir():
-            (directory / part / file.name).symlink_to(file)
-    card = json.loads((TEXT_MODELS / "minilm" / "card.json").read_text())
-    (directory / "minilm" / "card.json").unlink()
-    (directory / "minilm" / "card.json").write_text(json.dumps(card | {"version": "next"}))
-    table["models"][1] = "next"
-    (directory / "cascade.json").write_text(json.dumps(table))
-    return directory
+    return all_is_spam(tmp_path_factory.mktemp("models"))
 
 
 def test_a_text_model_in_shadow_scores_what_images_say_too(next_model: Path) -> None:

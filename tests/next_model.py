@@ -1,0 +1,24 @@
+"""A directory of text models as training writes it, which differs from the built-in ones."""
+
+import json
+from pathlib import Path
+
+from models.text.cascade import BUILT_IN
+
+
+def all_is_spam(directory: Path) -> Path:
+    """The built-in models under `directory`/text, the second as version `next` and never asked in
+    vain: weighed so that every text is spam."""
+    home = directory / "text"
+    table = json.loads((BUILT_IN / "cascade.json").read_text())
+    table["bands"]["spam"], table["blends"]["spam"] = (-1, 2), (0, 0, 5)
+    for part in ("fast", "minilm"):
+        (home / part).mkdir(parents=True)
+        for file in (BUILT_IN / part).iterdir():
+            (home / part / file.name).symlink_to(file)
+    card = json.loads((BUILT_IN / "minilm" / "card.json").read_text())
+    (home / "minilm" / "card.json").unlink()
+    (home / "minilm" / "card.json").write_text(json.dumps(card | {"version": "next"}))
+    table["models"][1] = "next"
+    (home / "cascade.json").write_text(json.dumps(table))
+    return home
