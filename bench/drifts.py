@@ -1,4 +1,4 @@
-"""Ten planted drifts and a quiet fortnight: what is found, when, and whether the cause is right."""
+"""Twelve planted drifts and a quiet fortnight: what is found, when, whether the cause is right."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
+from operators.drift import MAIN_LANGUAGES
 from operators.drift_monitor import DriftMonitor, DriftSample, DriftSettings
 
 START: Final = 1_772_409_600
@@ -54,6 +55,16 @@ def _one_community(_: random.Random, draft: Draft, __: float) -> None:
         draft["score:hate"] = min(1.0, draft["score:hate"] * 3)
 
 
+def _more_spanish(rng: random.Random, draft: Draft, _: float) -> None:
+    if draft["language"] == "en" and rng.random() < 0.2:
+        draft["language"] = "es"
+
+
+def _new_language(rng: random.Random, draft: Draft, _: float) -> None:
+    if rng.random() < 0.05:
+        draft["language"] = "ko"
+
+
 def _viral_text(rng: random.Random, draft: Draft, _: float) -> None:
     if rng.random() < 0.15:
         draft |= {"score:spam": 0.95, "cluster": "text:viral"}
@@ -64,6 +75,9 @@ def _few_authors(rng: random.Random, draft: Draft, _: float) -> None:
         draft |= {"score:spam": 0.95, "author_id": f"bot{rng.randrange(5)}"}
 
 
+LANGUAGES: Final = {"en": 0.78, "es": 0.08, "de": 0.05, "pt": 0.04, "fr": 0.02, "vi": 0.02,
+                    "nl": 0.01, "tr": 0.003, "ja": 0.001}  # fmt: skip
+"""Shares of the languages; by night there are half as many of the second."""
 DRIFTS: Final[dict[str, tuple[Change, str]]] = {
     "spam scores double": (_score(2.0), "warning"),
     "spam scores halve": (_score(0.5), "warning"),
@@ -73,6 +87,8 @@ DRIFTS: Final[dict[str, tuple[Change, str]]] = {
     "three times as many sent to people": (_to_people, "warning"),
     "texts full of other signs": (_obfuscated, "warning"),
     "hate scores treble in one community": (_one_community, "warning"),
+    "Spanish trebles to nearly a quarter": (_more_spanish, "warning"),
+    "a twentieth in a new language": (_new_language, "warning"),
     "one text goes round": (_viral_text, "info"),
     "five authors flood": (_few_authors, "info"),
 }
@@ -81,14 +97,17 @@ DRIFTS: Final[dict[str, tuple[Change, str]]] = {
 
 def samples(seed: int, hours: int, change: Change | None) -> Iterator[DriftSample]:
     """A stream with a daily rhythm in all its numbers."""
-    rng = random.Random(seed)
+    rng, tongues = random.Random(seed), random.Random(seed + 10_000)
     for hour in range(hours):
+        shares = LANGUAGES | ({"es": LANGUAGES["es"] / 2} if hour % 24 < 8 else {})
+        spoken = tongues.choices(list(shares), list(shares.values()), k=AN_HOUR)
         rhythm = 1 + 0.4 * math.sin(hour / 24 * 2 * math.pi)
         for n in range(AN_HOUR):
             draft: Draft = {
                 "community": f"c{int(40 * rng.random() ** 3)}",
                 "author_id": f"a{rng.randrange(3_000)}",
                 "cluster": f"text:{rng.randrange(2_000)}",
+                "language": spoken[n],
                 "score:spam": rng.betavariate(1, 9) * rhythm,
                 "score:hate": rng.betavariate(1, 15),
                 "text length": rng.gauss(4, 1),
@@ -98,6 +117,9 @@ def samples(seed: int, hours: int, change: Change | None) -> Iterator[DriftSampl
             }
             if change is not None and hour >= PLANTED:
                 change(rng, draft, hour - PLANTED)
+            language = draft.pop("language")
+            draft["other languages"] = float(language != "en")
+            draft |= {f"language {code}": float(code == language) for code in MAIN_LANGUAGES}
             names = [draft.pop(name) for name in ("community", "author_id", "cluster")]
             yield DriftSample(
                 START + 3_600 * (hour + n / AN_HOUR), names[0], names[1], f"p{hour}-{n}", names[2],
@@ -107,7 +129,7 @@ def samples(seed: int, hours: int, change: Change | None) -> Iterator[DriftSampl
 
 def drifts() -> None:
     """Each drift in a stream of its own, and a stream without; seeds that nothing was tuned on."""
-    print("## Drift: ten planted, and a quiet fortnight\n")
+    print("## Drift: twelve planted, and a quiet fortnight\n")
     print("| drift | found | hours until | told from a viral attack |\n|---|---|---|---|")
     for number, (name, (change, severity)) in enumerate(DRIFTS.items()):
         alerts = DriftMonitor(SETTINGS).observe(list(samples(1_000 + number, 120, change)))

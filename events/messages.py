@@ -315,6 +315,17 @@ class AuthorFeatures(Struct):
     """Unix seconds of their first content here; None: never seen."""
 
 
+class ReportedContent(Struct, frozen=True):
+    """What the store knows of a content that users report."""
+
+    community: Name = ""
+    text: str = ""
+    image_uri: str = ""
+    """Of its first image; "" for none, or one whose bytes were sent."""
+    hash_rule: str = ""
+    """The listed hash it matched, as its signal's rule; "" for none."""
+
+
 class ScoreRequest(Struct, frozen=True):
     """A line that `breakwater score` takes: a text, or the path of an image."""
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Generic, TypeVar
 
 import bytewax.operators as op
@@ -28,6 +29,7 @@ from connectors.clickhouse import ClickHouseWriter
 from connectors.kafka import KafkaWriter
 from connectors.kafka_source import KafkaSource
 from connectors.local_sink import Place, Writer, write
+from connectors.reported_content import ReportedContents
 from connectors.writers import GatheringWriter, TeeWriter
 from events.decode import DecodeError, Decoder
 from events.messages import Alert, Appeal, DeadLetter, Label, Raw, UserReport
@@ -42,7 +44,7 @@ from flows.sinks import kafka_config, open_outbox, open_store
 from flows.stages import live_store
 from operators.alerts import SeverityOf, severity_by
 from operators.consensus import consensus
-from operators.surge import report_events, surge
+from operators.surge import Lookup, nothing_known, report_events, surge
 from operators.surge_settings import SurgeSettings
 
 M = TypeVar("M", Label, UserReport, Appeal)
@@ -114,10 +116,12 @@ def build(
     place: Place = Place(),
     confidence: float = 0.9,
     severity_of: SeverityOf = lambda _: "error",
+    lookup: Lookup = nothing_known,
 ) -> Dataflow:
     """The feedback dataflow of one process.
 
-    `confidence` settles a true label, see `consensus`; `severity_of` rates surges of reports.
+    `confidence` settles a true label, see `consensus`; `severity_of` rates surges of reports, which
+    are counted by what `lookup` knows of the contents, too.
     """
     flow = Dataflow("feedback")
     labels = decode("decode", op.input("read", flow, sources.labels), Label, "decode_label")
@@ -136,7 +140,8 @@ def build(
     )
     write("write_labels", labels.messages, sinks.labels, place)
     write("write_user_reports", reports.messages, sinks.user_reports, place)
-    counted = op.flat_map_batch("count_reports", reports.messages, report_events)
+    count = partial(report_events, lookup=lookup)
+    counted = op.flat_map_batch("count_reports", reports.messages, count)
     surges = surge("find_surges", counted, SurgeSettings(), severity_of, finish_at_eof=False)
     op.flat_map_batch("count_odd_events", surges.reports, metrics.count_odd_events)
     alerts = op.flat_map_batch("count_alerts", surges.alerts, metrics.count_alerts)
@@ -213,7 +218,9 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
     if settings.redis_url is not None:
         policy.follow()
     severity_of = severity_by(lambda: policy.current.live)
-    return Job(build(sources, sinks, place=place, severity_of=severity_of), store)
+    lookup = ReportedContents(store.client)
+    flow = build(sources, sinks, place=place, severity_of=severity_of, lookup=lookup)
+    return Job(flow, store)
 
 
 def build_from_env() -> Dataflow:

@@ -27,6 +27,10 @@ from operators.signature import signatures
 from operators.sliding import versions_of
 
 _SHARD: Final = "drift"
+MAIN_LANGUAGES: Final = (
+    "ar", "de", "es", "fr", "hi", "id", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh",
+)  # fmt: skip
+"""Those most written on the web after English, by their ISO 639-1 codes (W3Techs, 2026)."""
 
 
 def drift_samples(judgements: list[Judgement], share: int = 8) -> list[tuple[str, DriftSample]]:
@@ -81,9 +85,12 @@ def _of_text(text: str) -> dict[str, float]:
 
 
 def _of_signals(signals: Sequence[Signal]) -> dict[str, float]:
+    """Shares: of tricks of spelling; of all languages that the models do not cover; of each."""
+    found = {s.rule.removeprefix("language.") for s in signals if s.stage == "language"}
     return {
         "tricks of spelling": float(any(s.rule.startswith("obfuscation.") for s in signals)),
-        "other languages": float(any(s.stage == "language" for s in signals)),
+        "other languages": float(bool(found)),
+        **{f"language {code}": float(code in found) for code in MAIN_LANGUAGES},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,10 @@ class Change(NamedTuple):
 
 
 NONE: Final = Change(0.0, 0.0)
+_LEAST: Final = 3
+"""Blocks on either side of a change."""
+_KEPT: Final = 48
+"""Blocks that a change is looked for in."""
 
 
 class Series:
@@ -37,7 +42,7 @@ class Series:
         self._count = 0
         self._adwin = _adwin(delta)
         self._rhythm = Rhythm(DAY, 24)
-        self._means: deque[float] = deque(maxlen=48)
+        self._means: deque[float] = deque(maxlen=_KEPT)
         self._deviation = 0.0
         self._seen = 0
         self.usual = 0.0
@@ -67,9 +72,10 @@ class Series:
         if not self._adwin.drift_detected:
             return NONE
         means = list(self._means)
-        newest, before = means[-6:], means[:-6]
-        if len(before) < 2:
+        if len(means) < 2 * _LEAST:
             return NONE
+        split = _change_point(means)
+        before, newest = means[:split], means[split:]
         size = fmean(newest) - fmean(before)
         # From here on the new is the usual: the way back would be another drift.
         self._rhythm.shift(size)
@@ -85,6 +91,20 @@ class Series:
             size = min(size, 3 * self._deviation)
         self._deviation += max(1 / self._seen, 0.02) * (size - self._deviation)
         return 1.2533 * self._deviation
+
+
+def _change_point(means: Sequence[float]) -> int:
+    """Where to split `means` so that two means explain them best, by least squares."""
+    total, left = sum(means), 0.0
+    best, found = -1.0, _LEAST
+    for number, value in enumerate(means, start=1):
+        left += value
+        right = len(means) - number
+        if number >= _LEAST and right >= _LEAST:
+            explained = left * left / number + (total - left) ** 2 / right
+            if explained > best:
+                best, found = explained, number
+    return found
 
 
 def _adwin(delta: float) -> Any:

@@ -107,7 +107,8 @@ def _continued(before: KeySurge | None, change: KeySurge) -> KeySurge:
     )
 
 
-def _narrowness(key: AlertKey) -> tuple[bool, bool, bool]:
-    """A link, hash or image names a campaign better than the wording around it."""
+def _narrowness(key: AlertKey) -> tuple[bool, bool, bool, bool]:
+    """One reported content names best; a link, hash or image better than the wording around it."""
     named = bool(key.signature)
-    return named, bool(key.community), named and not key.signature.startswith("text:")
+    one = key.signature.startswith("content:")
+    return named, one, bool(key.community), named and not key.signature.startswith("text:")

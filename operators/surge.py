@@ -15,7 +15,7 @@ and the state goes on from its snapshot.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from zlib import crc32
@@ -24,7 +24,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from events.messages import Alert, AlertKey, Judgement, UserReport
+from events.messages import Alert, AlertKey, Judgement, ReportedContent, UserReport
 from operators.alerts import AlertGrouper, SeverityOf, ShardReport, rated
 from operators.signature import signatures
 from operators.sliding import versions_of
@@ -40,10 +40,18 @@ batch.
 
 EXCERPT: Final = 120
 """Characters of an example's text that an alert shows."""
+_UNKNOWN: Final = ReportedContent()
 UNSHOWN: Final = frozenset({"csam"})
 """Categories whose texts are shown nowhere."""
 
 ShardItem: TypeAlias = tuple[str, SurgeEvent | Tick]
+Lookup: TypeAlias = Callable[[Sequence[str]], Mapping[str, ReportedContent]]
+"""What is known of contents, by content id; unknown ones are left out."""
+
+
+def nothing_known(_: Sequence[str]) -> Mapping[str, ReportedContent]:
+    """The lookup without a store."""
+    return {}
 
 
 def surge_events(judgements: list[Judgement], redact: Redact | None = None) -> list[ShardItem]:
@@ -64,32 +72,40 @@ def surge_events(judgements: list[Judgement], redact: Redact | None = None) -> l
             continue
         at = decision.created_at.timestamp()
         text = _excerpt(judgement, redact)
-        for key in _keys(judgement):
+        for key in _keys_of(judgement):
             event = SurgeEvent(key, at, decision.author_id, decision.content_id, text)
             items.append((shard_of(key), event))
     times = [judgement.content.created_at.timestamp() for judgement in judgements]
     return items + _ticks(times, versions_of(judgements[-1].decision))
 
 
-def report_events(reports: list[UserReport]) -> list[ShardItem]:
+def report_events(reports: list[UserReport], lookup: Lookup = nothing_known) -> list[ShardItem]:
     """What the surge step counts of users' reports, as `surge_events` does of violations.
 
     Their keys: `report:` and the category they chose; with the content they are about, as
-    `content:` and its id; with the community. The authors that an alert counts are the reporters.
+    `content:` and its id; with each signature of that content; with the community; with the
+    community and the most telling signature. Reports carry no text: `lookup` knows the contents.
+    The authors that an alert counts are the reporters.
     """
     if not reports:
         return []
     items: list[ShardItem] = []
+    known = lookup([report.content_id for report in reports])
     for report in reports:
-        at, category = report.reported_at.timestamp(), f"report:{report.category}"[:128]
-        about = f"content:{report.content_id}"[:128]
-        keys = [AlertKey(category), AlertKey(category, about)]
-        if report.community:
-            keys.append(AlertKey(category, community=report.community))
-        for key in keys:
+        at = report.reported_at.timestamp()
+        content = known.get(report.content_id, _UNKNOWN)
+        for key in _report_keys(report, content):
             event = SurgeEvent(key, at, report.reporter_id, report.content_id)
             items.append((shard_of(key), event))
     return items + _ticks([report.reported_at.timestamp() for report in reports])
+
+
+def _report_keys(report: UserReport, content: ReportedContent) -> list[AlertKey]:
+    category = f"report:{report.category}"[:128]
+    images = [content.image_uri] if content.image_uri else []
+    shared = _signatures(content.hash_rule, content.text, images)
+    keys = _keys(category, report.community or content.community, shared)
+    return [*keys, AlertKey(category, f"content:{report.content_id}"[:128])]
 
 
 def _ticks(times: list[float], versions: tuple[tuple[str, str], ...] = ()) -> list[ShardItem]:
@@ -105,22 +121,26 @@ def shard_of(key: AlertKey) -> str:
     return SHARDS[crc32(name.encode("utf-8", "replace")) % len(SHARDS)]
 
 
-def _keys(judgement: Judgement) -> list[AlertKey]:
-    category, community = judgement.decision.category, judgement.decision.community
-    shared = _signatures(judgement)
+def _keys(category: str, community: str, shared: Sequence[str]) -> list[AlertKey]:
     keys = [AlertKey(category), *(AlertKey(category, name) for name in shared)]
     if community:
         keys += [AlertKey(category, name, community) for name in ("", *shared[:1])]
     return keys
 
 
-def _signatures(judgement: Judgement) -> tuple[str, ...]:
-    content = judgement.content
-    for signal in judgement.decision.signals:
-        if signal.stage == "hash":
-            # Without the distance: copies of one picture are at different ones.
-            return f"hash:{signal.rule.rpartition(':')[0]}"[:128], *signatures(content.text)
-    return signatures(content.text, [image.data or image.uri or "" for image in content.images[:1]])
+def _keys_of(judgement: Judgement) -> list[AlertKey]:
+    content, decision = judgement.content, judgement.decision
+    matched = (signal.rule for signal in decision.signals if signal.stage == "hash")
+    images = [image.data or image.uri or "" for image in content.images[:1]]
+    shared = _signatures(next(matched, ""), content.text, images)
+    return _keys(decision.category, decision.community, shared)
+
+
+def _signatures(hash_rule: str, text: str, images: Sequence[bytes | str]) -> tuple[str, ...]:
+    if hash_rule:
+        # Without the distance: copies of one picture are at different ones.
+        return f"hash:{hash_rule.rpartition(':')[0]}"[:128], *signatures(text)
+    return signatures(text, images)
 
 
 def _excerpt(judgement: Judgement, redact: Redact | None) -> str:

@@ -100,8 +100,17 @@ class SurgeState:
             return []
         end = int((now - self._settings.lateness) // self._settings.window)
         if self._first is None:
-            self._first = min([end, *self._windows])
+            self._first = self._began(end)
         return self._close_before(end)
+
+    def _began(self, end: int) -> int:
+        """The first window of the stream, whose first batch may hold hours; no stray old time."""
+        began = end
+        for number in sorted(self._alive, reverse=True):
+            if (began - number) * self._settings.window > self._settings.max_jump:
+                break
+            began = min(began, number)
+        return began
 
     def finish(self) -> list[KeySurge]:
         """Close all windows and surges: the stream is over."""

@@ -17,6 +17,7 @@ from typing import Any
 import bytewax.operators as op
 import msgspec
 import pytest
+from builders import judgement
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
@@ -28,6 +29,7 @@ from msgspec.structs import replace
 
 from connectors.clickhouse import ClickHouseWriter
 from connectors.kafka import (
+    ALERTS_TOPIC,
     APPEALS_TOPIC,
     LABELS_TOPIC,
     TRUE_LABELS_TOPIC,
@@ -36,7 +38,7 @@ from connectors.kafka import (
 )
 from events.encode import encode
 from events.identity import label_id
-from events.messages import Appeal, Label, Position, Raw, UserReport
+from events.messages import Alert, AlertKey, Appeal, Label, Position, Raw, UserReport
 from flows.feedback import FeedbackSinks, FeedbackSources, build
 from operators.consensus import (
     ANSWERS,
@@ -312,13 +314,7 @@ def test_the_feedback_flow_alerts_on_surges_of_reports() -> None:
     minutes = [*range(40), *([40] * 40), 41, 42, 43]
     reports = [
         encode(
-            msgspec.structs.replace(
-                REPORT,
-                report_id=f"r{n}",
-                reporter_id=f"u{n}",
-                content_id="victim" if minute == 40 else f"k{n}",
-                reported_at=AT + timedelta(minutes=minute),
-            )
+            replace(wave_report(n, minute), **({"content_id": "victim"} if minute == 40 else {}))
         )
         for n, minute in enumerate(minutes)
     ]
@@ -328,8 +324,22 @@ def test_the_feedback_flow_alerts_on_surges_of_reports() -> None:
     ]
 
 
+def wave_report(number: int, minute: int) -> UserReport:
+    """Of a content and by a user that nobody else has."""
+    return replace(
+        REPORT,
+        report_id=f"w{number}",
+        reporter_id=f"u{number}",
+        content_id=f"w{number}",
+        reported_at=AT + timedelta(minutes=minute),
+    )
+
+
 def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
-    """The real thing: labels in, rows and true labels out, SIGTERM ends it with 0."""
+    """The real thing: labels in, rows and true labels out, SIGTERM ends it with 0.
+
+    A link goes round in contents that were let through, and users report them: an alert.
+    """
     servers = {"bootstrap.servers": kafka_broker}
     create_topics(servers, partitions=2, replication=1)
     producer = Producer(servers)
@@ -341,11 +351,16 @@ def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
         (APPEALS_TOPIC, answer),
     ):  # fmt: skip
         producer.produce(topic, encode(said), said.content_id.encode())
+    say_report = partial(producer.produce, USER_REPORTS_TOPIC, partition=0)
+    for n, minute in enumerate([*range(40), *([40] * 40)]):
+        say_report(encode(wave_report(n, minute)))
     producer.flush(10)
 
     with clickhouse_server(tmp_path / "clickhouse") as dsn:
         store = ClickHouseWriter(dsn)
         store.apply_schema()
+        links = [judgement(f"w{n}", f"see http://evil.example/{n}") for n in range(40, 80)]
+        store.insert_judgements(links)
         process = subprocess.Popen(
             [sys.executable, "-m", "bytewax.run", "flows.feedback:build_from_env"],
             env=os.environ
@@ -353,22 +368,39 @@ def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
             cwd=Path(__file__).parents[1],
         )
         consumer = Consumer(servers | {"group.id": "reader"})
-        consumer.assign([TopicPartition(TRUE_LABELS_TOPIC, n, OFFSET_BEGINNING) for n in (0, 1)])
+        consumer.assign(
+            [
+                TopicPartition(topic, n, OFFSET_BEGINNING)
+                for n in (0, 1)
+                for topic in (TRUE_LABELS_TOPIC, ALERTS_TOPIC)
+            ]
+        )
         deadline = time.monotonic() + 120
         made: list[Label] = []
+        alerts: list[Alert] = []
+        number = 0
         rows: list[Any] = []
         said: tuple[int, ...] = ()
-        while time.monotonic() < deadline and not (made and len(rows) == 3 and said == (1, 1)):
+        while time.monotonic() < deadline and not (
+            made and alerts and len(rows) == 3 and said == (1, 1)
+        ):
             assert process.poll() is None, "the flow has ended"
+            number += 1
+            say_report(encode(wave_report(1_000 + number, 41 + number)))  # time goes on
+            producer.poll(0)
             message = consumer.poll(0.5)
             if message is not None and message.error() is None:
-                made.append(msgspec.json.decode(message.value() or b"", type=Label))
+                value = message.value() or b""
+                if message.topic() == ALERTS_TOPIC:
+                    alerts.append(msgspec.json.decode(value, type=Alert))
+                else:
+                    made.append(msgspec.json.decode(value, type=Label))
             rows = store.client.query(
                 "SELECT content_id, true_label, reviewer_id FROM moderation.human_labels FINAL"
                 " ORDER BY content_id, reviewer_id"
             ).result_rows
             said = store.client.query(
-                "SELECT (SELECT count() FROM moderation.user_reports FINAL),"
+                "SELECT (SELECT countIf(report_id = 'r1') FROM moderation.user_reports FINAL),"
                 " (SELECT countIf(state = 'granted') FROM moderation.appeals FINAL)"
             ).result_rows[0]
         consumer.close()
@@ -381,3 +413,5 @@ def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
     ]
     assert {(m.content_id, m.category) for m in made} == {("k1", "hate")}
     assert said == (1, 1), "a report sent twice is one, the answer replaces the open appeal"
+    assert alerts[0].state == "open"
+    assert alerts[0].key == AlertKey("report:spam", "evil.example")

@@ -15,8 +15,9 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 
 from events.messages import Alert, AlertKey, Judgement, ModelOutput, Signal
-from operators.drift import drift, drift_samples
+from operators.drift import MAIN_LANGUAGES, drift, drift_samples
 from operators.drift_monitor import DriftMonitor, DriftSample, DriftSettings
+from operators.drift_series import Series
 
 PLANTED_AT = 1_772_409_600 + 3_600 * 72
 SETTINGS = DriftSettings(block=50)
@@ -103,6 +104,30 @@ def test_what_drifted_and_why(
     assert 0 < found[0].window_end.timestamp() - planted < 4 * 3_600
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_change_is_measured_from_where_it_began_however_long_it_took_to_see(seed: int) -> None:
+    rng, series, changed_at = random.Random(seed), Series(1, 1e-5), 6 * 24
+    sizes = [
+        series.add(3_600.0 * hour, rng.gauss(10, 1) + 3 * (hour >= changed_at)).size
+        for hour in range(8 * 24)
+    ]
+    assert not any(sizes[: changed_at + 15])  # it takes most of a day to be sure
+    assert next(filter(None, sizes)) == pytest.approx(3, abs=1)
+
+
+def a_new_language(rng: random.Random, sample: DriftSample) -> DriftSample:
+    new = sample.at >= PLANTED_AT and rng.random() < 0.1
+    mix = {"language ko": float(new), "language es": float(not new and rng.random() < 0.1)}
+    return sample._replace(values=sample.values | mix)
+
+
+def test_a_language_that_nobody_wrote_before_is_drift() -> None:
+    rng = random.Random(1)
+    monitor = DriftMonitor(SETTINGS)
+    found = overall(monitor.observe([a_new_language(rng, sample) for sample in stream(1)]))
+    assert [alert.key.category for alert in found] == ["language ko"]
+
+
 @pytest.mark.parametrize("batch", [1, 2, 1000])
 def test_a_restored_monitor_goes_on_as_if_nothing_had_happened(batch: int) -> None:
     samples = list(stream(1, model_drifts))
@@ -154,6 +179,7 @@ def test_what_is_sampled_of_a_content() -> None:
         "share beyond ASCII": pytest.approx(1 / 11),
         "tricks of spelling": 1.0,
         "other languages": 1.0,
+        **{f"language {code}": float(code == "de") for code in MAIN_LANGUAGES},
     }
     assert ("rules", "r2") in sample.versions
 

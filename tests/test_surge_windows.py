@@ -149,6 +149,25 @@ def test_the_size_of_batches_makes_no_difference(pieces: int) -> None:
     assert opened(changes + state.finish()) == [30]
 
 
+@pytest.mark.parametrize(
+    ("posted", "opens"),
+    [
+        (range(45), [40]),  # the stream is as old as what was posted, under whatever key
+        (range(38, 45), []),  # it has only begun
+        ([0, *range(38, 45)], [40]),
+        ([-500, *range(38, 45)], []),  # a clock that is wrong makes no past
+    ],
+)
+def test_the_warm_up_begins_with_the_stream_though_a_key_comes_later_in_its_first_batch(
+    posted: Iterable[int], opens: list[float]
+) -> None:
+    state = SurgeState(SETTINGS)
+    state.observe(events(40, 40))
+    first = int(START // 60)
+    changes = state.advance(Tick(tick(45).at, frozenset(first + minute for minute in posted)))
+    assert opened(changes + state.finish()) == opens
+
+
 def test_events_out_of_order_within_the_lateness_count() -> None:
     state = SurgeState(SETTINGS)
     for minute in range(30):
