@@ -59,11 +59,15 @@ class AuthorCounter:
     """Counts final decisions into their authors' history and passes all on.
 
     What cannot be counted while the store is down is counted when it is back, the last
-    `MAX_PENDING` decisions at most; a process that dies before forgets them. Counters are
+    `MAX_PENDING` decisions at most, some with each batch: one question about all of them would take
+    the store longer than it is given. A process that dies before forgets them. Counters are
     features, not records.
     """
 
     MAX_PENDING = 100_000
+    AT_ONCE = 1_000
+    CATCH_UP = 5
+    """Questions a batch, at most."""
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
@@ -73,9 +77,10 @@ class AuthorCounter:
         """The same judgements."""
         self._pending += [judgement for judgement in judgements if judgement.decision.final]
         try:
-            self._store.count(self._pending)
+            for _ in range(self.CATCH_UP):
+                if self._pending:
+                    self._store.count(self._pending[: self.AT_ONCE])
+                    del self._pending[: self.AT_ONCE]
         except OSError:
             del self._pending[: -self.MAX_PENDING]
-        else:
-            self._pending = []
         return judgements

@@ -147,3 +147,19 @@ def test_while_the_server_is_down_items_pass_degraded_and_counting_catches_up() 
         counter([judgement("c")])
         [one] = enricher([item("d", line=4)])
         assert (one.author.decisions, one.author.violations) == (2, 1)
+
+
+def test_a_long_outage_is_counted_some_at_a_time() -> None:
+    posts = AuthorCounter.AT_ONCE * AuthorCounter.CATCH_UP
+    with ValkeyServer() as server:
+        port = server.port
+        store = RedisFeatureStore(f"redis://127.0.0.1:{port}", first_pause_s=0.0)
+        enricher, counter = Enricher(store), AuthorCounter(store)
+    counter([judgement(f"c{n}") for n in range(posts + 1)])
+    with ValkeyServer(port=port):
+        counted = []
+        for line in (1, 2):
+            counter([])
+            [one] = enricher([item(f"new{line}", line=line)])
+            counted.append(one.author.decisions)
+        assert counted == [posts, posts + 1]
