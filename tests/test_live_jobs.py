@@ -116,7 +116,7 @@ def test_pushes_under_load(cluster, tmp_path, monkeypatch, pushes: int) -> None:
     seconds.sort()
     sys.stdout.write(
         f"\n{pushes} pushes under load, on 2 workers within {seconds[len(seconds) // 2]:.2f} s "
-        f"(median), {seconds[-1]:.2f} s (longest)\n"
+        f"(median), {seconds[-1]:.2f} s (longest); the rollback {output.splitlines()[-1]}\n"
     )
 
 
