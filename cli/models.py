@@ -58,13 +58,13 @@ def train(
     seed: Annotated[int, typer.Option(help="The same seed makes the same model.")] = 0,
     budget: Annotated[
         float, typer.Option(min=0, max=1, help="Share of texts that the transformer may see.")
-    ] = 0.05,
+    ] = 0.03,
     epochs: Annotated[int, typer.Option(min=1, help="Of the transformer.")] = 3,
     minutes: Annotated[float, typer.Option(help="The transformer's training ends then.")] = 120,
 ) -> None:
     """Train a model on labelled data; its card says how good it is on splits it never saw.
 
-    `text` makes both text models and the bands between them; what lies in --out already is kept,
+    `text` makes both text models and the gate between them; what lies in --out already is kept,
     and a training that was broken off goes on. `text-fast` makes the fast one alone.
     """
     unit = PARTS[name][0] if name in PARTS else name

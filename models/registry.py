@@ -23,7 +23,7 @@ BUILT_IN: Final = {
     "fusion": MODELS / "fusion" / "lightgbm",
     "image": MODELS / "image" / "nsfw",
 }
-"""What decides together is promoted together: `text` is both text models and the bands between."""
+"""What decides together is promoted together: `text` is both text models and the gate between."""
 _VERSION_DIGITS: Final = 12
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """It names a directory."""
@@ -119,13 +119,13 @@ def verify(directory: Path, *, parts: tuple[str, ...] = (".",)) -> str:
     versions = [_verified(directory / part) for part in parts]
     if len(versions) == 1:
         return versions[0]
-    bands = directory / "cascade.json"
-    if not bands.is_file():
-        raise RegistryError(f"{bands} is missing: `breakwater models train text` writes it")
-    fitted = json.loads(bands.read_text("utf-8")).get("models")
+    fitted_to = directory / "cascade.json"
+    if not fitted_to.is_file():
+        raise RegistryError(f"{fitted_to} is missing: `breakwater models train text` writes it")
+    fitted = json.loads(fitted_to.read_text("utf-8")).get("models")
     if fitted != versions:
-        raise RegistryError(f"{bands} was fitted to the models {fitted}, not to {versions}")
-    whole = hashlib.sha256("".join(versions).encode() + bands.read_bytes())
+        raise RegistryError(f"{fitted_to} was fitted to the models {fitted}, not to {versions}")
+    whole = hashlib.sha256("".join(versions).encode() + fitted_to.read_bytes())
     return whole.hexdigest()[:_VERSION_DIGITS]
 
 

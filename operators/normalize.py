@@ -8,6 +8,7 @@ without a sign of any of these takes a fast path: one search by a compiled patte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,10 +22,11 @@ from operators.normalize_draft import Draft
 from operators.normalize_words import LEXICON, TOKEN_SIGNS, undo_spelling_out, undo_tokens
 
 _SUSPICIOUS: Final = re2.compile(
-    r"&[#A-Za-z][A-Za-z0-9]{1,31};|[^\t\n\r\x20-\x7e]"
+    r"&[#A-Za-z][A-Za-z0-9]{1,31};|[^\t\n\r\x20-\x7e\x{2018}\x{2019}\x{201c}\x{201d}]"
     r"|\b[A-Za-z] [^A-Za-z0-9'\"]{0,3} ?[A-Za-z]\b|" + TOKEN_SIGNS
 )
-"""A sign (RE2) that there may be something to undo in an ASCII text."""
+"""A sign (RE2) that there may be something to undo in a text; typographic quotes are none."""
+_QUOTED_ASCII: Final = re.compile(r"[\x00-\x7f\u2018\u2019\u201c\u201d]*")
 _MAX_PASSES: Final = 8
 """One undoing can lay bare another (an entity in an entity); deeper nests are left."""
 
@@ -70,7 +72,8 @@ def normalize(texts: Sequence[str]) -> list[Normalized]:
 
 
 def _is_plain(text: str) -> bool:
-    return text.isascii() and not _SUSPICIOUS.search(text)
+    known = text.isascii() or _QUOTED_ASCII.fullmatch(text)
+    return bool(known) and not _SUSPICIOUS.search(text)
 
 
 def _slowly(text: str) -> Normalized:
@@ -82,7 +85,7 @@ def _slowly(text: str) -> Normalized:
         unseen, posed = fold_characters(draft)
         invisible += unseen
         posing += posed
-        if _is_plain(draft.text):
+        if draft.text != before and _is_plain(draft.text):
             break
         posing += fold_mixed_words(draft, LEXICON)
         changed += undo_spelling_out(draft) + undo_tokens(draft)

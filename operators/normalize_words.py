@@ -55,7 +55,7 @@ TOKEN_SIGNS: Final = "|".join(
         r"[A-Za-z][013457-9@$|+!]+[A-Za-z]",
         r"\b[013457-9][A-Za-z@$]|[$][A-Za-z]|[A-Za-z][$]|@[sS][sS]",
         r"[A-Za-z][013457-9]+\b",
-        r"[A-Za-z](?:[-._*~^|/\\!]|[^\x00-\x7f]){1,4}[A-Za-z]",
+        r"[A-Za-z](?:[-._*~^|/\\!]|[^\x00-\x7f\x{2018}\x{2019}\x{201c}\x{201d}]){1,4}[A-Za-z]",
         *(letter * 3 for letter in ascii_letters),
     ]
 )
@@ -98,7 +98,9 @@ def undo_tokens(draft: Draft) -> int:
     """Breaks in words, leet and drawn-out letters, token by token; returns characters changed."""
     edits: list[Edit] = []
     end = 0
-    for sign in _SIGN.finditer(draft.text):
+    # Of bytes RE2 need not count back to characters, which takes longer than the search.
+    ascii_only = draft.text.isascii()
+    for sign in _SIGN.finditer(draft.text.encode() if ascii_only else draft.text):
         if sign.start() >= end:
             start, end = _token_around(draft.text, sign.start(), end)
             edits += _token_edits(draft.text[start:end], start)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.text.cascade import Band, Blend, Cascade
+from models.text.cascade import Blend, Cascade
 from models.text.groups import GroupNames
+from tests.gates import gate
 
 
 class Ruler:
@@ -34,33 +35,31 @@ class Ruler:
         return [[(0, len(text), float(self.categories.index(name)))] for text, name in asked]
 
 
-def _band(low: float, high: float, other_high: float = 0.0) -> Band:
-    return Band(np.array([low, 0.0], np.float32), np.array([high, other_high], np.float32))
-
-
 @pytest.mark.parametrize(
     ("text", "by"),
     [
         ("", 0),  # surely not
-        ("a" * 3, 0),  # on the lower bound: sure
+        ("a" * 2, 0),  # under the lower bound: sure
         ("a" * 4, 1),  # inside
         ("a" * 6, 1),
-        ("a" * 7, 0),  # on the upper bound: sure
+        ("a" * 8, 0),  # over the upper bound: sure
         ("a" * 10, 0),  # surely so
     ],
 )
-def test_a_text_goes_on_only_from_inside_the_band(text: str, by: int) -> None:
-    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [_band(0.3, 0.7)])
+def test_a_text_goes_on_only_through_the_gate(text: str, by: int) -> None:
+    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [gate(0.3, 0.7)])
     assert cascade.settle([text]).settled_by.tolist() == [by]
 
 
 def test_any_unsure_category_sends_a_text_on() -> None:
-    cascade = Cascade([Ruler("fast", other=0.4), Ruler("slow")], [_band(0.3, 0.3, other_high=0.5)])
+    cascade = Cascade(
+        [Ruler("fast", other=0.4), Ruler("slow")], [gate(0.3, 0.5, opens=(False, True))]
+    )
     assert cascade.settle(["", "aaa"]).settled_by.tolist() == [1, 1]
 
 
 def test_scores_are_those_of_the_last_model_that_saw_the_text() -> None:
-    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.25)], [_band(0.3, 0.7)])
+    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.25)], [gate(0.3, 0.7)])
     result = cascade.settle(["a", "aaaaa", "aaaaaaaaa"])
     np.testing.assert_allclose(result.scores[:, 0], [0.1, 0.75, 0.9])
 
@@ -68,7 +67,7 @@ def test_scores_are_those_of_the_last_model_that_saw_the_text() -> None:
 def test_a_second_opinion_is_weighed_with_the_first() -> None:
     halves = np.full(2, 0.5, np.float32)
     models = [Ruler("fast", other=0.5), Ruler("slow", shift=0.4, other=0.5)]
-    cascade = Cascade(models, [_band(0.1, 0.9)], [Blend(halves, halves, np.zeros(2, np.float32))])
+    cascade = Cascade(models, [gate(0.1, 0.9)], [Blend(halves, halves, np.zeros(2, np.float32))])
     np.testing.assert_allclose(cascade.predict(["aaa"]), [[0.5, 0.5]], atol=1e-6)
 
 
@@ -81,7 +80,7 @@ def test_certainty_stays_finite_when_weighed() -> None:
 
 def test_each_model_sees_what_is_left_in_one_batch_and_in_order() -> None:
     models = [Ruler("a"), Ruler("b", shift=0.1), Ruler("c")]
-    cascade = Cascade(models, [_band(0.2, 0.8), _band(0.45, 0.55)])
+    cascade = Cascade(models, [gate(0.2, 0.8), gate(0.45, 0.55)])
     texts = ["a" * n for n in (1, 4, 6, 9)]
     assert cascade.settle(texts).settled_by.tolist() == [0, 2, 1, 0]
     assert [model.batches for model in models] == [[texts], [texts[1:3]], [texts[1:2]]]
@@ -89,35 +88,35 @@ def test_each_model_sees_what_is_left_in_one_batch_and_in_order() -> None:
 
 def test_nothing_unsure_never_wakes_the_next_model() -> None:
     slow = Ruler("slow")
-    Cascade([Ruler("fast"), slow], [_band(0.3, 0.7)]).predict(["a", ""])
+    Cascade([Ruler("fast"), slow], [gate(0.3, 0.7)]).predict(["a", ""])
     assert slow.batches == []
 
 
 def test_no_texts_have_no_scores() -> None:
-    result = Cascade([Ruler("fast"), Ruler("slow")], [_band(0.3, 0.7)]).settle([])
+    result = Cascade([Ruler("fast"), Ruler("slow")], [gate(0.3, 0.7)]).settle([])
     assert result.scores.shape == (0, 2)
 
 
 @pytest.mark.parametrize("size", [1, 2, 1000])
 def test_a_text_scores_the_same_in_every_batch(size: int) -> None:
-    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [_band(0.3, 0.7)])
+    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [gate(0.3, 0.7)])
     texts = ["a" * (n % 11) for n in range(1000)]
     parts = [cascade.predict(texts[at : at + size]) for at in range(0, 1000, size)]
     np.testing.assert_array_equal(np.concatenate(parts), cascade.predict(texts))
 
 
 def test_evidence_comes_from_the_model_that_is_asked() -> None:
-    cascade = Cascade([Ruler("fast"), Ruler("slow")], [_band(0.3, 0.7)])
+    cascade = Cascade([Ruler("fast"), Ruler("slow")], [gate(0.3, 0.7)])
     assert cascade.attribute(["abc"], ["spam"], 1) == [[(0, 3, 1.0)]]
 
 
-def test_bands_and_models_must_fit() -> None:
-    with pytest.raises(ValueError, match="a band between"):
+def test_gates_and_models_must_fit() -> None:
+    with pytest.raises(ValueError, match="a gate between"):
         Cascade([Ruler("fast"), Ruler("slow")], [])
 
 
 def test_what_others_doubt_goes_on_however_sure_the_first_model_is() -> None:
-    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [_band(0.3, 0.7)])
+    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [gate(0.3, 0.7)])
     found = cascade.settle(["", "a" * 9, "a" * 9], np.array([True, True, False]))
     assert found.settled_by.tolist() == [1, 1, 0]
 
@@ -127,12 +126,13 @@ def test_what_others_doubt_goes_on_however_sure_the_first_model_is() -> None:
     [
         ("muslims are at it again", 0.2, True),
         ("MIDDLE AGED drivers", 0.2, True),  # blind to case, of several words
-        ("muslims are at it again", 0.1, False),  # nothing speaks of abuse
+        ("muslims are at it again", 0.03, False),  # nothing speaks of abuse
         ("these people are at it again", 0.2, False),  # nobody is named
         ("the muslin cloth", 0.2, False),  # a word of its own
         ("\ud800 \u202e gays", 0.2, True),
         ("", 0.9, False),
-        ("x " * 40_000 + "gays", 0.9, False),  # past the beginning
+        ("x " * 48 + "gays", 0.2, True),  # as long as may be
+        ("x " * 48 + "gays!", 0.9, False),  # long: the gate decides
     ],
 )
 def test_abuse_where_a_group_is_named_is_read_in_context(

@@ -100,7 +100,7 @@ def test_a_broken_candidate_is_refused_and_nothing_changes(
     assert registry.current("fusion") == BUILT_IN["fusion"]
 
 
-def test_bands_of_other_text_models_are_refused(tmp_path: Path) -> None:
+def test_a_gate_of_other_text_models_are_refused(tmp_path: Path) -> None:
     candidate = tmp_path / "text"
     shutil.copytree(BUILT_IN["text"], candidate, ignore=shutil.ignore_patterns("*.py"))
     table = json.loads((candidate / "cascade.json").read_text())

@@ -11,7 +11,7 @@ from bytewax.operators import output as give
 from bytewax.testing import TestingSink, TestingSource, run_main
 from numpy.typing import NDArray
 
-from models.text.cascade import Band, Cascade
+from models.text.cascade import Cascade
 from models.text.fast import FastTextModel
 from models.text.model import Contribution
 from operators.item import Item
@@ -19,6 +19,7 @@ from operators.normalize import Normalizer
 from operators.text_score import SIGNAL_LEVEL, TextScorer
 from policy.taxonomy import TEXT_CATEGORIES
 from tests.builders import item
+from tests.gates import gate
 
 MODEL = FastTextModel()
 INSULT = "you are a stupid worthless idiot"
@@ -132,8 +133,8 @@ class Certain:
 
 @pytest.mark.parametrize(("first", "settles"), [(0.5, "second"), (0.9, "first")])
 def test_of_a_cascade_the_model_that_settled_is_named(first: float, settles: str) -> None:
-    edges = [np.full(len(TEXT_CATEGORIES), edge, dtype=np.float32) for edge in (0.3, 0.7)]
-    cascade = Cascade([Certain("first", first), Certain("second", 0.8)], [Band(*edges)])
+    doubt = gate(0.3, 0.7, opens=(True,) + (False,) * (len(TEXT_CATEGORIES) - 1))
+    cascade = Cascade([Certain("first", first), Certain("second", 0.8)], [doubt])
     (one,) = TextScorer(cascade)([item(text="some text")])
     assert [output.model for output in one.outputs] == [settles]
     assert [(signal.stage, signal.category) for signal in one.signals] == [(settles, "hate")]
@@ -144,7 +145,7 @@ def test_of_a_cascade_the_model_that_settled_is_named(first: float, settles: str
 def test_evidence_is_of_the_first_model_or_if_thorough_of_the_one_that_settled(
     thorough: bool, asked: str
 ) -> None:
-    edges = [np.full(len(TEXT_CATEGORIES), edge, dtype=np.float32) for edge in (0.3, 0.7)]
-    cascade = Cascade([Certain("first", 0.5), Certain("second", 0.8)], [Band(*edges)])
+    doubt = gate(0.3, 0.7, opens=(True,) + (False,) * (len(TEXT_CATEGORIES) - 1))
+    cascade = Cascade([Certain("first", 0.5), Certain("second", 0.8)], [doubt])
     (one,) = TextScorer(cascade, thorough=thorough)([item(text="some more text")])
     assert [span.start for span in one.signals[0].evidence] == [len(asked)]

@@ -47,8 +47,10 @@ MODELS: Final = ("fast", "transformer", "cascade")
 
 def evaluate(cascade: Cascade, data: Path) -> Evaluation:
     """Scores all rows of the test split with every model. Raises DatasetError."""
-    scored = score(cascade, load(data), "test")
-    settled = cascade.settle_scores(scored.fast, scored.transformer, doubted=scored.doubted)
+    scored = score(cascade.models, load(data), "test")
+    settled = cascade.settle_scores(
+        scored.fast, scored.transformer, lengths=scored.lengths, doubted=scored.doubted
+    )
     return Evaluation(scored, settled.scores, settled.settled_by > 0)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ def write_card(data: Path, directory: Path = BUILT_IN) -> None:
     plots.rates_by_identity(rates, directory / "fairness.png")
     (directory / "fairness.md").write_text(audit.markdown(rates, summary))
     about = _ABOUT.read_text("utf-8").format(
+        budget=json.loads((directory / "cascade.json").read_text("utf-8"))["budget"],
         mix=", ".join(f"{share:.0%} {name}" for name, share in REAL_MIX.items()),
         machine=machine(),
         date=datetime.now(UTC).date(),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.text.fast import FastTextModel
+from models.text.gate import Gate, log_odds
 from models.text.groups import GroupNames
 from models.text.model import Contribution, TextModel
 from models.text.transformer import ModelError, TransformerModel
@@ -20,20 +21,7 @@ from policy.taxonomy import TEXT_CATEGORIES
 _Opinion: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 BUILT_IN: Final = Path(__file__).parent
-"""Both models and `cascade.json`, the bands and blends that were fitted to them."""
-
-
-@dataclass(frozen=True)
-class Band:
-    """Where a model is unsure: low < score < high in any category, both (C,) in its own columns."""
-
-    low: NDArray[np.float32]
-    high: NDArray[np.float32]
-
-    def unsure(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which rows of `scores`, (n, C), are to go on; (n,)."""
-        inside = (scores > self.low) & (scores < self.high)
-        return np.asarray(inside.any(axis=1), dtype=np.bool_)
+"""Both models and `cascade.json`, the gate and blends that were fitted to them."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +43,6 @@ class Blend:
         return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float32)
 
 
-def log_odds(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Log odds of probabilities, kept finite."""
-    kept = np.clip(scores, 1e-5, 1 - 1e-5)
-    return np.asarray(np.log(kept / (1 - kept)), dtype=np.float32)
-
-
 @dataclass(frozen=True)
 class CascadeResult:
     """What a cascade found in n texts."""
@@ -72,13 +54,13 @@ class CascadeResult:
 
 
 class Cascade:
-    """Models from the cheapest to the dearest, and after each but the last the band that goes on.
+    """Models from the cheapest to the dearest, and before each but the first the gate to it.
 
     Args:
         models: of the same categories.
-        bands: one fewer than models.
+        gates: one fewer than models.
         blends: how each next model's scores are weighed with those before; none: they replace them.
-        groups: finds texts that go on because of whom they name, whatever the bands.
+        groups: finds texts that go on because of whom they name, whatever the gate.
     """
 
     name: Final = "text"
@@ -86,32 +68,32 @@ class Cascade:
     def __init__(
         self,
         models: Sequence[TextModel],
-        bands: Sequence[Band],
+        gates: Sequence[Gate],
         blends: Sequence[Blend] = (),
         groups: GroupNames | None = None,
     ) -> None:
         categories = {model.categories for model in models}
         if (
-            len(bands) != len(models) - 1
+            len(gates) != len(models) - 1
             or len(categories) != 1
-            or len(blends) not in (0, len(bands))
+            or len(blends) not in (0, len(gates))
         ):
             raise ValueError(
-                "models of the same categories with a band between each two are needed"
+                "models of the same categories with a gate between each two are needed"
             )
         self.models = tuple(models)
         self.categories = models[0].categories
         self.version = "+".join(model.version for model in models)
-        opinions: Sequence[_Opinion] = blends or [_replace] * len(bands)
+        opinions: Sequence[_Opinion] = blends or [_replace] * len(gates)
         self._groups = groups
-        self._steps = tuple(zip(bands, opinions, strict=True))
+        self._steps = tuple(zip(gates, opinions, strict=True))
 
     @classmethod
     def load(cls, directory: Path = BUILT_IN) -> Cascade:
-        """The models under `directory` with the bands between them (training/cascade.py).
+        """The models under `directory` with the gate between them (training/cascade.py).
 
         Raises:
-            ModelError: the bands were fitted to other models.
+            ModelError: the gate was fitted to other models.
         """
         table = json.loads((directory / "cascade.json").read_text("utf-8"))
         models = (FastTextModel(directory / "fast"), TransformerModel(directory / "minilm"))
@@ -120,11 +102,15 @@ class Cascade:
                 f"{directory / 'cascade.json'} was fitted to other models:"
                 " `breakwater models train text` fits it to these"
             )
-        columns = [
-            np.array([table[name][category] for category in TEXT_CATEGORIES], dtype=np.float32).T
-            for name in ("bands", "blends")
-        ]
-        return cls(models, [Band(*columns[0])], [Blend(*columns[1])], GroupNames())
+        curves = table["gate"]
+        gate = Gate(
+            np.array(curves["odds"]),
+            np.array([curves["by_odds"][category] for category in TEXT_CATEGORIES]),
+            np.array(curves["lengths"]),
+            np.array(curves["by_length"]),
+        )
+        blends = [table["blends"][category] for category in TEXT_CATEGORIES]
+        return cls(models, [gate], [Blend(*np.array(blends, dtype=np.float32).T)], GroupNames())
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Probabilities, (n, C), of normalized texts."""
@@ -143,17 +129,27 @@ class Cascade:
             return self.models[number].predict([texts[row] for row in rows.tolist()])
 
         scores = self.models[0].predict(texts)
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         named = self.doubtful(texts, scores)
-        return self._settle(scores, ask, named if doubted is None else named | doubted)
+        doubted = named if doubted is None else named | doubted
+        return self._settle(scores, lengths, doubted, ask)
 
     def settle_scores(
-        self, *scores: NDArray[np.float32], doubted: NDArray[np.bool_]
+        self,
+        *scores: NDArray[np.float32],
+        lengths: NDArray[np.int64],
+        doubted: NDArray[np.bool_],
     ) -> CascadeResult:
         """What `settle` would say of texts that every model has scored, (n, C) each.
 
-        `doubted`, (n,), are to go on in any case: what `doubtful` says of them.
+        `lengths`, (n,), are in characters; `doubted`, (n,), go on in any case: what `doubtful` says
+        of them.
         """
-        return self._settle(scores[0].copy(), lambda number, rows: scores[number][rows], doubted)
+
+        def ask(number: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+            return scores[number][rows]
+
+        return self._settle(scores[0].copy(), lengths, doubted, ask)
 
     def doubtful(self, texts: Sequence[str], scores: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which texts, of the first model's `scores`, go on because of whom they name; (n,)."""
@@ -164,13 +160,14 @@ class Cascade:
     def _settle(
         self,
         scores: NDArray[np.float32],
-        ask: Callable[[int, NDArray[np.int64]], NDArray[np.float32]],
+        lengths: NDArray[np.int64],
         doubted: NDArray[np.bool_],
+        ask: Callable[[int, NDArray[np.int64]], NDArray[np.float32]],
     ) -> CascadeResult:
         settled_by = np.zeros(len(scores), dtype=np.int64)
         rows = np.arange(len(scores))
-        for number, (band, blend) in enumerate(self._steps, 1):
-            rows = rows[band.unsure(scores[rows]) | doubted[rows]]
+        for number, (gate, blend) in enumerate(self._steps, 1):
+            rows = rows[gate.unsure(scores[rows], lengths[rows]) | doubted[rows]]
             if not rows.size:
                 break
             scores[rows] = blend(scores[rows], ask(number, rows))
