@@ -93,6 +93,26 @@ def train(
             text_card.write_card(data, target)
 
 
+@app.command(epilog="Example: breakwater models retrain fusion --data ../data --out out/candidates")
+def retrain(
+    name: Annotated[str, typer.Argument(help="text, text-fast or fusion.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Candidates go there, by alert.")] = Path(
+        "out/candidates"
+    ),
+) -> None:
+    """Wait for drift on the alerts' topic; at each, train a candidate with people's labels so far.
+
+    The labels go to own/labels.json of --data, which every training reads. Nothing is promoted.
+    """
+    if name not in {"text", "text-fast", "fusion"}:
+        raise UsageError(f"{name}: text, text-fast and fusion can be trained")
+    with _training_tools():
+        from cli.retrain import retrain_command
+
+        retrain_command(name, data, out)
+
+
 @app.command(epilog="Example: breakwater models evaluate text --data ../data --candidate out/text")
 def evaluate(
     name: Annotated[str, typer.Argument(help="text.")], data: Data, candidate: Candidate = None

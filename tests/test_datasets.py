@@ -4,13 +4,14 @@ The sets themselves lie outside the project; small files of the same shape stand
 """
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from policy.taxonomy import TEXT_CATEGORIES
-from training.datasets import DatasetError, load
+from training.datasets import OWN, DatasetError, load
 from training.grouping import canonical, near_duplicates
 
 HEADERS = {
@@ -107,6 +108,28 @@ def test_what_each_set_labels(data: Path) -> None:
         )
     assert found == LABELS
     assert corpus.targets.shape == (len(corpus.texts), len(TEXT_CATEGORIES))
+
+
+def test_what_people_have_labelled_here_is_part_of_the_corpus(data: Path) -> None:
+    before = load(data)
+    rows = [
+        {"content_id": "1", "text": "buy this now", "truth": "spam"},
+        {"content_id": "2", "text": "hello there", "truth": ""},
+        {"content_id": "3", "text": "I do not want to live", "truth": "self_harm"},
+    ]
+    (data / "own").mkdir()
+    (data / OWN).write_text(json.dumps(rows))
+    corpus = load(data)
+    own = {corpus.texts[row]: row for row in np.flatnonzero(corpus.sources == "own")}
+    known = {text: corpus.targets[row].tolist() for text, row in own.items()}
+    spam = TEXT_CATEGORIES.index("spam")
+    assert known["buy this now"][spam] == 1
+    assert known["hello there"] == [0] * len(TEXT_CATEGORIES)
+    assert np.isnan(known["I do not want to live"]).all()  # no category of the text models
+    assert len(corpus.texts) == len(before.texts) + 3
+    assert corpus.files[-1].path == OWN
+    (data / OWN).write_text("[]")  # nobody has labelled anything yet
+    assert load(data).texts == before.texts
 
 
 def test_two_copies_of_a_comment_are_one_row_in_its_own_spelling(data: Path) -> None:

@@ -19,8 +19,12 @@ from numpy.typing import NDArray
 
 from policy.taxonomy import TEXT_CATEGORIES
 from training.grouping import canonical, near_duplicates
-from training.sources import SOURCES, draw
+from training.sources import SOURCES, draw, own_labels
 
+OWN: Final = "own/labels.json"
+"""What people have labelled on this platform, where it was exported (`breakwater models retrain`):
+the answer of the query `labelled_dataset` as JSON. It changes, so no checksum stands for it.
+"""
 SPLITS: Final = ("train", "validation", "test")
 _SHARES: Final = (0.8, 0.9)
 """Cumulated shares at which a group's hash falls in train, then in validation."""
@@ -97,6 +101,8 @@ class Corpus:
 def load(data: Path) -> Corpus:
     """The whole corpus of the data directory, split 80/10/10; the same rows and splits every time.
 
+    `OWN` is a part of it where it is there.
+
     Raises DatasetError when a file is missing or its SHA-256 is not the one in SHA256SUMS.
     """
     sums = _checksums(data)
@@ -110,6 +116,10 @@ def load(data: Path) -> Corpus:
             frame["source"] = source.name
             frame["link"] = [f"{source.name}:{link}" if link else "" for link in frame["link"]]
             frames.append(frame)
+    if (data / OWN).exists():
+        digest = hashlib.sha256((data / OWN).read_bytes()).hexdigest()
+        frames.append(own_labels(data / OWN).assign(source="own"))
+        files.append(SourceFile("own", OWN, digest, "your own", len(frames[-1])))
     return _corpus(pd.concat(frames, ignore_index=True), tuple(files))
 
 
@@ -175,6 +185,6 @@ def _presumed(
         unknown = np.isnan(targets[:, column])
         suspect = _SUSPECT[category]
         for row in np.flatnonzero(unknown).tolist():
-            if category in presumable[sources[row]]:
+            if category in presumable.get(sources[row], frozenset()):
                 presumed[row, column] = suspect.search(texts[row]) is None
     return presumed

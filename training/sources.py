@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -173,6 +174,19 @@ def _discord(path: Path) -> pd.DataFrame:
     rows = rows[rows["rating"].astype(str) == "0"].reset_index(drop=True)
     benign = np.zeros(len(rows), dtype=np.float32)
     return _labelled(rows["content"], None, **dict.fromkeys(TEXT_CATEGORIES, benign))
+
+
+def own_labels(path: Path) -> pd.DataFrame:
+    """Contents that people have labelled, from the query `labelled_dataset` as JSON.
+
+    Their one category is a label; that an allowed content is of none is a label of all.
+    """
+    rows = pd.DataFrame(json.loads(path.read_text("utf-8")), columns=["text", "truth"])
+    return _labelled(
+        rows["text"],
+        None,
+        **{name: _label(rows["truth"] == name, rows["truth"] == "") for name in TEXT_CATEGORIES},
+    )
 
 
 SOURCES: Final = (
