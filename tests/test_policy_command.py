@@ -1,19 +1,18 @@
 """`breakwater policy`, against a real server and real worker processes."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from live_workers import Workers, asked, call_of, two_workers, write
 
 from cli.errors import UsageError
 from cli.policy import app
 from connectors.ruleset_store import RedisRulesetStore
 from policy.policy import BUILT_IN, parse_policy
 
-ROOT = Path(__file__).parent.parent
+call = call_of(app)
+
 TEXT = (BUILT_IN / "policy.yaml").read_text()
 STRICT = TEXT.replace("1, review: 0.60, block: 0.90", "1, review: 0.20, block: 0.50")
 TYPO = TEXT.replace("block: 0.90", "blok: 0.90", 1)
@@ -48,39 +47,14 @@ def server(directory: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def workers(server: str, directory: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(directory), server],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    assert [process.stdout.readline() for process in processes] == ["up\n"] * 2
-    yield processes
-    for process in processes:
-        process.kill()
-        process.wait()
+def workers(server: str, directory: Path) -> Iterator[Workers]:
+    with two_workers(WORKER, directory, server) as processes:
+        yield processes
 
 
-def running(processes: list[subprocess.Popen[str]]) -> set[str]:
+def running(processes: Workers) -> set[str]:
     """The versions that decide in the workers."""
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    return {process.stdout.readline().strip() for process in processes}
-
-
-def call(*args: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
+    return {asked(process) for process in processes}
 
 
 def test_push_typo_and_rollback_with_two_workers(workers, tmp_path) -> None:

@@ -1,13 +1,11 @@
 """`breakwater rules`, against a real server and real worker processes."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from live_workers import Workers, asked, call_of, two_workers, write
 
 from cli.errors import UsageError
 from cli.rules import app
@@ -15,12 +13,12 @@ from connectors.ruleset_store import RedisRulesetStore
 from events.messages import RuleFileChange
 from policy.errors import PolicyError
 
+call = call_of(app)
+
 URGENT = (
     "rules: [{id: urgent, category: spam, score: 0.9, pattern: zebra, "
     "expires: 2099-01-01T00:00:00Z}]"
 )
-
-ROOT = Path(__file__).parent.parent
 
 # A worker without a stream: it says what version it runs when asked by a line.
 WORKER = """
@@ -56,37 +54,9 @@ def server(policy: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> st
 
 
 @pytest.fixture
-def workers(server: str, policy: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(policy), server],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    assert [process.stdout.readline() for process in processes] == ["up\n"] * 2
-    yield processes
-    for process in processes:
-        process.kill()
-        process.wait()
-
-
-def rules_of(process: subprocess.Popen[str]) -> str:
-    process.stdin.write("\n")
-    process.stdin.flush()
-    return process.stdout.readline().strip()
-
-
-def call(*args: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
+def workers(server: str, policy: Path) -> Iterator[Workers]:
+    with two_workers(WORKER, policy, server) as processes:
+        yield processes
 
 
 def test_a_push_and_a_rollback_are_up_on_every_worker(workers, tmp_path) -> None:
@@ -94,11 +64,11 @@ def test_a_push_and_a_rollback_are_up_on_every_worker(workers, tmp_path) -> None
     code, output = call("push", urgent, "--reason", "wave", "--wait", 60)
     assert code == 0
     assert "active on 2 of 2 workers in" in output
-    assert [rules_of(worker) for worker in workers] == ["['base', 'urgent']"] * 2
+    assert [asked(worker) for worker in workers] == ["['base', 'urgent']"] * 2
     code, output = call("rollback", "--wait", 60)
     assert code == 0
     assert "active on 2 of 2 workers in" in output
-    assert [rules_of(worker) for worker in workers] == ["['base']"] * 2
+    assert [asked(worker) for worker in workers] == ["['base']"] * 2
 
 
 @pytest.mark.parametrize(
