@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.table import Table
 from cli.errors import UsageError
 from flows.settings import load_settings
 from models.registry import Registry
+
+if TYPE_CHECKING:
+    from models.text.cascade import Cascade
 
 app = typer.Typer(help="The models.", no_args_is_help=True)
 
@@ -121,14 +124,10 @@ def evaluate(
     if name != "text":
         raise UsageError(f"{name}: text is evaluated; the cards of the others have their figures")
     with _training_tools():
-        from models.text.cascade import Cascade
         from training.evaluate import evaluate as measure
         from training.evaluate import report
 
-        for title, directory in _asked("text", candidate):
-            cascade = Cascade.load(directory)
-            figures = report(cascade, data, measure(cascade, data))
-            Console().print(Markdown(f"# {title}\n\n{figures}"))
+        _tell(candidate, lambda model: report(model, data, measure(model, data)))
 
 
 @app.command(epilog="Example: breakwater models audit text --data ../data")
@@ -139,12 +138,10 @@ def audit(
     if name != "text":
         raise UsageError(f"{name}: only text speaks of identities")
     with _training_tools():
-        from models.text.cascade import Cascade
         from training import audit as fairness
 
-        for title, directory in _asked("text", candidate):
-            found = fairness.audit(Cascade.load(directory).predict, *fairness.draw(data))
-            Console().print(Markdown(f"# {title}\n\n{fairness.markdown(*found)}"))
+        drawn = fairness.draw(data)
+        _tell(candidate, lambda model: fairness.markdown(*fairness.audit(model.predict, *drawn)))
 
 
 @app.command(epilog="Example: breakwater models promote text out/text")
@@ -164,9 +161,14 @@ def rollback(name: Annotated[str, typer.Argument(help="text, fusion or image.")]
     print(f"{name}: {directory} is in use by workers that start from now on")
 
 
-def _asked(unit: str, candidate: Path | None) -> list[tuple[str, Path]]:
-    current = Registry(load_settings().models).current(unit)
-    return [("in use", current), *([("candidate", candidate)] if candidate else [])]
+def _tell(candidate: Path | None, figures: Callable[[Cascade], str]) -> None:
+    """Print the `figures` of the text models in use, and of a candidate below them."""
+    from models.text.cascade import Cascade
+
+    asked = {"in use": Registry(load_settings().models).current("text"), "candidate": candidate}
+    for title, directory in asked.items():
+        if directory is not None:
+            Console().print(Markdown(f"# {title}\n\n{figures(Cascade.load(directory))}"))
 
 
 @contextmanager

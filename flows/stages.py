@@ -60,8 +60,6 @@ class Stages:
 
     policy: Callable[[], Policy]
     """The live one, now."""
-    rulebook: LiveRulebook
-    """What pushes change."""
     decoder: ContentDecoder
     enricher: Enricher
     reading: tuple[NamedStage, ...]
@@ -187,7 +185,6 @@ def load_stages(
     fusion = guarded("fusion", Fuser(fusion_model))
     stages = Stages(
         policy=live,
-        rulebook=rulebook,
         decoder=ContentDecoder(),
         enricher=Enricher(store),
         reading=(*lists, *text_way, ("language", LanguageDetector())),

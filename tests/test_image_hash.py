@@ -7,11 +7,11 @@ from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 from image_files import encoded
-from image_items import AT, in_batches, item
+from image_items import in_batches, item
 from PIL import Image, ImageEnhance
 
 from cli.hash import hash_files
-from connectors.ruleset_store import StoredRuleset
+from cli.rules import push
 from events.messages import Judgement
 from flows.settings import load_settings
 from flows.stages import load_stages
@@ -204,15 +204,16 @@ class TestLiveLists:
         listed = encoded(LISTED, "PNG")
         assert matched(matcher, listed, listed) == {"images.0": {"pdq"}, "images.1": {"pdq"}}
 
-    def test_a_push_reaches_the_images_of_a_running_job(self, row, tmp_path):
-        stages = load_stages(load_settings(output=tmp_path))
-        rulebook = stages.rulebook
+    def test_a_push_reaches_the_images_of_a_running_job(
+        self, row, tmp_path, valkey_url, monkeypatch
+    ):
+        monkeypatch.setenv("BREAKWATER_REDIS_URL", valkey_url)
+        stages = load_stages(load_settings(output=tmp_path), follow=True)
         assert stages.judge([item(encoded(LISTED, "JPEG"))])[0].decision.action == "allow"
-        text = f"{HEADER}pdq,{row['pdq']},violent_extremism,exchange\n"
-        rulebook.watcher._store.push(
-            StoredRuleset(files={"hashes/a.csv": text}, author="me", reason="new", pushed_at=AT)
-        )
-        rulebook.watcher.catch_up()
+        pushed = tmp_path / "a.csv"
+        pushed.write_text(f"{HEADER}pdq,{row['pdq']},violent_extremism,exchange\n")
+        # Returns when every worker has it.
+        push([pushed], reason="new", permanent=True, wait=60)
         assert stages.judge([item(encoded(LISTED, "JPEG"))])[0].decision.action == "block"
 
 
