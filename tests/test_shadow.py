@@ -144,6 +144,12 @@ def test_a_rule_that_wants_a_human_does_not_where_the_policy_in_shadow_allows_it
     assert told(rules, "llama", "zebra") == ("review", "allow")
 
 
+def test_a_hint_in_shadow_is_weighed_by_fusion_and_blocks_nothing_alone() -> None:
+    rules = RULE.format("zebra", "shadow")
+    assert told(rules, "", "") == ("allow", "block")
+    assert told(rules.replace("0.95", "0.95, role: hint"), "", "") == ("allow", "allow")
+
+
 def told(rule: str, allowed_live: str, allowed_in_shadow: str) -> tuple[str, str]:
     """The live and the shadow action on a zebra by one rule; "" allows: no policy in shadow."""
     rules = parse_rules({"r.yaml": f"rules: [{rule}]"})
