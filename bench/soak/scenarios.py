@@ -114,13 +114,23 @@ def hang(name: str) -> Play:
 
 def slack_down(at: Stage, scale: Scale) -> None:
     """Slack answers 503 for a minute: alerts wait in the outbox."""
-    at.slack.down = True
     at.ready()
+    # Baselines take some days of the stream, a third of a minute each, before anything alarms.
+    _wait_for_message(at, 0)
+    before = len(at.slack.messages)
+    at.slack.down = True
     time.sleep(scale.outage_s)
-    held = len(at.slack.messages)
     at.slack.down = False
-    time.sleep(scale.settle_s)
-    at.facts.append(f"{held} messages during it, {len(at.slack.messages)} after")
+    _wait_for_message(at, before)
+    at.facts.append(f"{before} messages before it, the first one held came after it")
+
+
+def _wait_for_message(at: Stage, known: int, patience_s: float = 400.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while len(at.slack.messages) <= known:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Slack got no message beyond {known} in {patience_s:.0f} s")
+        time.sleep(0.5)
 
 
 def full_disk(at: Stage, scale: Scale) -> None:
