@@ -128,6 +128,8 @@ def test_what_others_doubt_goes_on_however_sure_the_first_model_is() -> None:
         ("MIDDLE AGED drivers", 0.2, True),  # blind to case, of several words
         ("muslims are at it again", 0.03, False),  # nothing speaks of abuse
         ("these people are at it again", 0.2, False),  # nobody is named
+        ("an old indian man", 0.4, False),  # common names, and clean so far
+        ("an old indian man", 0.5, True),  # about to be flagged
         ("the muslin cloth", 0.2, False),  # a word of its own
         ("\ud800 \u202e gays", 0.2, True),
         ("", 0.9, False),
