@@ -16,6 +16,7 @@ about half of them.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -176,6 +177,9 @@ CHOICES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("text_tokens of content", "text_search", {"word": "zyzzyva"}),
     ("day and model first in the order of labelled_outputs", "false_positives", {}),
     ("hour first in the order of versions_by_hour", "version_changes", {}),
+    ("author first in the order of author_posts", "repeat_offenders", {}),
+    ("day and content_id at the head of the order", "shadow_newly_blocked", {}),
+    ("labelled_content apart from content", "labelled_dataset", {}),
 )
 
 
@@ -245,6 +249,10 @@ def main() -> None:
         "SELECT content_id, user_id FROM moderation.moderation_logs WHERE action = 'block' LIMIT 1"
     ).result_rows[0]
     given = {"content_id": content_id, "user_id": user_id, "word": "example"}
+    # Those of a store that was just filled would be timed, too.
+    client.command("SYSTEM STOP MERGES")
+    stored = client.command("SELECT count() FROM moderation.moderation_logs")
+    print(f"{stored:,} decisions stored, load average {os.getloadavg()[0]:.1f}\n")
     print("| query | cold s | warm s | warm CPU s | rows |\n|---|---|---|---|---|")
     for query in list_queries():
         if options.only and query.name not in options.only:
