@@ -28,12 +28,13 @@ def write_card(data: Path, directory: Path = BUILT_IN) -> None:
     rates, summary = audit.audit(cascade.predict, *audit.draw(data))
     plots.rates_by_identity(rates, directory / "fairness.png")
     (directory / "fairness.md").write_text(audit.markdown(rates, summary))
+    wronged = rates["fpr"][rates["fpr"] > 0].sort_values(ascending=False)
     about = _ABOUT.read_text("utf-8").format(
         budget=json.loads((directory / "cascade.json").read_text("utf-8"))["budget"],
         mix=", ".join(f"{share:.0%} {name}" for name, share in REAL_MIX.items()),
         machine=machine(),
         date=datetime.now(UTC).date(),
-        worst=", ".join(rates["fpr"].sort_values().index[-4:][::-1]),
+        worst=", ".join(wronged.index[:4]) or "none",
         **summary,
     )
     (directory / "card.md").write_text(f"{about}\n{report(cascade, data, found)}\n")
