@@ -106,13 +106,21 @@ class AlertGrouper:
         """The alerts of one window, whose changes are all here."""
         alerts: list[Alert] = []
         fresh: list[KeySurge] = []
+        grown: dict[str, Incident] = {}
         # What is known already first: a new key is compared with where its alert stands now.
         for change in sorted(changes, key=lambda change: change.state == "open"):
             incident = self._incident_of(change)
             if incident is not None:
-                alerts += self._follow(incident, change)
+                incident.take(change)
+                if change.state != "resolved":
+                    grown[incident.alert_id] = incident
             elif change.state == "open":
                 fresh.append(change)
+        for incident in grown.values():
+            # Once all of the window is known: two of its keys with news are one message.
+            if incident.has_news(self.growth):
+                incident.tell()
+                alerts.append(self._alert(incident, "update"))
         # The strongest first: what belongs to it joins it.
         groups: list[list[KeySurge]] = []
         for change in sorted(fresh, key=lambda c: (c.expected - c.observed, c.key)):
@@ -153,13 +161,6 @@ class AlertGrouper:
         incident = Incident.of(group)
         self._incidents.append(incident)
         return self._alert(incident, "open")
-
-    def _follow(self, incident: Incident, change: KeySurge) -> list[Alert]:
-        incident.take(change)
-        if change.state == "resolved" or not incident.has_news(self.growth):
-            return []
-        incident.tell()
-        return [self._alert(incident, "update")]
 
     def _alert(self, incident: Incident, state: AlertState) -> Alert:
         surge = incident.primary

@@ -121,6 +121,18 @@ def test_an_update_comes_when_the_count_has_doubled() -> None:
     assert len({alert.alert_id for alert in alerts}) == 1
 
 
+def test_growth_and_a_new_leader_in_one_window_are_one_update() -> None:
+    grouper = AlertGrouper(shards=1)
+    say(surge("spam", observed=100), surge("spam", "a.example", observed=20), grouper=grouper)
+    (told,) = say(
+        surge("spam", state="update", minute=2, observed=200),
+        surge("spam", "b.example", minute=2, opened=1, observed=90),
+        grouper=grouper,
+    )
+    assert (told.state, told.observed) == ("update", 200)
+    assert "most of it b.example (90)" in told.summary
+
+
 def test_an_alert_is_over_when_all_its_keys_are_and_a_while_has_passed() -> None:
     grouper = AlertGrouper(shards=1, linger=300)
     say(surge("spam", "evil.example"), surge(), grouper=grouper)
