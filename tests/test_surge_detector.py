@@ -79,6 +79,21 @@ def test_the_rhythm_of_a_day_is_expected() -> None:
     assert detector.update(60.0 * 5 * 1_440, 80.0).z_score > 6  # by day usual, not at midnight
 
 
+def test_the_rhythm_of_a_week_is_expected() -> None:
+    detector = SurgeDetector(rhythm=True)
+    noon: dict[tuple[int, int], Reading] = {}
+    for quarter in range(4 * 24 * 7 * 5):
+        week, hour = divmod(quarter / 4, 168)
+        busy = 5 * 24 + 12 <= hour < 5 * 24 + 16  # the sixth day of the week, noon to four
+        reading = detector.update(1_772_409_600 + 900.0 * quarter, 80.0 if busy else 20.0)
+        if hour % 24 == 12:
+            noon[int(week), int(hour // 24)] = reading
+    assert noon[0, 5].z_score > 6  # never seen before
+    assert noon[4, 5].z_score < 3
+    assert noon[4, 5].expected > 3 * noon[4, 4].expected
+    assert noon[4, 4].expected == pytest.approx(20, rel=0.1)  # the day before as ever
+
+
 @pytest.mark.parametrize("batch", [1, 2, 1000])
 def test_a_restored_detector_goes_on_as_if_nothing_had_happened(batch: int) -> None:
     rng = random.Random(5)
