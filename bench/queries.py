@@ -173,7 +173,7 @@ def generate(client: Client, rows: int, days: int) -> None:
 CHOICES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("partition and day first in the order", "latency_by_stage", {}),
     ("content_id_bloom of moderation_logs", "content_history", {}),
-    ("user_id_bloom of moderation_logs", "author_history", {}),
+    ("author first in the order of author_posts", "author_history", {}),
     ("text_tokens of content", "text_search", {"word": "zyzzyva"}),
     ("day and model first in the order of labelled_outputs", "false_positives", {}),
     ("hour first in the order of versions_by_hour", "version_changes", {}),

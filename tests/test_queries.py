@@ -218,7 +218,7 @@ def test_load_gives_parameters_with_types_and_defaults():
     ("name", "params", "index"),
     [
         ("content_history", {"content_id": "c00001"}, "content_id_bloom"),
-        ("author_history", {"user_id": "u1"}, "user_id_bloom"),
+        ("author_history", {"user_id": "u1"}, "PrimaryKey"),
         ("text_search", {"word": "deal"}, "text_tokens"),
         ("latency_by_stage", {}, "PrimaryKey"),
     ],

@@ -12,6 +12,14 @@
 --   2026-11-15 23:23:15  c02781      0         pets       post     allow   ''        nothing above the policy's thresholds    0.1441
 --   2026-11-15 14:13:51  c02692      0         news       comment  review  spam      spam 0.55: text-fast of text_score 0.55  0.5518
 
+WITH theirs AS
+    (
+        SELECT toYYYYMMDD(created_at) AS day, content_id
+        FROM moderation.author_posts FINAL
+        WHERE user_id = {user_id:String}
+        ORDER BY created_at DESC, content_id
+        LIMIT {rows:UInt32}
+    )
 SELECT
     created_at,
     content_id,
@@ -23,7 +31,8 @@ SELECT
     reason,
     round(top_score, 4) AS top_score
 FROM moderation.moderation_logs FINAL
-WHERE user_id = {user_id:String}
+WHERE (toYYYYMMDD(created_at), content_id) IN (SELECT day, content_id FROM theirs)
+    AND user_id = {user_id:String}
     AND final AND mode = 'live'
 ORDER BY created_at DESC, content_id
 LIMIT {rows:UInt32}
