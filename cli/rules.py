@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from cli.errors import UsageError
@@ -44,7 +44,9 @@ def list_rules(
 ) -> None:
     """The rules in force: those of the policy directory with the pushed ones over them."""
     book, stored = _in_force()
-    table = Table("rule", "category", "score", "matches", "on", "expires", "description")
+    # Ids whole, however narrow the terminal: policies name rules by them.
+    table = Table(Column("rule", no_wrap=True), "category", "score", "matches", "on", "expires",
+                  "description")  # fmt: skip
     for rule in book.rules.rules:
         if category in ("", rule.category):
             expires = rule.expires.isoformat(timespec="minutes") if rule.expires else ""
