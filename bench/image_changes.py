@@ -42,8 +42,15 @@ def cropped(share: float) -> Change:
     return change
 
 
-def cropped_left(one: Picture) -> Picture:
-    return one.crop((one.width // 20, 0, one.width, one.height))
+def cropped_from(side: str, share: float) -> Change:
+    """`share` of the width or height taken off at one side."""
+
+    def change(one: Picture) -> Picture:
+        x, y = int(one.width * share), int(one.height * share)
+        boxes = {"left": (x, 0, one.width, one.height), "below": (0, 0, one.width, one.height - y)}
+        return one.crop(boxes[side])
+
+    return change
 
 
 def captioned_below(one: Picture) -> Picture:
@@ -78,7 +85,9 @@ CHANGES: Final[dict[str, Change]] = {
     "resize to 200 %": scaled(2.0),
     "crop 2 %": cropped(0.02),
     "crop 5 %": cropped(0.05),
-    "crop 5 %, left side only": cropped_left,
+    "crop 5 %, left side only": cropped_from("left", 0.05),
+    "crop 4 %, below only": cropped_from("below", 0.04),
+    "crop 8 %, below only": cropped_from("below", 0.08),
     "mirror": lambda one: one.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
     "rotate 90": lambda one: one.transpose(Image.Transpose.ROTATE_90),
     "rotate 180": lambda one: one.transpose(Image.Transpose.ROTATE_180),

@@ -11,7 +11,9 @@ its `.tobytes().hex()` is the form that the references print.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +32,16 @@ _PDQ_SIDE = 16
 _PDQ_MIN_DIMENSION = 5
 _SMALL_SIDE = 320
 _ENLARGED_SIDE = 1024
-_MARGIN = 1 / 38
-"""Share of a side that is put back at each end: of what a crop to 95 % leaves, the 2.5 % taken."""
+_EACH_END = 1 / 38
+_ONE_END = 1 / 19
+"""Shares of a side that are put back: of what a crop to 95 % leaves, the 2.5 or the 5 % taken."""
+_CROPS: Final = (
+    ((_EACH_END, _EACH_END), ((_EACH_END, _EACH_END),)),
+    ((0, 0), ((_ONE_END, 0), (0, _ONE_END))),
+    ((_ONE_END, 0), ((0, 0),)),
+    ((0, _ONE_END), ((0, 0),)),
+)
+"""Crops that are undone: what was taken off above and below, each with left and right of it."""
 _LUMA = np.array([0.299, 0.587, 0.114])
 _PHASH_GRID = 32
 _PHASH_SIDE = 8
@@ -45,14 +55,13 @@ def md5_hex(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def pdq(picture: Image.Image, *, exact: bool = False, margin: float = 0.0) -> tuple[Hashes, int]:
+def pdq(picture: Image.Image, *, exact: bool = False) -> tuple[Hashes, int]:
     """PDQ hashes of a picture in its eight orientations (uint8 (8, 32)) and its quality (0 to 100).
 
     Row 0 is the picture as it is; a picture with a side under 5 has zero hashes of quality 0, as in
     the reference. `exact`: with luma as `pdqhash` computes it, for lists that are given to others
     (equal bit for bit on 600 pictures); otherwise it is rounded to 8 bits, which is twice as fast
-    and moves a bit where a coefficient lies at the median (4 at most in the tests). `margin`: as if
-    the picture went on by this share of its sides at each end, with the pixels of its edges.
+    and moves a bit where a coefficient lies at the median (4 at most in the tests).
     """
     width, height = picture.size
     if min(width, height) < _PDQ_MIN_DIMENSION:
@@ -60,27 +69,35 @@ def pdq(picture: Image.Image, *, exact: bool = False, margin: float = 0.0) -> tu
     if exact:
         luma = (np.asarray(picture.convert("RGB")) @ _LUMA).astype(np.float32)
     else:
-        luma = np.asarray(picture.convert("L"), dtype=np.float32)
-    grid = _jarosz(height, round(height * margin)) @ luma
-    grid = grid @ _jarosz(width, round(width * margin)).T
-    cosines = _pdq_cosines()
-    return _median_hashes(cosines @ grid @ cosines.T, first_frequency=1), _pdq_quality(grid)
+        luma = _rounded_luma(picture)
+    grid = _jarosz(height) @ luma @ _jarosz(width).T
+    return _pdq_hashes(grid), _pdq_quality(grid)
 
 
 def pdq_variants(picture: Image.Image) -> Hashes:
     """Further PDQ hashes to look a picture up by, uint8 (8k, 32); for pictures of some quality.
 
-    They are those of the picture with the margins that a crop to 95 % around the middle took off
-    (PDQ is lost at a shift of 1 %); of what its bars and margins enclose; and of small pictures
-    also those enlarged, as PDQ filters little below 256 pixels and nothing below 128, so that a
-    shrunken copy is far from its original. What each is worth is in bench/RESULTS-images.md.
+    They are those of the picture with the margins that a crop to 95 %, around the middle or from
+    one side, took off (PDQ is lost at a shift of 1 %); of what its bars and margins enclose; and of
+    small pictures also those enlarged, as PDQ filters little below 256 pixels and nothing below
+    128, so that a shrunken copy is far from its original. What each is worth is in
+    bench/RESULTS-images.md.
     """
-    found = [pdq(picture, margin=_MARGIN)[0], *_enlarged(picture)]
+    found = [*_uncropped(picture), *_enlarged(picture)]
     for inside in insides(picture):
         hashes, quality = pdq(inside)
         if quality >= PDQ_MIN_QUALITY:
             found += [hashes, *_enlarged(inside)]
     return np.concatenate(found)
+
+
+def _uncropped(picture: Image.Image) -> Iterator[Hashes]:
+    """Hashes of the picture as if it went on at its ends with the pixels of its edges."""
+    luma, (width, height) = _rounded_luma(picture), picture.size
+    for (above, below), sides in _CROPS:
+        rows: Floats = _jarosz_beyond(height, above, below) @ luma
+        for left, right in sides:
+            yield _pdq_hashes(rows @ _jarosz_beyond(width, left, right).T)
 
 
 def _enlarged(picture: Image.Image) -> list[Hashes]:
@@ -123,18 +140,29 @@ def _median_hashes(coefficients: NDArray[np.floating], first_frequency: int) -> 
     return np.packbits(bits, axis=1)
 
 
-@lru_cache(maxsize=512)
-def _jarosz(length: int, margin: int = 0) -> Floats:
-    """PDQ's two box filters along `length` samples and the choice of 64 of them, as one matrix.
+def _rounded_luma(picture: Image.Image) -> Floats:
+    luma: Floats = np.asarray(picture.convert("L"), dtype=np.float32)
+    return luma
 
-    With `margin` samples more at each end, which repeat the first and the last one.
-    """
-    if margin:
-        wide = _jarosz(length + 2 * margin)
-        folded = wide[:, margin : margin + length].copy()
-        folded[:, 0] += wide[:, :margin].sum(axis=1)
-        folded[:, -1] += wide[:, margin + length :].sum(axis=1)
-        return folded
+
+def _pdq_hashes(grid: Floats) -> Hashes:
+    cosines = _pdq_cosines()
+    return _median_hashes(cosines @ grid @ cosines.T, first_frequency=1)
+
+
+def _jarosz_beyond(length: int, before: float, after: float) -> Floats:
+    """`_jarosz` of samples that go on by these shares of `length`, repeating the first and last."""
+    first, last = round(length * before), round(length * after)
+    wide = _jarosz(length + first + last)
+    folded = wide[:, first : first + length].copy()
+    folded[:, 0] += wide[:, :first].sum(axis=1)
+    folded[:, -1] += wide[:, first + length :].sum(axis=1)
+    return folded
+
+
+@lru_cache(maxsize=512)
+def _jarosz(length: int) -> Floats:
+    """PDQ's two box filters along `length` samples and the choice of 64 of them, as one matrix."""
     window = (length + 2 * _PDQ_GRID - 1) // (2 * _PDQ_GRID)
     half = (window + 2) // 2
     places = np.arange(length)
