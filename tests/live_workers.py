@@ -1,4 +1,4 @@
-"""What the tests of `breakwater rules` and `breakwater policy` have in common: real workers."""
+"""Real workers that rules, hash lists and policies are pushed to, and the commands that push."""
 
 import subprocess
 import sys
@@ -15,23 +15,25 @@ Workers = list[subprocess.Popen[str]]
 
 
 @contextmanager
-def two_workers(code: str, directory: Path, server: str) -> Iterator[Workers]:
-    """Processes that run `code` with the policy directory and the server's URL as arguments.
+def workers(code: str, *arguments: object, count: int = 2) -> Iterator[Workers]:
+    """Processes that run `code` with these arguments.
 
     It prints `up` when it follows the server, then an answer for each line that it reads.
     """
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code, str(directory), server],
+            [sys.executable, "-c", code, *map(str, arguments)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
         )
-        for _ in range(2)
+        for _ in range(count)
     ]  # fmt: skip
-    assert [process.stdout.readline() for process in processes] == ["up\n"] * 2
-    yield processes
-    for process in processes:
-        process.kill()
-        process.wait()
+    try:
+        assert [process.stdout.readline() for process in processes] == ["up\n"] * count
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def asked(process: subprocess.Popen[str]) -> str:

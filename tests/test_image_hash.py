@@ -8,13 +8,12 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 from image_files import encoded
 from image_items import in_batches, item
+from live_workers import asked, workers
 from PIL import Image, ImageEnhance
 
 from cli.hash import hash_files
 from cli.rules import push
 from events.messages import Judgement
-from flows.settings import load_settings
-from flows.stages import load_stages
 from operators.image_cache import PictureCache
 from operators.image_hash import ImageHashMatcher
 from operators.surge import surge_events
@@ -25,6 +24,23 @@ from training.pictures import picture, pictures
 LISTED = picture(12)
 OTHER = picture(13)
 HEADER = "algorithm,hash,category,source\n"
+
+# A worker without a stream: it says what it decides on an image when asked by a line.
+WORKER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from events.messages import Content, Image, Position
+from flows.settings import load_settings
+from flows.stages import load_stages
+from operators.item import Item
+stages = load_stages(load_settings(output=Path(sys.argv[1])), follow=True)
+image = Image("0", data=Path(sys.argv[2]).read_bytes())
+content = Content("c", datetime.now(UTC), "u", text="look", images=[image])
+print("up", flush=True)
+for _ in sys.stdin:
+    print(stages.judge([Item(content, Position(), 0.0)])[0].decision.action, flush=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -208,13 +224,14 @@ class TestLiveLists:
         self, row, tmp_path, valkey_url, monkeypatch
     ):
         monkeypatch.setenv("BREAKWATER_REDIS_URL", valkey_url)
-        stages = load_stages(load_settings(output=tmp_path), follow=True)
-        assert stages.judge([item(encoded(LISTED, "JPEG"))])[0].decision.action == "allow"
-        pushed = tmp_path / "a.csv"
+        image, pushed = tmp_path / "copy.jpg", tmp_path / "a.csv"
+        image.write_bytes(encoded(LISTED, "JPEG"))
         pushed.write_text(f"{HEADER}pdq,{row['pdq']},violent_extremism,exchange\n")
-        # Returns when every worker has it.
-        push([pushed], reason="new", permanent=True, wait=60)
-        assert stages.judge([item(encoded(LISTED, "JPEG"))])[0].decision.action == "block"
+        with workers(WORKER, tmp_path / "out", image, count=1) as (worker,):
+            assert asked(worker) == "allow"
+            # Returns when every worker has it.
+            push([pushed], reason="new", permanent=True, wait=60)
+            assert asked(worker) == "block"
 
 
 def test_a_flood_of_one_listed_picture_however_changed_is_one_surge_key(matcher):

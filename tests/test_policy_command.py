@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live_workers import Workers, asked, call_of, two_workers, write
+from live_workers import Workers, asked, call_of, write
+from live_workers import workers as running_workers
 
 from cli.errors import UsageError
 from cli.policy import app
@@ -48,7 +49,7 @@ def server(directory: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def workers(server: str, directory: Path) -> Iterator[Workers]:
-    with two_workers(WORKER, directory, server) as processes:
+    with running_workers(WORKER, directory, server) as processes:
         yield processes
 
 

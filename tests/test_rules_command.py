@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from live_workers import Workers, asked, call_of, two_workers, write
+from live_workers import Workers, asked, call_of, write
+from live_workers import workers as running_workers
 
 from cli.errors import UsageError
 from cli.rules import app
@@ -55,7 +56,7 @@ def server(policy: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> st
 
 @pytest.fixture
 def workers(server: str, policy: Path) -> Iterator[Workers]:
-    with two_workers(WORKER, policy, server) as processes:
+    with running_workers(WORKER, policy, server) as processes:
         yield processes
 
 
