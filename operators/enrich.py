@@ -60,7 +60,7 @@ class AuthorCounter:
 
     What cannot be counted while the store is down is counted when it is back, the last
     `MAX_PENDING` decisions at most, some with each batch: one question about all of them would take
-    the store longer than it is given. A process that dies before forgets them. Counters are
+    the store longer than it is given. A process that ends before forgets them. Counters are
     features, not records.
     """
 

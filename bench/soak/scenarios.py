@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.soak.stage import Stage
+from connectors.redis_line import MAX_PAUSE_S
 
 OUTAGE_S = 60.0
 Play = Callable[[Stage, "Scale"], None]
@@ -162,7 +163,8 @@ def _probes(at: Stage, begin: float) -> None:
 
 def _restart_the_dead(at: Stage) -> None:
     """What a supervisor does: when a process has ended, start its cluster again."""
-    time.sleep(5)
+    # A Redis that did not answer is asked again by then, and authors are counted.
+    time.sleep(MAX_PAUSE_S + 5)
     codes = [process.poll() for process in at.cluster.processes]
     if any(code is not None for code in codes):
         at.facts.append(f"processes ended {codes} and were started again")
