@@ -589,11 +589,13 @@ def scene() -> list[Judgement]:
 @requires_chromium
 class TestInABrowser:
     @pytest.fixture(scope="class")
-    def sent(self) -> list[Label]:
+    @classmethod
+    def sent(cls) -> list[Label]:
         return []
 
     @pytest.fixture(scope="class")
-    def address(self, dsn: str, sent: list[Label]) -> Iterator[str]:
+    @classmethod
+    def address(cls, dsn: str, sent: list[Label]) -> Iterator[str]:
         writer = ClickHouseWriter(dsn)
         for table in ("content", "moderation_logs", "human_labels", "decisions_by_minute"):
             writer.client.command(f"TRUNCATE TABLE moderation.{table}")

@@ -239,7 +239,8 @@ def test_the_shell(reader):
 
 class TestRealReading:
     @pytest.fixture(scope="class")
-    def read(self):
+    @classmethod
+    def read(cls):
         return TextReader().read
 
     def test_a_caption(self, read):
