@@ -61,7 +61,7 @@ def train(
     seed: Annotated[int, typer.Option(help="The same seed makes the same model.")] = 0,
     budget: Annotated[
         float, typer.Option(min=0, max=1, help="Share of texts that the transformer may see.")
-    ] = 0.03,
+    ] = 0.04,
     epochs: Annotated[int, typer.Option(min=1, help="Of the transformer.")] = 3,
     minutes: Annotated[float, typer.Option(help="The transformer's training ends then.")] = 120,
 ) -> None:

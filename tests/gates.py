@@ -14,4 +14,5 @@ def gate(low: float, high: float, *, opens: tuple[bool, ...] = (True, False)) ->
         by_odds=np.outer(opens, curve),
         lengths=np.array([0.0, 1.0]),
         by_length=np.zeros(2),
+        middle=np.ones((len(opens), 2), dtype=np.float32),
     )

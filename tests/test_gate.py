@@ -42,6 +42,14 @@ def test_doubts_of_several_categories_add_up_and_length_takes_away() -> None:
     assert doubtful.unsure(scores, np.array([5, 5, 1000])).tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize(("score", "asks"), [(0.4, False), (0.41, True), (0.6, False)])
+def test_a_score_in_its_middle_goes_on_whatever_the_curves_say(score: float, asks: bool) -> None:
+    middle = np.array([[1.0, 1.0], [0.4, 0.6]], dtype=np.float32)
+    shut = replace(gate(0.3, 0.7, opens=(False, False)), middle=middle)
+    scores = np.array([[0.5, score]], dtype=np.float32)
+    assert shut.unsure(scores, np.array([10])).tolist() == [asks]
+
+
 @given(st.lists(st.tuples(st.floats(0, 1, width=32), st.integers(0, 1 << 20)), max_size=20))
 def test_every_score_and_length_has_a_finite_worth(rows: list[tuple[float, int]]) -> None:
     scores = np.array([[score, 1 - score] for score, _ in rows], dtype=np.float32).reshape(-1, 2)

@@ -1,6 +1,6 @@
 """The cascade: which texts the fast model sends on, for a stated budget, and how both are weighed.
 
-`python -m training.cascade --data DIR --budget 0.03` writes cascade.json beside the models. On the
+`python -m training.cascade --data DIR --budget 0.04` writes cascade.json beside the models. On the
 validation split a gate learns where the second model mends answers and what it would have to read
 of the real mix for them (training/gate.py); it lets the worthiest through, as many as the budget
 allows beside the texts that go on because of whom they name. Where both models have seen a text,
@@ -33,7 +33,7 @@ from training.datasets import Corpus, load
 
 REAL_MIX: Final = {"discord": 0.8, "sms_spam": 0.1}
 """Everyday chat and messages: nine tenths of what a platform sees; the other sets share a tenth."""
-BUDGET: Final = 0.03
+BUDGET: Final = 0.04
 """Share of the real mix."""
 _MIN_POSITIVES: Final = 40
 
@@ -121,6 +121,7 @@ def train(data: Path, directory: Path = BUILT_IN, *, budget: float = BUDGET) -> 
             "by_odds": _by_category(opened.by_odds),
             "lengths": opened.lengths.tolist(),
             "by_length": opened.by_length.round(4).tolist(),
+            "middle": _by_category(opened.middle),
         },
         "blends": _by_category(np.array([weights.before, weights.after, weights.intercept]).T),
     }

@@ -108,6 +108,9 @@ class Cascade:
             np.array([curves["by_odds"][category] for category in TEXT_CATEGORIES]),
             np.array(curves["lengths"]),
             np.array(curves["by_length"]),
+            np.array(
+                [curves["middle"][category] for category in TEXT_CATEGORIES], dtype=np.float32
+            ),
         )
         blends = [table["blends"][category] for category in TEXT_CATEGORIES]
         return cls(models, [gate], [Blend(*np.array(blends, dtype=np.float32).T)], GroupNames())

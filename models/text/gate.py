@@ -31,6 +31,9 @@ class Gate:
     """(l,): knots along the length in characters, rising."""
     by_length: NDArray[np.float64]
     """(l,): the curve of the length."""
+    middle: NDArray[np.float32]
+    """(C, 2): a score between these goes on whatever the curves say, which know only what the
+    texts that they were fitted to were like."""
 
     def worth(self, scores: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
         """Sums of the curves, (n,), for scores (n, C) of texts of `lengths` (n,) in characters."""
@@ -41,4 +44,6 @@ class Gate:
 
     def unsure(self, scores: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which texts are to go on, (n,)."""
-        return self.worth(scores, lengths) > 0
+        low, high = self.middle.T
+        between = ((scores > low) & (scores < high)).any(axis=1)
+        return np.asarray((self.worth(scores, lengths) > 0) | between)
