@@ -45,7 +45,7 @@ RESTART_S: Final = 20
 """Seconds that a cluster is away when a process dies: noticed, started, models loaded."""
 _RHYTHM: Final = (5, 3, 2, 2, 2, 3, 5, 8, 11, 12, 12, 13, 14, 13, 13, 13, 14, 15, 17, 19, 20, 18,
                   13, 8)  # fmt: skip
-_BASE_S: Final = 0.065
+_BASE_S: Final = 0.08
 """Least wait: half a pause of the source, a batch, and the producer's linger."""
 
 

@@ -31,7 +31,7 @@ from events.messages import Position, Raw
 log = logging.getLogger(__name__)
 
 BATCH = 1000
-PAUSE = timedelta(milliseconds=20)
+PAUSE = timedelta(milliseconds=40)
 """Until a topic that was read to its end is asked again: larger batches, an idle core; it costs
 every message half of this.
 """
@@ -209,7 +209,7 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
         batch: int = BATCH,
     ) -> None:
         self._config = {
-            "fetch.wait.max.ms": 10,
+            "fetch.wait.max.ms": 20,
             **config,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",

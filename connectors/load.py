@@ -200,7 +200,7 @@ class _Answers:
                 **config,
                 "group.id": "breakwater-load",
                 "enable.auto.commit": False,
-                "fetch.wait.max.ms": 10,
+                "fetch.wait.max.ms": 20,
             }
         )
         parts = range(list_partitions(config)[DECISIONS_TOPIC])

@@ -105,9 +105,9 @@ def test_a_partition_read_to_its_end_is_left_alone_for_a_moment(config, topic) -
 @pytest.mark.parametrize(
     ("what", "now", "tick"),
     [
-        ("on the tick", 60.0, 60.02),
-        ("just after it", 60.001, 60.02),
-        ("just before it", 60.019, 60.02),
+        ("on the tick", 60.0, 60.04),
+        ("just after it", 60.001, 60.04),
+        ("just before it", 60.039, 60.04),
     ],
 )
 def test_partitions_that_wait_wake_together(what, now, tick) -> None:
