@@ -74,7 +74,7 @@ class _Reader:
             self.consumer.incremental_assign([TopicPartition(self._topic, index, offset)])
 
     def take(self, index: int) -> list[Raw]:
-        """What there is of a partition, in order; a batch of all together at most is fetched."""
+        """What there is of a partition, in order; some is fetched when there is nothing of it."""
         with self._lock:
             if not self._fetched[index] and not self._brimful():
                 self._fetch()
@@ -82,7 +82,7 @@ class _Reader:
         return taken
 
     def _brimful(self) -> bool:
-        return sum(map(len, self._fetched.values())) >= self._batch
+        return sum(map(len, self._fetched.values())) >= self._batch * len(self._fetched)
 
     def _fetch(self) -> None:
         messages = self.consumer.consume(self._batch, timeout=0)
@@ -196,8 +196,8 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
 
     `config` is librdkafka's; `bootstrap.servers` and `group.id` are needed. `stopping` is asked
     before each batch; when it says yes, the input ends there. `on_lag` is told every second the
-    number of a partition and of its messages still to be read. `batch`: messages fetched at once,
-    at most, of all partitions that this process reads.
+    number of a partition and of its messages still to be read. `batch`: messages taken at once at
+    most, times the partitions that this process reads.
     """
 
     def __init__(

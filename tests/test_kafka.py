@@ -125,7 +125,7 @@ def test_what_is_fetched_together_is_taken_apart_in_bounds(config, topic, batch:
     while sum(map(len, taken)) < 20 and time.monotonic() < deadline:
         for index, part in enumerate(parts):
             found = part.next_batch()
-            assert len(found) < 2 * batch
+            assert len(found) < (len(parts) + 1) * batch
             assert {raw.position.partition for raw in found} <= {index}
             taken[index] += values(found)
     assert taken == [list(range(10)), list(range(100, 110))]
