@@ -7,9 +7,9 @@ section of RESULTS-surges.md.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import pickle
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -205,7 +205,12 @@ PARTS: Final[dict[str, Callable[[], None]]] = {
 
 def main() -> None:
     """Run the parts named on the command line, all without names."""
-    for name in sys.argv[1:] or PARTS:
+    parser = argparse.ArgumentParser(prog="python -m bench.surges", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - PARTS.keys():
+        parser.error(f"no part {', '.join(unknown)}: there are {', '.join(PARTS)}")
+    for name in arguments.parts or PARTS:
         PARTS[name]()
 
 
