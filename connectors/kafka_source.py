@@ -90,12 +90,15 @@ class _Reader:
         for message in messages:
             if not _failed(message):
                 raw = _raw(message)
-                self._fetched[raw.position.partition].append(raw)
+                # None for one that was closed: it was on its way.
+                if (own := self._fetched.get(raw.position.partition)) is not None:
+                    own.append(raw)
 
     def close(self, index: int) -> None:
         """Read partition `index` no more; the last one closes the consumer."""
         with self._lock:
             del self._fetched[index]
+            self.consumer.incremental_unassign([TopicPartition(self._topic, index)])
             if not self._fetched:
                 self.consumer.close()
 
