@@ -70,9 +70,10 @@ def servers(directory: Path, partitions: int = PARTITIONS) -> Iterator[Servers]:
 
 
 def _yield_to_others(pid: int) -> None:
-    """Let a process have what others leave of the cores: ClickHouse, which no decision waits for.
+    """Let a process have what others leave of the cores: ClickHouse has its own in earnest.
 
-    Its inserts would else take both cores at once, every two seconds, as no other machine's could.
+    Its inserts would else take both cores at once, every two seconds. The price: at the end of an
+    epoch, where the stream waits for it, it takes longer (bench/RESULTS-tuning.md).
     """
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.setpriority(os.PRIO_PROCESS, int(thread.name), os.getpriority(os.PRIO_PROCESS, 0) + 10)

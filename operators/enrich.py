@@ -78,9 +78,10 @@ class AuthorCounter:
         self._pending += [judgement for judgement in judgements if judgement.decision.final]
         try:
             for _ in range(self.CATCH_UP):
-                if self._pending:
-                    self._store.count(self._pending[: self.AT_ONCE])
-                    del self._pending[: self.AT_ONCE]
+                if not self._pending:
+                    break
+                self._store.count(self._pending[: self.AT_ONCE])
+                del self._pending[: self.AT_ONCE]
         except OSError:
             del self._pending[: -self.MAX_PENDING]
         return judgements
