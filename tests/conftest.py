@@ -21,6 +21,16 @@ def kafka_broker() -> Iterator[str]:
     process.wait()
 
 
+@pytest.fixture
+def own_broker() -> Iterator[str]:
+    """`host:port` of a broker of this test alone: no other made its topics or wrote to them."""
+    port = free_port()
+    process = start_broker(port)
+    yield f"127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
 @pytest.fixture(scope="session")
 def _valkey() -> Iterator[str]:
     if named := os.environ.get("BREAKWATER_REDIS_URL"):

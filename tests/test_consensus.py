@@ -335,12 +335,12 @@ def wave_report(number: int, minute: int) -> UserReport:
     )
 
 
-def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
+def test_on_kafka_and_clickhouse(own_broker: str, tmp_path: Path) -> None:
     """The real thing: labels in, rows and true labels out, SIGTERM ends it with 0.
 
     A link goes round in contents that were let through, and users report them: an alert.
     """
-    servers = {"bootstrap.servers": kafka_broker}
+    servers = {"bootstrap.servers": own_broker}
     create_topics(servers, partitions=2, replication=1)
     producer = Producer(servers)
     for each in (label("ann", "hate", "k1"), label("bob", "hate", "k1"), label("ann", "", "k2")):
@@ -364,7 +364,7 @@ def test_on_kafka_and_clickhouse(kafka_broker: str, tmp_path: Path) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "bytewax.run", "flows.feedback:build_from_env"],
             env=os.environ
-            | {"BREAKWATER_KAFKA_BROKERS": kafka_broker, "BREAKWATER_CLICKHOUSE_DSN": dsn},
+            | {"BREAKWATER_KAFKA_BROKERS": own_broker, "BREAKWATER_CLICKHOUSE_DSN": dsn},
             cwd=Path(__file__).parents[1],
         )
         consumer = Consumer(servers | {"group.id": "reader"})

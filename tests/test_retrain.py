@@ -36,9 +36,9 @@ DRIFT = replace(alert(1), alert_id="drift-1", kind="drift", state="open", severi
 
 
 @pytest.fixture
-def producer(kafka_broker: str) -> Producer:
-    create_topics({"bootstrap.servers": kafka_broker}, partitions=2, replication=1)
-    return Producer({"bootstrap.servers": kafka_broker})
+def producer(own_broker: str) -> Producer:
+    create_topics({"bootstrap.servers": own_broker}, partitions=2, replication=1)
+    return Producer({"bootstrap.servers": own_broker})
 
 
 def say(producer: Producer, *alerts: Alert | bytes) -> None:
@@ -63,9 +63,9 @@ class Deadline:
 
 
 def test_only_drift_as_it_opens_asks_for_training_and_once_over_restarts(
-    kafka_broker: str, producer: Producer
+    own_broker: str, producer: Producer
 ) -> None:
-    config = {"bootstrap.servers": kafka_broker, "group.id": "retrain-test"}
+    config = {"bootstrap.servers": own_broker, "group.id": "retrain-test"}
     say(producer, replace(DRIFT, alert_id="said before anybody listened"))
     alerts = DriftAlerts(config)
     say(
@@ -97,7 +97,7 @@ def labelled(number: int) -> Label:
 
 
 def test_a_drift_makes_a_candidate_with_the_labels_so_far(
-    kafka_broker: str,
+    own_broker: str,
     producer: Producer,
     tmp_path: Path,
     data: Path,  # noqa: F811
@@ -113,7 +113,7 @@ def test_a_drift_makes_a_candidate_with_the_labels_so_far(
             [sys.executable, "-m", "cli.main", "models", "retrain", "fusion", "--data", str(data),
              "--out", str(tmp_path / "out")],
             env=os.environ
-            | {"BREAKWATER_KAFKA_BROKERS": kafka_broker, "BREAKWATER_CLICKHOUSE_DSN": dsn,
+            | {"BREAKWATER_KAFKA_BROKERS": own_broker, "BREAKWATER_CLICKHOUSE_DSN": dsn,
                "BREAKWATER_KAFKA_GROUP": "candidates", "PYTHONUNBUFFERED": "1"},
             cwd=Path(__file__).parents[1],
             stdout=subprocess.PIPE,

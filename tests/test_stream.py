@@ -15,7 +15,7 @@ import pytest
 from clickhouse_server import clickhouse_server
 from confluent_kafka import Consumer, Producer, TopicPartition
 from mixed_input import MixedInput, mixed_input
-from servers import free_port, start_broker
+from servers import free_port
 
 from connectors.clickhouse import ClickHouseWriter
 from connectors.kafka import (
@@ -148,21 +148,14 @@ class Cluster:
 
 
 @pytest.fixture
-def servers(tmp_path: Path, valkey_url: str) -> Iterator[dict[str, str]]:
+def servers(tmp_path: Path, own_broker: str, valkey_url: str) -> Iterator[dict[str, str]]:
     """Settings of a broker, a ClickHouse and a Valkey of this test alone."""
-    port = free_port()
-    broker = start_broker(port)
-    config = {"bootstrap.servers": f"127.0.0.1:{port}"}
-    create_topics(config, partitions=4, replication=1)
+    create_topics({"bootstrap.servers": own_broker}, partitions=4, replication=1)
     with clickhouse_server(tmp_path / "server") as dsn:
         store = ClickHouseWriter(dsn)
         store.apply_schema()
         store.close()
-        yield {
-            "kafka_brokers": f"127.0.0.1:{port}", "clickhouse_dsn": dsn, "redis_url": valkey_url,
-        }  # fmt: skip
-    broker.kill()
-    broker.wait()
+        yield {"kafka_brokers": own_broker, "clickhouse_dsn": dsn, "redis_url": valkey_url}
 
 
 def produce(brokers: str, messages: list[bytes]) -> None:
