@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Generic, TypeVar
+from typing import BinaryIO, TypeVar
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from connectors.local_sink import Writer
 from events.encode import Message, encode
 from events.messages import MAX_MESSAGE_BYTES, Position, Raw
 
@@ -105,7 +106,7 @@ class LinesSource(FixedPartitionedSource[Raw, ReadPoint]):
         return _LinesPartition(for_part, resume_state, self._stopping, self._progress)
 
 
-class LinesWriter(Generic[M]):
+class LinesWriter(Writer[M]):
     """Messages of one type into a JSON Lines file, which begins empty."""
 
     def __init__(self, path: Path) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from connectors.local_sink import Writer
 from events import encode as events_encode
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def create_topics(config: Mapping[str, Any], *, partitions: int, replication: in
     return missing
 
 
-class KafkaWriter(Generic[M]):
+class KafkaWriter(Writer[M]):
     """Messages of one type onto a topic; `flush` returns when the brokers have acknowledged all.
 
     An unreachable broker holds `flush` up (backpressure); a message that it refuses for good

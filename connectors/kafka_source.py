@@ -120,8 +120,9 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         self._awake: datetime | None = None
         self._tell_at = 0.0
         reader.open(index, self._next)
-        # The position at the end of the last epochs: only the oldest is surely delivered.
-        self._ends: deque[int] = deque(maxlen=3)
+        # The position at the end of the last epochs: only the oldest is surely delivered, for
+        # writers hold rows back for an epoch.
+        self._ends: deque[int] = deque(maxlen=4)
 
     def _start(self, resume: int | None) -> int:
         consumer, place = self._reader.consumer, TopicPartition(self._topic, self._index)

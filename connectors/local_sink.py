@@ -3,7 +3,8 @@
 `DynamicSink` has no hook at the end of an epoch, so a buffer in it would be acknowledged before it
 is delivered. `FixedPartitionedSink` has one, `snapshot`, but routes by key to any worker. Here each
 process lists only partitions of its own and keys its items to one of them: nothing crosses a
-process, and the epoch's position is not committed before `Writer.flush` has returned.
+process, and the epoch's position is not committed before everything is delivered, or what is not is
+in the recovery store (`Writer.snapshot`).
 """
 
 from __future__ import annotations
@@ -34,8 +35,17 @@ class Writer(Protocol[X]):
         ...
 
     def close(self) -> None:
-        """Release what is held open; called after the last `flush` of a finished input."""
+        """Release what is held open; called when the input is finished, after the last epoch."""
         ...
+
+    def snapshot(self) -> bytes:
+        """End an epoch: what is not delivered yet, for the recovery store; here nothing ever is."""
+        self.flush()
+        return b""
+
+    def resume(self, held: bytes) -> None:
+        """Deliver what a run that ended without `close` held when its last epoch ended."""
+        return
 
 
 @dataclass(frozen=True)
@@ -56,25 +66,25 @@ class Place:
         return [f"{i:02d}" for i in range(self.index, PARTITIONS, self.count)]
 
 
-class _WriterPartition(StatefulSinkPartition[list[X], None], Generic[X]):
+class _WriterPartition(StatefulSinkPartition[list[X], bytes | None], Generic[X]):
     def __init__(self, writer: Writer[X] | None) -> None:
         self._writer = writer
 
     def write_batch(self, values: list[list[X]]) -> None:
-        assert self._writer is not None, "only the process's own partition is written to"
         for batch in values:
-            self._writer.write(batch)
+            if batch:
+                assert self._writer is not None, "only the process's own partition is written to"
+                self._writer.write(batch)
 
-    def snapshot(self) -> None:
-        if self._writer is not None:
-            self._writer.flush()
+    def snapshot(self) -> bytes | None:
+        return self._writer.snapshot() if self._writer is not None else None
 
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
 
 
-class _LocalSink(FixedPartitionedSink[list[X], None], Generic[X]):
+class _LocalSink(FixedPartitionedSink[list[X], bytes | None], Generic[X]):
     def __init__(self, build_writer: Callable[[], Writer[X]], place: Place) -> None:
         self._build_writer = build_writer
         self._place = place
@@ -86,16 +96,30 @@ class _LocalSink(FixedPartitionedSink[list[X], None], Generic[X]):
         return int(item_key)
 
     def build_part(
-        self, step_id: str, for_part: str, resume_state: None
-    ) -> StatefulSinkPartition[list[X], None]:
+        self, step_id: str, for_part: str, resume_state: bytes | None
+    ) -> StatefulSinkPartition[list[X], bytes | None]:
         own = for_part == self._place.partition
-        return _WriterPartition(self._build_writer() if own else None)
+        writer = self._build_writer() if own or resume_state else None
+        if writer is not None and resume_state:
+            writer.resume(resume_state)
+        return _WriterPartition(writer)
 
 
 @operator
 def write(step_id: str, up: Stream[X], build_writer: Callable[[], Writer[X]], place: Place) -> None:
     """Send `up` to a writer of this process, built by `build_writer` in the worker."""
     partition = place.partition
-    # A batch travels as one item: the engine asks for the key and the partition of each.
-    keyed = op.flat_map_batch("place", up, lambda batch: [(partition, batch)] if batch else [])
+    # One that resumed and never gets an item would resume from the same state again and again:
+    # the engine asks only those for their state that got one.
+    unwoken = [name for name in place.partitions if name != partition]
+
+    def to_own_partition(batch: list[X]) -> list[tuple[str, list[X]]]:
+        # A batch travels as one item: the engine asks for the key and the partition of each.
+        placed = [(partition, batch)] if batch else []
+        if unwoken:
+            placed += [(name, list[X]()) for name in unwoken]
+            unwoken.clear()
+        return placed
+
+    keyed = op.flat_map_batch("place", up, to_own_partition)
     op.output("write", keyed, _LocalSink(build_writer, place))

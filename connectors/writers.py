@@ -6,7 +6,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, wait
-from typing import Generic, TypeVar
+from typing import TypeVar
+
+import msgspec
 
 from connectors.local_sink import Writer
 
@@ -21,67 +23,100 @@ the end of an epoch, and people look at the tables.
 IN_FLIGHT = 2
 
 
-class GatheringWriter(Generic[X]):
-    """Gathers rows and inserts them in `executor`'s thread, so that the stream need not wait.
+HELD_ROWS = 10_000
+"""More that are not inserted when an epoch ends are waited for."""
+HELD_BYTES = 32 << 20
+IN_FLIGHT = 2
+
+
+class GatheringWriter(Writer[X]):
+    """Gathers rows of `row_type` and inserts them in `executor`'s thread: the stream need not wait.
 
     `insert` returns when the rows are stored. At most `IN_FLIGHT` inserts wait at a time: a slow
     store slows the stream down rather than filling the memory; `waiting` is called every second
-    meanwhile.
+    meanwhile. The rows still on their way when an epoch ends are held in the recovery store, and
+    are inserted when the next one ends. They are inserted again after a crash: as it is, a row may
+    be inserted twice.
     """
 
     def __init__(
         self,
         insert: Callable[[Sequence[X]], None],
+        row_type: type[X],
         executor: Executor,
         rows: int = ROWS,
         waiting: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._insert = insert
+        self._held_rows = msgspec.msgpack.Decoder(list[row_type])  # type: ignore[valid-type]
         self._executor = executor
         self._rows = rows
         self._waiting = waiting
         self._now = now
         self._gathered: list[X] = []
         self._since = now()
-        self._inserts: deque[Future[None]] = deque()
+        self._inserts: deque[tuple[Future[None], list[X]]] = deque()
+        self._held = 0
+        """How many of the first of `_inserts` began before the last epoch ended."""
 
     def write(self, batch: list[X]) -> None:
         """Take a batch; raises what an earlier insert raised."""
         if not self._gathered:
             self._since = self._now()
         self._gathered += batch
-        while self._inserts and self._inserts[0].done():
-            self._inserts.popleft().result()
+        while self._inserts and self._inserts[0][0].done():
+            self._await_oldest()
         old = self._now() - self._since >= GATHER_S
         if len(self._gathered) >= self._rows or (old and len(self._inserts) < IN_FLIGHT):
+            while len(self._inserts) >= IN_FLIGHT:
+                self._await_oldest()
             self._submit()
 
     def flush(self) -> None:
         """Insert what has gathered and wait for every insert; raises what one of them raised."""
-        if self._gathered:
-            self._submit()
+        self._submit()
         while self._inserts:
             self._await_oldest()
 
     def close(self) -> None:
-        """Nothing is open once `flush` has returned."""
+        """Wait for what is still on its way."""
+        self.flush()
+
+    def snapshot(self) -> bytes:
+        """The rows on their way to the store; few, and none that an earlier epoch held."""
+        while self._held:
+            self._await_oldest()
+        self._submit()
+        while sum(len(rows) for _, rows in self._inserts) > HELD_ROWS:
+            self._await_oldest()
+        held = msgspec.msgpack.encode([row for _, rows in self._inserts for row in rows])
+        if len(held) > HELD_BYTES:
+            self.flush()
+        self._held = len(self._inserts)
+        return held if self._inserts else b""
+
+    def resume(self, held: bytes) -> None:
+        """Insert the rows that `snapshot` gave."""
+        self._gathered = self._held_rows.decode(held)
+        self.flush()
 
     def _submit(self) -> None:
-        while len(self._inserts) >= IN_FLIGHT:
-            self._await_oldest()
-        self._inserts.append(self._executor.submit(self._insert, self._gathered))
-        self._gathered = []
+        if self._gathered:
+            insert = self._executor.submit(self._insert, self._gathered)
+            self._inserts.append((insert, self._gathered))
+            self._gathered = []
 
     def _await_oldest(self) -> None:
-        insert = self._inserts.popleft()
+        insert, _ = self._inserts.popleft()
+        self._held = max(0, self._held - 1)
         while not wait([insert], timeout=1.0).done:
             self._waiting()
         insert.result()
 
 
-class TeeWriter(Generic[X]):
-    """Writes everything to each of several writers."""
+class TeeWriter(Writer[X]):
+    """Writes everything to each of several writers; their order must not change."""
 
     def __init__(self, *writers: Writer[X]) -> None:
         self._writers = writers
@@ -100,3 +135,15 @@ class TeeWriter(Generic[X]):
         """Close each in turn."""
         for writer in self._writers:
             writer.close()
+
+    def snapshot(self) -> bytes:
+        """What each holds."""
+        held = [writer.snapshot() for writer in self._writers]
+        return msgspec.msgpack.encode(held) if any(held) else b""
+
+    def resume(self, held: bytes) -> None:
+        """Give each what it held."""
+        parts = msgspec.msgpack.decode(held, type=list[bytes])
+        for writer, part in zip(self._writers, parts, strict=False):  # another may have come
+            if part:
+                writer.resume(part)

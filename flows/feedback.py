@@ -167,19 +167,19 @@ def feedback_sinks(
         topic: Writer[DeadLetter] = KafkaWriter(
             config, kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"
         )
-        return TeeWriter(topic, GatheringWriter(store.insert_dead_letters, executor))
+        return TeeWriter(topic, GatheringWriter(store.insert_dead_letters, DeadLetter, executor))
 
     return FeedbackSinks(
-        labels=lambda: GatheringWriter[Label](store.insert_labels, executor),
-        user_reports=lambda: GatheringWriter[UserReport](store.insert_user_reports, executor),
-        appeals=lambda: GatheringWriter[Appeal](store.insert_appeals, executor),
+        labels=lambda: GatheringWriter(store.insert_labels, Label, executor),
+        user_reports=lambda: GatheringWriter(store.insert_user_reports, UserReport, executor),
+        appeals=lambda: GatheringWriter(store.insert_appeals, Appeal, executor),
         true_labels=lambda: KafkaWriter[Label](
             config, kafka.TRUE_LABELS_TOPIC, lambda label: label.content_id
         ),
         dead_letters=dead_letters,
         alerts=lambda: TeeWriter(
             KafkaWriter[Alert](config, kafka.ALERTS_TOPIC, lambda alert: alert.alert_id),
-            GatheringWriter(store.insert_alerts, executor),
+            GatheringWriter(store.insert_alerts, Alert, executor),
             *outbox,
         ),
     )

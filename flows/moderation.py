@@ -38,6 +38,7 @@ from operators.drift import drift, drift_samples
 from operators.drift_monitor import DriftSettings
 from operators.image_backlog import see_images
 from operators.item import Item, Stage
+from operators.picture_bytes import drop_picture_bytes
 from operators.quota import hold_quota
 from operators.surge import surge, surge_events
 from operators.surge_settings import SurgeSettings
@@ -84,7 +85,9 @@ def build(
 
     verdicts = judge_videos("judge_videos", judgements, stages.how_bad, finish_at_eof=ends)
     logged = op.merge("merge_verdicts", judgements, verdicts)
-    stored = op.merge("merge_shadow", logged, judged.shadow)
+    stored = op.flat_map_batch(
+        "drop_picture_bytes", op.merge("merge_shadow", logged, judged.shadow), drop_picture_bytes
+    )
 
     letters = op.flat_map_batch("count_letters", decoded.dead_letters, metrics.count_dead_letters)
     alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)

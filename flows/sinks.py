@@ -60,7 +60,7 @@ def kafka_config(settings: Settings) -> dict[str, Any]:
     }
 
 
-class OutboxWriter:
+class OutboxWriter(Writer[Alert]):
     """Alerts into the outbox, which is durable when `put` returns; close waits for the senders."""
 
     def __init__(self, outbox: Outbox) -> None:
@@ -126,12 +126,14 @@ def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sin
     return Sinks(
         decisions=lambda: decisions,
         reviews=lambda: reviews,
-        alerts=lambda: TeeWriter(alerts, GatheringWriter(store.insert_alerts, executor), *outbox),
-        dead_letters=lambda: TeeWriter(
-            letters, GatheringWriter(store.insert_dead_letters, executor)
+        alerts=lambda: TeeWriter(
+            alerts, GatheringWriter(store.insert_alerts, Alert, executor), *outbox
         ),
-        judgements=lambda: GatheringWriter(store.insert_judgements, executor),
-        rule_changes=lambda: GatheringWriter(store.insert_rule_changes, executor),
+        dead_letters=lambda: TeeWriter(
+            letters, GatheringWriter(store.insert_dead_letters, DeadLetter, executor)
+        ),
+        judgements=lambda: GatheringWriter(store.insert_judgements, Judgement, executor),
+        rule_changes=lambda: GatheringWriter(store.insert_rule_changes, RuleChange, executor),
     )
 
 
@@ -151,9 +153,9 @@ def kafka_sinks(
         return KafkaWriter(config, name, key, waiting)
 
     def table(
-        insert: Callable[[Sequence[X]], None], rows: int = settings.store_rows
+        insert: Callable[[Sequence[X]], None], row_type: type[X], rows: int = settings.store_rows
     ) -> GatheringWriter[X]:
-        return GatheringWriter(insert, executor, rows, waiting)
+        return GatheringWriter(insert, row_type, executor, rows, waiting)
 
     return Sinks(
         decisions=lambda: topic(kafka.DECISIONS_TOPIC, lambda d: d.content_id),
@@ -161,15 +163,15 @@ def kafka_sinks(
         alerts=lambda: TeeWriter(
             topic(kafka.ALERTS_TOPIC, lambda a: a.alert_id),
             # Few, and the console shows them: they do not wait for the end of an epoch.
-            table(store.insert_alerts, rows=1),
+            table(store.insert_alerts, Alert, rows=1),
             *outbox,
         ),
         dead_letters=lambda: TeeWriter(
             topic(kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"),
-            table(store.insert_dead_letters),
+            table(store.insert_dead_letters, DeadLetter),
         ),
-        judgements=lambda: table(store.insert_judgements),
-        rule_changes=lambda: table(store.insert_rule_changes),
+        judgements=lambda: table(store.insert_judgements, Judgement),
+        rule_changes=lambda: table(store.insert_rule_changes, RuleChange),
     )
 
 

@@ -36,6 +36,7 @@ from connectors.kafka import (
     USER_REPORTS_TOPIC,
     create_topics,
 )
+from connectors.local_sink import Writer
 from events.encode import encode
 from events.identity import label_id
 from events.messages import Alert, AlertKey, Appeal, Label, Position, Raw, UserReport
@@ -254,7 +255,7 @@ def test_what_was_learnt_of_reviewers_and_contents_outlives_a_restart(tmp_path: 
     assert [(m.content_id, m.category) for m in made] == [("c1", "hate")]
 
 
-class _Kept:
+class _Kept(Writer[Any]):
     """A writer into a list."""
 
     def __init__(self, kept: list[Any]) -> None:

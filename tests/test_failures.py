@@ -15,7 +15,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.operators import StatefulBatchLogic
-from connectors.local_sink import Place, write
+from connectors.local_sink import Place, Writer, write
 from flows.failures import log_failures
 from flows.logs import set_up_logging
 
@@ -44,7 +44,7 @@ class Logic(StatefulBatchLogic):
         return values, self.RETAIN
     def snapshot(self): return None
 
-class Writer:
+class FailingWriter(Writer):
     def write(self, batch): fail_in("sink")
     def flush(self): pass
     def close(self): pass
@@ -58,7 +58,7 @@ def build():
     flow = Dataflow("flow")
     keyed = op.flat_map_batch("map", op.input("source", flow, Source()), mapped)
     kept = op.stateful_batch("state", keyed, lambda resume: Logic())
-    write("sink", kept, Writer, Place())
+    write("sink", kept, FailingWriter, Place())
     return log_failures(flow)
 """
 

@@ -1,8 +1,9 @@
 """The sink that answers for delivery at the end of an epoch, on the engine itself."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Event
+from threading import Event, Semaphore
 
 import pytest
 from bytewax.dataflow import Dataflow
@@ -12,11 +13,11 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSource, cluster_main, run_main
 from servers import free_port
 
-from connectors.local_sink import PARTITIONS, Place, write
+from connectors.local_sink import PARTITIONS, Place, Writer, write
 from connectors.writers import GatheringWriter, TeeWriter
 
 
-class Recorder:
+class Recorder(Writer[int]):
     """A writer that remembers what it was asked, in order."""
 
     def __init__(self) -> None:
@@ -88,10 +89,94 @@ def test_a_cluster_can_come_back_with_another_number_of_processes(tmp_path) -> N
     assert 3 in recorder.written
 
 
+class Holding(Recorder):
+    """Holds the last batch back when an epoch ends."""
+
+    def snapshot(self) -> bytes:
+        return bytes(self.written[-1:])
+
+    def resume(self, held: bytes) -> None:
+        self.calls.append(f"resume {list(held)}")
+
+
+class SecondOfTwo(Place):
+    """Writes where the second process does."""
+
+    partition = "01"
+
+
+def test_what_was_held_is_delivered_by_the_next_run_even_one_of_fewer_processes(tmp_path) -> None:
+    init_db_dir(tmp_path, 1)
+    source = TestingSource([1, 2, TestingSource.ABORT(), 3, TestingSource.ABORT(), 4])
+
+    def run(place: Place) -> list[list[object]]:
+        """What each writer was asked for."""
+        writers: list[Holding] = []
+
+        def build() -> Holding:
+            writers.append(Holding())
+            return writers[-1]
+
+        made = Dataflow("flow")
+        write("out", op_input("in", made, source), build, place)
+        run_main(
+            made,
+            epoch_interval=timedelta(0),
+            recovery_config=RecoveryConfig(str(tmp_path)),
+        )
+        return sorted((writer.calls for writer in writers), key=str)
+
+    assert run(SecondOfTwo()) == [[[1], [2], "close"]]
+    assert run(Place()) == [["resume [2]", "close"], [[3], "close"]]
+    [[resumed, *_]] = run(Place())
+    assert resumed == "resume [3]", "and no more what the lost process held"
+
+
+def test_rows_on_their_way_are_held_when_an_epoch_ends_and_waited_for_at_the_next() -> None:
+    inserted: list[list[int]] = []
+    turns = Semaphore(0)
+
+    def insert(rows: Sequence[int]) -> None:
+        turns.acquire(timeout=30)
+        inserted.append(list(rows))
+
+    with ThreadPoolExecutor(1) as executor:
+        writer = GatheringWriter(insert, int, executor)
+        assert writer.snapshot() == b"", "nothing written"
+        writer.write([1, 2])
+        first = writer.snapshot()
+        assert inserted == [], "nobody waited"
+        writer.write([3])
+        turns.release()
+        second = writer.snapshot()
+        assert inserted == [[1, 2]], "what was held an epoch ago was waited for"
+        turns.release(9)
+        writer.close()
+        assert writer.snapshot() == b""
+        assert inserted == [[1, 2], [3]]
+        again = GatheringWriter(insert, int, executor)
+        again.resume(first)
+        again.resume(second)
+        assert inserted == [[1, 2], [3], [1, 2], [3]]
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"), [("HELD_ROWS", 1), ("HELD_BYTES", 2)], ids=["many rows", "large rows"]
+)
+def test_more_than_may_be_held_is_waited_for(limit: str, value: int, monkeypatch) -> None:
+    monkeypatch.setattr(f"connectors.writers.{limit}", value)
+    inserted: list[int] = []
+    with ThreadPoolExecutor(1) as executor:
+        writer = GatheringWriter(inserted.extend, int, executor)
+        writer.write([1, 2])
+        assert writer.snapshot() == b""
+        assert inserted == [1, 2]
+
+
 def test_gathered_rows_are_inserted_at_the_size_and_at_the_flush() -> None:
     inserts: list[list[int]] = []
     with ThreadPoolExecutor(1) as executor:
-        writer = GatheringWriter(lambda rows: inserts.append(list(rows)), executor, rows=10)
+        writer = GatheringWriter(lambda rows: inserts.append(list(rows)), int, executor, rows=10)
         writer.write(list(range(9)))
         assert inserts == []
         writer.write([9])
@@ -106,7 +191,7 @@ def test_an_insert_that_fails_is_raised_at_the_flush() -> None:
         raise OSError("store is gone")
 
     with ThreadPoolExecutor(1) as executor:
-        writer = GatheringWriter[int](fail, executor)
+        writer = GatheringWriter(fail, int, executor)
         writer.write([1])
         with pytest.raises(OSError, match="store is gone"):
             writer.flush()
@@ -120,7 +205,7 @@ def test_a_slow_store_holds_the_stream_up_instead_of_filling_the_memory() -> Non
         inserted.extend(rows)
 
     with ThreadPoolExecutor(2) as executor:
-        writer = GatheringWriter[int](insert, executor, rows=1)
+        writer = GatheringWriter(insert, int, executor, rows=1)
         writer.write([1])
         writer.write([2])
         third = ThreadPoolExecutor(1).submit(writer.write, [3])
@@ -136,7 +221,7 @@ def test_rows_that_gathered_for_two_seconds_are_inserted_however_few() -> None:
     seconds = [0.0]
     with ThreadPoolExecutor(1) as executor:
         writer = GatheringWriter(
-            lambda rows: inserts.append(list(rows)), executor, now=lambda: seconds[0]
+            lambda rows: inserts.append(list(rows)), int, executor, now=lambda: seconds[0]
         )
         seconds[0] = 10.0
         writer.write([1])
@@ -154,7 +239,7 @@ def test_rows_that_gathered_for_two_seconds_are_inserted_however_few() -> None:
 def test_who_waits_for_an_insert_says_so() -> None:
     let_go = Event()
     with ThreadPoolExecutor(1) as executor:
-        writer = GatheringWriter[int](lambda _: let_go.wait(30), executor, waiting=let_go.set)
+        writer = GatheringWriter(lambda _: let_go.wait(30), int, executor, waiting=let_go.set)
         writer.write([1])
         writer.flush()
     assert let_go.is_set()
@@ -167,3 +252,14 @@ def test_a_tee_does_everything_to_each() -> None:
     tee.flush()
     tee.close()
     assert [recorder.calls for recorder in recorders] == [[[1], "flush", "close"]] * 2
+
+
+def test_a_tee_holds_what_each_holds() -> None:
+    writers = [Holding(), Recorder(), Holding()]
+    tee = TeeWriter[int](*writers)
+    tee.write([7])
+    held = tee.snapshot()
+    writers = [Holding(), Recorder(), Holding(), Holding()]
+    TeeWriter[int](*writers).resume(held)
+    assert [writer.calls for writer in writers] == [["resume [7]"], [], ["resume [7]"], []]
+    assert TeeWriter[int](Recorder()).snapshot() == b""

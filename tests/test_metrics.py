@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import bytewax.operators as op
 import msgspec
@@ -10,6 +11,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 from prometheus_client import REGISTRY
 
+from connectors.local_sink import Writer
 from events.encode import encode
 from events.messages import AlertKey, Content, Position, Raw
 from flows import metrics
@@ -21,7 +23,7 @@ from operators.surge_settings import SurgeSettings
 from operators.surge_tally import SurgeEvent, Tick
 
 
-class Kept:
+class Kept(Writer[Any]):
     def __init__(self) -> None:
         self.items: list = []
 

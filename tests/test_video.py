@@ -3,6 +3,7 @@
 import random
 from datetime import timedelta
 
+import msgspec
 import pytest
 from builders import AT, decision
 from bytewax import operators as op
@@ -73,6 +74,10 @@ def test_a_verdict_says_what_was_found_and_in_which_frame() -> None:
     assert made.scores == {"spam": 0.7, "sexual": 0.95}
     assert made.degraded == ("ocr",)
     assert (made.kind, made.revision, made.created_at) == ("video_frame", 0, AT)
+    held = msgspec.msgpack.encode(verdict)
+    assert msgspec.msgpack.decode(held, type=Judgement) == verdict, (
+        "it may wait for the store"
+    )
 
 
 class TestWhenItIsTold:
