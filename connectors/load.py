@@ -144,7 +144,7 @@ class _Sender:
                 **{name: value for name, value in config.items() if name != "group.id"},
                 # Five requests under way at most: hundreds of small ones would wear the broker out.
                 "enable.idempotence": True,
-                "linger.ms": 10,
+                "linger.ms": 40,
                 "queue.buffering.max.messages": 1_000_000,
                 "message.timeout.ms": 0,
             }
