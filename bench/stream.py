@@ -165,7 +165,7 @@ def put_load(
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.stream", description=__doc__)
     parser.add_argument("--posts", type=int, default=150_000, help="posts of each throughput run")
-    parser.add_argument("--seconds", type=float, default=35.0, help="length of each load: longer than an epoch")
+    parser.add_argument("--seconds", type=float, default=35.0, help="of each load: over an epoch")
     parser.add_argument("--texts", type=Path, help="JSON Lines {text}; else the demo's traffic")
     parser.add_argument("--data", type=Path, help="labelled sets: the real mix of their test split")
     parser.add_argument("--no-latency", action="store_true", help="throughput alone")
