@@ -61,12 +61,16 @@ def measure_stages(contents: Sequence[Content]) -> list[StageCost]:
         costs.append(StageCost(name, time.process_time() - start, bare))
         return results
 
+    def count_authors(part: list[Judgement]) -> list[Judgement]:
+        stages.author_counter.write(part)
+        return part
+
     items = measure("decode", stages.decoder, raw)
     items = measure("enrich", stages.enricher, items)
     for name, stage in stages.scoring:
         items = measure(name, stage, items)
     judgements = measure("decide", stages.decider, items)
-    measure("count_authors", stages.author_counter, judgements)
+    measure("count_authors", count_authors, judgements)
     measure("encode", lambda part: [encode(judgement.decision) for judgement in part], judgements)
     costs.append(_store_cost(judgements))
     return costs

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 
-from events.messages import AuthorFeatures, Content, Judgement, Position
+from events.messages import AuthorCount, AuthorFeatures, Content, Position
 
 _TABLES = """
     CREATE TABLE claims (identity TEXT PRIMARY KEY, position TEXT, counted INT) WITHOUT ROWID;
@@ -58,14 +58,13 @@ class LocalFeatureStore:
         row = self._db.execute(query, (author_id,)).fetchone()
         return AuthorFeatures(*row) if row else AuthorFeatures()
 
-    def count(self, judgements: Sequence[Judgement]) -> None:
+    def count(self, counts: Sequence[AuthorCount]) -> None:
         """See `operators.enrich.FeatureStore.count`."""
         now = self._now()
         execute = self._db.execute
         execute("BEGIN")
-        for judgement in judgements:
-            decision = judgement.decision
-            identity = f"{decision.revision}:{decision.content_id}"
+        for one in counts:
+            identity = f"{one.revision}:{one.content_id}"
             first = execute(
                 "UPDATE claims SET counted = 1 WHERE identity = ? AND counted = 0", (identity,)
             ).rowcount
@@ -73,6 +72,6 @@ class LocalFeatureStore:
                 execute(
                     "INSERT INTO authors VALUES (?, 1, ?, ?) ON CONFLICT DO UPDATE SET"
                     " decisions = decisions + 1, violations = violations + excluded.violations",
-                    (decision.author_id, int(decision.action == "block"), now),
+                    (one.author_id, int(one.violation), now),
                 )
         execute("COMMIT")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from connectors.redis_line import FIRST_PAUSE_S, RedisDownError, RedisLine
-from events.messages import AuthorFeatures, Content, Judgement, Position
+from events.messages import AuthorCount, AuthorFeatures, Content, Position
 
 CLAIM_TTL_S = 24 * 3600
 """How long an identity is remembered: repeats come within minutes, this bounds the memory."""
@@ -100,17 +100,13 @@ class RedisFeatureStore:
             for (content, _), own in zip(posts, owned, strict=True)
         ]
 
-    def count(self, judgements: Sequence[Judgement]) -> None:
+    def count(self, counts: Sequence[AuthorCount]) -> None:
         """See `operators.enrich.FeatureStore.count`."""
         keys: list[str] = []
         args: list[float | int] = [CLAIM_TTL_S, self._now()]
-        for judgement in judgements:
-            decision = judgement.decision
-            keys += (
-                _claim_key(decision.content_id, decision.revision),
-                _author_key(decision.author_id),
-            )
-            args.append(int(decision.action == "block"))
+        for one in counts:
+            keys += (_claim_key(one.content_id, one.revision), _author_key(one.author_id))
+            args.append(int(one.violation))
         self._call(self._count, keys=keys, args=args)
 
     def _call(self, function: Callable[..., Any], **arguments: Any) -> Any:

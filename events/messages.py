@@ -315,6 +315,15 @@ class AuthorFeatures(Struct):
     """Unix seconds of their first content here; None: never seen."""
 
 
+class AuthorCount(Struct, frozen=True, array_like=True):
+    """What a final decision adds to its author's history, once an identity."""
+
+    content_id: str
+    revision: int
+    author_id: str
+    violation: bool
+
+
 class ReportedContent(Struct, frozen=True):
     """What the store knows of a content that users report."""
 

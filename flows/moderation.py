@@ -93,6 +93,7 @@ def build(
     alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)
     decisions = op.flat_map_batch("decision", logged, lambda js: [j.decision for j in js])
     reviews = op.flat_map_batch("pick_reviews", judgements, stages.review_picker)
+    write("count_authors", judgements, lambda: stages.author_counter, place)
     write("write_judgements", stored, sinks.judgements, place)
     write("write_decisions", decisions, sinks.decisions, place)
     write("write_reviews", reviews, sinks.reviews, place)
@@ -130,8 +131,7 @@ def judge(step_id: str, up: Stream[Item], stages: Stages) -> JudgeOut:
     shadow = op.flat_map_batch("decide_shadow", items, timed("decide_shadow", stages.shadow))
     judgements = op.merge("both_answers", seen.quick, final)
     held = hold_quota("quota", judgements, stages.block_quota)
-    judgements = op.flat_map_batch("count_authors", held.judgements, stages.author_counter)
-    counted = op.flat_map_batch("count", judgements, metrics.count_judgements)
+    counted = op.flat_map_batch("count", held.judgements, metrics.count_judgements)
     return JudgeOut(counted, held.alerts, shadow)
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from events.messages import AuthorFeatures, Content, Judgement, Position
+import msgspec
+
+from events.messages import AuthorCount, AuthorFeatures, Content, Judgement, Position
 from operators.item import Item
+
+_pending_decoder = msgspec.msgpack.Decoder(list[AuthorCount])
 
 
 class FeatureStore(Protocol):
@@ -20,8 +24,8 @@ class FeatureStore(Protocol):
         """
         ...
 
-    def count(self, judgements: Sequence[Judgement]) -> None:
-        """Add each decision to its author's counters, once an identity however often it comes."""
+    def count(self, counts: Sequence[AuthorCount]) -> None:
+        """Add each to its author's counters, once an identity however often it comes."""
         ...
 
 
@@ -56,12 +60,11 @@ class Enricher:
 
 
 class AuthorCounter:
-    """Counts final decisions into their authors' history and passes all on.
+    """Counts final decisions into their authors' history; a `connectors.local_sink.Writer`.
 
     What cannot be counted while the store is down is counted when it is back, the last
     `MAX_PENDING` decisions at most, some with each batch: one question about all of them would take
-    the store longer than it is given. A process that ends before forgets them. Counters are
-    features, not records.
+    the store longer than it is given. Meanwhile they are held with the job's state.
     """
 
     MAX_PENDING = 100_000
@@ -71,17 +74,44 @@ class AuthorCounter:
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
-        self._pending: list[Judgement] = []
+        self._pending: list[AuthorCount] = []
 
-    def __call__(self, judgements: list[Judgement]) -> list[Judgement]:
-        """The same judgements."""
-        self._pending += [judgement for judgement in judgements if judgement.decision.final]
+    def write(self, batch: list[Judgement]) -> None:
+        """Count the final decisions of `batch`, and some of what is pending before them."""
+        self._pending += [
+            AuthorCount(
+                decision.content_id,
+                decision.revision,
+                decision.author_id,
+                decision.action == "block",
+            )
+            for decision in (judgement.decision for judgement in batch)
+            if decision.final
+        ]
+        self._count(self.CATCH_UP)
+
+    def flush(self) -> None:
+        """Count all that is pending, as long as the store answers."""
+        self._count(1 + len(self._pending) // self.AT_ONCE)
+
+    def close(self) -> None:
+        """What is pending still was held by the last `snapshot`."""
+
+    def snapshot(self) -> bytes:
+        """What is pending."""
+        return msgspec.msgpack.encode(self._pending) if self._pending else b""
+
+    def resume(self, held: bytes) -> None:
+        """Count what an earlier run held, or hold it in its stead."""
+        self._pending += _pending_decoder.decode(held)
+        self.flush()
+
+    def _count(self, questions: int) -> None:
         try:
-            for _ in range(self.CATCH_UP):
+            for _ in range(questions):
                 if not self._pending:
                     break
                 self._store.count(self._pending[: self.AT_ONCE])
                 del self._pending[: self.AT_ONCE]
         except OSError:
             del self._pending[: -self.MAX_PENDING]
-        return judgements

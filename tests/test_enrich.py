@@ -70,7 +70,7 @@ def test_decisions_are_counted_and_read_back(store) -> None:
         judgement("c2", author_id="x"),
         judgement("c3", author_id="y"),
     ]
-    assert counter(judged) == judged
+    counter.write(judged)
     kept = enricher([item("new", line=9, author_id="x"), item("new2", line=10, author_id="y")])
     assert [one.author for one in kept] == [
         AuthorFeatures(3, 1, 1000.0),
@@ -82,7 +82,7 @@ def test_a_decision_that_comes_again_is_counted_once(store) -> None:
     enricher, counter = Enricher(store), AuthorCounter(store)
     enricher([item("c")])
     for _ in range(3):
-        counter([judgement("c", action="block", category="spam")])
+        counter.write([judgement("c", action="block", category="spam")])
     [one] = enricher([item("other", line=2)])
     assert (one.author.decisions, one.author.violations) == (1, 1)
 
@@ -91,7 +91,7 @@ def test_a_quick_answer_does_not_stand_in_for_the_final_one(store) -> None:
     enricher, counter = Enricher(store), AuthorCounter(store)
     enricher([item("c")])
     both = [judgement("c", final=False), judgement("c", action="block", category="spam")]
-    assert counter(both) == both
+    counter.write(both)
     [one] = enricher([item("other", line=2)])
     assert (one.author.decisions, one.author.violations) == (1, 1)
 
@@ -99,7 +99,7 @@ def test_a_quick_answer_does_not_stand_in_for_the_final_one(store) -> None:
 def test_authors_whose_names_look_like_keys_stay_apart(store) -> None:
     enricher, counter = Enricher(store), AuthorCounter(store)
     enricher([item("c", author_id="a:b"), item("0:c", line=2, author_id="a")])
-    counter([judgement("c", author_id="a:b")])
+    counter.write([judgement("c", author_id="a:b")])
     [one] = enricher([item("d", line=3, author_id="a")])
     assert one.author.decisions == 0
 
@@ -124,12 +124,12 @@ def test_a_server_whose_memory_is_full_degrades_the_items_and_ends_nothing(valke
     try:
         [one] = enricher([item("a")])
         assert one.degraded == ["enrich"]
-        assert counter([judgement("a")]) == [judgement("a")]
+        counter.write([judgement("a")])
         with pytest.raises(ConnectionError):
             RedisLedger(valkey_url).add("2026-01-01", {"a": 1})
     finally:
         client.config_set("maxmemory", 0)
-    counter([])
+    counter.write([])
     [two] = enricher([item("b", line=2)])
     assert (two.degraded, two.author.decisions) == ([], 1)
 
@@ -142,9 +142,9 @@ def test_while_the_server_is_down_items_pass_degraded_and_counting_catches_up() 
         enricher([item("a")])
     passed = enricher([item("b", line=2), item("b", line=3)])
     assert [one.degraded for one in passed] == [["enrich"], ["enrich"]]
-    counter([judgement("b", action="block", category="spam")])
+    counter.write([judgement("b", action="block", category="spam")])
     with ValkeyServer(port=port):
-        counter([judgement("c")])
+        counter.write([judgement("c")])
         [one] = enricher([item("d", line=4)])
         assert (one.author.decisions, one.author.violations) == (2, 1)
 
@@ -155,11 +155,32 @@ def test_a_long_outage_is_counted_some_at_a_time() -> None:
         port = server.port
         store = RedisFeatureStore(f"redis://127.0.0.1:{port}", first_pause_s=0.0)
         enricher, counter = Enricher(store), AuthorCounter(store)
-    counter([judgement(f"c{n}") for n in range(posts + 1)])
+    counter.write([judgement(f"c{n}") for n in range(posts + 1)])
     with ValkeyServer(port=port):
         counted = []
         for line in (1, 2):
-            counter([])
+            counter.write([])
             [one] = enricher([item(f"new{line}", line=line)])
             counted.append(one.author.decisions)
         assert counted == [posts, posts + 1]
+
+
+def test_what_was_pending_when_the_process_ended_is_counted_once_by_the_next_one() -> None:
+    with ValkeyServer() as server:
+        port = server.port
+        store = RedisFeatureStore(f"redis://127.0.0.1:{port}", first_pause_s=0.0)
+        counter = AuthorCounter(store)
+        counter.write([judgement("a")])
+        assert counter.snapshot() == b"", "counted at once"
+    counter.write([judgement("b", action="block", category="spam"), judgement("c", final=False)])
+    held = counter.snapshot()
+    early = AuthorCounter(store)
+    early.resume(held)
+    assert early.snapshot() == held, "still down"
+    with ValkeyServer(port=port):
+        for _ in range(2):
+            AuthorCounter(store).resume(held)
+        early.flush()
+        assert early.snapshot() == b""
+        [one] = Enricher(store)([item("d", line=4)])
+        assert (one.author.decisions, one.author.violations) == (1, 1)

@@ -182,10 +182,10 @@ def test_a_feature_store_that_is_killed_is_asked_with_pauses_and_comes_back(cloc
     assert enricher([item("b", line=2)])[0].degraded == ["enrich"]
     with ValkeyServer(port=port):
         assert enricher([item("c", line=3)])[0].degraded == ["enrich"]  # not asked yet
-        counter([judgement("c", action="block", category="spam")])
+        counter.write([judgement("c", action="block", category="spam")])
         clock.at += REDIS_PAUSE_S
         assert enricher([item("d", line=4)])[0].degraded == []
-        counter([])
+        counter.write([])
         assert enricher([item("e", line=5)])[0].author.violations == 1
 
 

@@ -75,9 +75,7 @@ def test_a_verdict_says_what_was_found_and_in_which_frame() -> None:
     assert made.degraded == ("ocr",)
     assert (made.kind, made.revision, made.created_at) == ("video_frame", 0, AT)
     held = msgspec.msgpack.encode(verdict)
-    assert msgspec.msgpack.decode(held, type=Judgement) == verdict, (
-        "it may wait for the store"
-    )
+    assert msgspec.msgpack.decode(held, type=Judgement) == verdict, "it may wait for the store"
 
 
 class TestWhenItIsTold:
