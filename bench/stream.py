@@ -244,13 +244,13 @@ def report(
                 " recovered after, s |"
             ),
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-            *(_load_row(share, load) for share, load in loads),
+            *(load_row(share, load) for share, load in loads),
             "",
         ]
     return "\n".join(page)
 
 
-def _load_row(share: str, load: dict[str, Any]) -> str:
+def load_row(share: str, load: dict[str, Any]) -> str:
     waited = load["latency_ms"]
     return (
         f"| {share} | {load['rate']:,.0f} | {load['lost']:,} | {waited['p50']:,.0f} |"

@@ -75,7 +75,11 @@ def list_letters(
         for letter in letters:
             count += 1
             yield _Listed(
-                letter.failed_at, place(letter.source), letter.stage, letter.error, len(letter.raw)
+                letter.failed_at,
+                place(letter.source),
+                letter.stage,
+                letter.error,
+                letter.size or len(letter.raw),
             )
 
     newest = heapq.nlargest(page * limit, listed())[(page - 1) * limit :]
@@ -110,7 +114,7 @@ def show(
     typer.echo(f"position  {printable(place(letter.source))}")
     typer.echo(f"failed    {letter.failed_at:%Y-%m-%d %H:%M:%S} UTC, in stage {letter.stage}")
     typer.echo(f"reason    {printable(letter.error)}")
-    typer.echo(f"bytes     {len(letter.raw)}")
+    typer.echo(f"bytes     {letter.size or len(letter.raw)}")
     for line in hex_dump(letter.raw[:limit]):
         typer.echo(line)
 
@@ -183,6 +187,14 @@ class _Replay:
                 self._told["were sent before"] += 1
                 continue
             value = self._corrected if self._corrected is not None else letter.raw
+            if letter.size and self._corrected is None:
+                self._told["still cannot be used"] += 1
+                typer.echo(
+                    f"{printable(position)}: the letter has the first {len(letter.raw)} of"
+                    f" {letter.size} bytes; ClickHouse has all of them (moderation.dead_letters)",
+                    err=True,
+                )
+                continue
             try:
                 content = self._decode(value)
             except DecodeError as error:

@@ -30,7 +30,7 @@ def run_files(source: str, output: Path | None) -> None:
 def run_kafka(output: Path | None) -> None:
     """The job on Kafka until it is told to stop."""
     settings = load_settings(**({"output": output} if output else {}))
-    job = kafka_job(settings)
+    job = kafka_job(settings, recovers=settings.recovery_dir is not None)
     epoch = timedelta(seconds=settings.epoch_seconds)
     run(job, epoch=epoch, recovery_dir=settings.recovery_dir)
     job.store.close()

@@ -17,6 +17,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
+from msgspec.structs import replace
 
 from connectors.kafka import (
     CONTENT_TOPIC,
@@ -27,11 +28,22 @@ from connectors.kafka import (
 from events.messages import DeadLetter
 
 SILENCE_S = 10.0
+MAX_RAW = 640 * 1024
+"""Bytes of a message that its letter on the topic has: in base64 and with its reason it stays below
+the megabyte that brokers take (`message.max.bytes`). The store has it whole.
+"""
 SEND_TIMEOUT_S = 60.0
 REPLAYED_FROM = "breakwater-replayed-from"
 """Header of a message that was sent again: the position of its first coming."""
 
 _decoder = msgspec.json.Decoder(DeadLetter)
+
+
+def shortened(letter: DeadLetter) -> DeadLetter:
+    """The letter as the topic takes it; `size` tells of a message that is only begun."""
+    if len(letter.raw) <= MAX_RAW:
+        return letter
+    return replace(letter, raw=letter.raw[:MAX_RAW], size=len(letter.raw))
 
 
 def read_file(path: Path) -> Iterator[DeadLetter]:

@@ -44,7 +44,7 @@ class Writer(Protocol[X]):
         return b""
 
     def resume(self, held: bytes) -> None:
-        """Deliver what a run that ended without `close` held when its last epoch ended."""
+        """Deliver what an earlier run held when its last epoch ended, or hold it in its stead."""
         return
 
 
@@ -102,15 +102,17 @@ class _LocalSink(FixedPartitionedSink[list[X], bytes | None], Generic[X]):
         writer = self._build_writer() if own or resume_state else None
         if writer is not None and resume_state:
             writer.resume(resume_state)
-        return _WriterPartition(writer)
+            if not own:
+                writer.close()
+        return _WriterPartition(writer if own else None)
 
 
 @operator
 def write(step_id: str, up: Stream[X], build_writer: Callable[[], Writer[X]], place: Place) -> None:
     """Send `up` to a writer of this process, built by `build_writer` in the worker."""
     partition = place.partition
-    # One that resumed and never gets an item would resume from the same state again and again:
-    # the engine asks only those for their state that got one.
+    # What an earlier run held in them is delivered when they are built; one that never gets an item
+    # would keep it all the same: the engine asks only those for their state that got one.
     unwoken = [name for name in place.partitions if name != partition]
 
     def to_own_partition(batch: list[X]) -> list[tuple[str, list[X]]]:

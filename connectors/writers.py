@@ -18,39 +18,32 @@ X = TypeVar("X")
 ROWS = 10_000
 """A column store wants few large inserts."""
 GATHER_S = 2.0
-"""What has gathered for so long is inserted however little it is: the stream waits for the rest at
-the end of an epoch, and people look at the tables.
+"""What has gathered for so long is inserted however little it is: people look at the tables, and
+less is left for the end of an epoch.
 """
 IN_FLIGHT = 2
-
-
 HELD_ROWS = 10_000
 """More that are not inserted when an epoch ends are waited for."""
 HELD_BYTES = 32 << 20
-IN_FLIGHT = 2
 
 
 class GatheringWriter(Writer[X]):
-    """Gathers rows of `row_type` and inserts them in `executor`'s thread: the stream need not wait.
+    """Gathers rows and inserts them in `executor`'s thread, so that the stream need not wait.
 
     `insert` returns when the rows are stored. At most `IN_FLIGHT` inserts wait at a time: a slow
     store slows the stream down rather than filling the memory; `waiting` is called every second
-    meanwhile. The rows still on their way when an epoch ends are held in the recovery store, and
-    are inserted when the next one ends. They are inserted again after a crash: as it is, a row may
-    be inserted twice.
+    meanwhile.
     """
 
     def __init__(
         self,
         insert: Callable[[Sequence[X]], None],
-        row_type: type[X],
         executor: Executor,
         rows: int = ROWS,
         waiting: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._insert = insert
-        self._held_rows = msgspec.msgpack.Decoder(list[row_type])  # type: ignore[valid-type]
         self._executor = executor
         self._rows = rows
         self._waiting = waiting
@@ -58,16 +51,13 @@ class GatheringWriter(Writer[X]):
         self._gathered: list[X] = []
         self._since = now()
         self._inserts: deque[tuple[Future[None], list[X]]] = deque()
-        self._held = 0
-        """How many of the first of `_inserts` began before the last epoch ended."""
 
     def write(self, batch: list[X]) -> None:
         """Take a batch; raises what an earlier insert raised."""
         if not self._gathered:
             self._since = self._now()
         self._gathered += batch
-        while self._inserts and self._inserts[0][0].done():
-            self._await_oldest()
+        self._drop_done()
         old = self._now() - self._since >= GATHER_S
         if len(self._gathered) >= self._rows or (old and len(self._inserts) < IN_FLIGHT):
             while len(self._inserts) >= IN_FLIGHT:
@@ -84,41 +74,90 @@ class GatheringWriter(Writer[X]):
         """Wait for what is still on its way."""
         self.flush()
 
-    def snapshot(self) -> bytes:
-        """The rows on their way to the store; few, and none that an earlier epoch held."""
-        while self._held:
-            self._await_oldest()
-        self._submit()
-        while sum(len(rows) for _, rows in self._inserts) > HELD_ROWS:
-            self._await_oldest()
-        held = msgspec.msgpack.encode([row for _, rows in self._inserts for row in rows])
-        if len(held) > HELD_BYTES:
-            self.flush()
-        self._held = len(self._inserts)
-        # The recovery store takes a megabyte in 20 ms, and everything waits for it.
-        return lz4.frame.compress(held) if self._inserts else b""
-
-    def resume(self, held: bytes) -> None:
-        """Insert the rows that `snapshot` gave."""
-        self._gathered = self._held_rows.decode(lz4.frame.decompress(held))
-        self.flush()
-
     def _submit(self) -> None:
         if self._gathered:
             insert = self._executor.submit(self._insert, self._gathered)
             self._inserts.append((insert, self._gathered))
             self._gathered = []
 
+    def _drop_done(self) -> None:
+        while self._inserts and self._inserts[0][0].done():
+            self._await_oldest()
+
     def _await_oldest(self) -> None:
         insert, _ = self._inserts.popleft()
-        self._held = max(0, self._held - 1)
         while not wait([insert], timeout=1.0).done:
             self._waiting()
         insert.result()
 
 
+class HoldingWriter(GatheringWriter[X]):
+    """A gathering writer of a stream that always flows, which an epoch does not wait for.
+
+    Rows of `row_type` that are on their way when an epoch ends are held in the recovery store while
+    `may_hold`, and waited for at the end of the next one. A run that ended without them inserted
+    is followed by one that inserts them first; some may be inserted twice, as they are. An output
+    that seldom gets anything should not hold: only an epoch in which it got something replaces what
+    the recovery store has of it.
+    """
+
+    def __init__(
+        self,
+        insert: Callable[[Sequence[X]], None],
+        executor: Executor,
+        row_type: type[X],
+        may_hold: Callable[[], bool],
+        rows: int = ROWS,
+        waiting: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(insert, executor, rows, waiting)
+        self._decoder = msgspec.msgpack.Decoder(list[row_type])  # type: ignore[valid-type]
+        self._may_hold = may_hold
+        self._held: list[Future[None]] = []
+
+    def snapshot(self) -> bytes:
+        """The rows on their way to the store; few, and none that an earlier epoch held."""
+        while self._inserts and self._inserts[0][0] in self._held:
+            self._await_oldest()
+        self._drop_done()
+        self._submit()
+        while sum(len(rows) for _, rows in self._inserts) > HELD_ROWS:
+            self._await_oldest()
+        held = msgspec.msgpack.encode([row for _, rows in self._inserts for row in rows])
+        if len(held) > HELD_BYTES or not self._may_hold():
+            self.flush()
+        self._held = [insert for insert, _ in self._inserts]
+        # The recovery store takes a megabyte in 20 ms, and everything waits for it.
+        return lz4.frame.compress(held) if self._held else b""
+
+    def resume(self, held: bytes) -> None:
+        """Insert the rows that `snapshot` gave."""
+        self._gathered = self._decoder.decode(lz4.frame.decompress(held))
+        self.flush()
+
+
+class MappingWriter(Writer[X]):
+    """Writes what `change` makes of each to `writer`."""
+
+    def __init__(self, writer: Writer[X], change: Callable[[X], X]) -> None:
+        self._writer = writer
+        self._change = change
+
+    def write(self, batch: list[X]) -> None:
+        """Write the changed batch."""
+        self._writer.write([self._change(each) for each in batch])
+
+    def flush(self) -> None:
+        """Flush the writer."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the writer."""
+        self._writer.close()
+
+
 class TeeWriter(Writer[X]):
-    """Writes everything to each of several writers; their order must not change."""
+    """Writes everything to each of several writers."""
 
     def __init__(self, *writers: Writer[X]) -> None:
         self._writers = writers
@@ -137,15 +176,3 @@ class TeeWriter(Writer[X]):
         """Close each in turn."""
         for writer in self._writers:
             writer.close()
-
-    def snapshot(self) -> bytes:
-        """What each holds."""
-        held = [writer.snapshot() for writer in self._writers]
-        return msgspec.msgpack.encode(held) if any(held) else b""
-
-    def resume(self, held: bytes) -> None:
-        """Give each what it held."""
-        parts = msgspec.msgpack.decode(held, type=list[bytes])
-        for writer, part in zip(self._writers, parts, strict=False):  # another may have come
-            if part:
-                writer.resume(part)

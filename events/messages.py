@@ -246,6 +246,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     stage: str
     source: Position
     failed_at: Instant
+    size: int = 0
+    """Bytes of the message where `raw` is only its beginning, else 0."""
 
 
 class RuleFileChange(Struct, frozen=True, kw_only=True):

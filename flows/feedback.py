@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,12 +26,14 @@ from bytewax.inputs import Source
 
 from connectors import kafka
 from connectors.clickhouse import ClickHouseWriter
+from connectors.dead_letters import shortened
 from connectors.kafka import KafkaWriter
 from connectors.kafka_source import KafkaSource
 from connectors.local_sink import Place, Writer, write
 from connectors.reported_content import ReportedContents
-from connectors.writers import GatheringWriter, TeeWriter
+from connectors.writers import GatheringWriter, MappingWriter, TeeWriter
 from events.decode import DecodeError, Decoder
+from events.encode import Message
 from events.messages import Alert, Appeal, DeadLetter, Label, Raw, UserReport
 from flows import metrics
 from flows.failures import log_failures
@@ -48,6 +50,7 @@ from operators.surge import Lookup, nothing_known, report_events, surge
 from operators.surge_settings import SurgeSettings
 
 M = TypeVar("M", Label, UserReport, Appeal)
+X = TypeVar("X", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -153,34 +156,42 @@ def build(
 
 
 def feedback_sinks(
-    settings: Settings, store: ClickHouseWriter, place: Place = Place()
+    settings: Settings,
+    store: ClickHouseWriter,
+    place: Place = Place(),
+    waiting: Callable[[], None] = lambda: None,
 ) -> FeedbackSinks:
     """What people say into the store, true labels onto their topic, dead letters to both.
 
-    Alerts go where the main job's go, through an outbox of their own.
+    Alerts go where the main job's go, through an outbox of their own. `waiting` is called while
+    Kafka or the store is awaited.
     """
     executor = ThreadPoolExecutor(1, "feedback")
     config = kafka_config(settings)
     outbox = open_outbox(settings.output / f"outbox-feedback-{place.index}.sqlite", settings)
 
-    def dead_letters() -> Writer[DeadLetter]:
-        topic: Writer[DeadLetter] = KafkaWriter(
-            config, kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"
-        )
-        return TeeWriter(topic, GatheringWriter(store.insert_dead_letters, DeadLetter, executor))
+    def topic(name: str, key: Callable[[X], str]) -> KafkaWriter[X]:
+        return KafkaWriter(config, name, key, waiting)
+
+    def table(insert: Callable[[Sequence[X]], None]) -> GatheringWriter[X]:
+        return GatheringWriter(insert, executor, waiting=waiting)
 
     return FeedbackSinks(
-        labels=lambda: GatheringWriter(store.insert_labels, Label, executor),
-        user_reports=lambda: GatheringWriter(store.insert_user_reports, UserReport, executor),
-        appeals=lambda: GatheringWriter(store.insert_appeals, Appeal, executor),
-        true_labels=lambda: KafkaWriter[Label](
-            config, kafka.TRUE_LABELS_TOPIC, lambda label: label.content_id
+        labels=lambda: table(store.insert_labels),
+        user_reports=lambda: table(store.insert_user_reports),
+        appeals=lambda: table(store.insert_appeals),
+        true_labels=lambda: topic(kafka.TRUE_LABELS_TOPIC, lambda label: label.content_id),
+        dead_letters=lambda: TeeWriter(
+            MappingWriter(
+                topic(kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"),
+                shortened,
+            ),
+            table(store.insert_dead_letters),
         ),
-        dead_letters=dead_letters,
         alerts=lambda: TeeWriter(
-            KafkaWriter[Alert](config, kafka.ALERTS_TOPIC, lambda alert: alert.alert_id),
-            GatheringWriter(store.insert_alerts, Alert, executor),
+            topic(kafka.ALERTS_TOPIC, lambda alert: alert.alert_id),
             *outbox,
+            table(store.insert_alerts),
         ),
     )
 
@@ -213,7 +224,7 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
         user_reports=KafkaSource(config, kafka.USER_REPORTS_TOPIC, stopping),
         appeals=KafkaSource(config, kafka.APPEALS_TOPIC, stopping),
     )
-    sinks = feedback_sinks(settings, store, place)
+    sinks = feedback_sinks(settings, store, place, heartbeat.wait)
     policy = LivePolicy(settings.policy, live_store(settings, "policy"))
     if settings.redis_url is not None:
         policy.follow()

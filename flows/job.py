@@ -88,10 +88,11 @@ def file_job(
     return Job(build(LinesSource(source, progress=progress), sinks, settings), store)
 
 
-def kafka_job(settings: Settings, place: Place = Place()) -> Job:
+def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> Job:
     """The topics of Breakwater to the topics of Breakwater.
 
     SIGTERM and SIGINT end the input; what is on its way is delivered before the process exits.
+    `recovers`: it will run with a recovery store.
 
     Raises:
         BadSettingError, and the others of START_ERRORS: it cannot start.
@@ -109,15 +110,20 @@ def kafka_job(settings: Settings, place: Place = Place()) -> Job:
     if settings.metrics_port is not None:
         serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
     outbox = settings.output / f"outbox-{place.index}.sqlite"
+    stopping = stop_on_signal(heartbeat)
+
+    def may_hold() -> bool:
+        return recovers and not stopping()
+
     flow = build(
         KafkaSource(
             config,
             CONTENT_TOPIC,
-            stop_on_signal(heartbeat),
+            stopping,
             metrics.observe_lag,
             settings.batch,
         ),
-        kafka_sinks(outbox, store, settings, heartbeat.wait),
+        kafka_sinks(outbox, store, settings, heartbeat.wait, may_hold),
         settings,
         place=place,
         ends=False,
@@ -209,6 +215,14 @@ def place_from_command_line() -> Place:
         index = int(os.environ.get("BYTEWAX_PROCESS_ID", "0"))
     addresses = known.addresses or os.environ.get("BYTEWAX_ADDRESSES", "")
     return Place(index, max(1, len([a for a in addresses.split(";") if a])))
+
+
+def recovers_by_command_line() -> bool:
+    """Whether `bytewax.run` was given a recovery store, by its flag or variable."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-r", "--recovery-directory")
+    known, _ = parser.parse_known_args()
+    return bool(known.recovery_directory or os.environ.get("BYTEWAX_RECOVERY_DIRECTORY"))
 
 
 def _make_directory(path: Path) -> None:

@@ -156,7 +156,11 @@ def build_from_env() -> Dataflow:
 
     set_up_logging()
     try:
-        flow = job.kafka_job(load_settings(), job.place_from_command_line()).flow
+        flow = job.kafka_job(
+            load_settings(),
+            job.place_from_command_line(),
+            recovers=job.recovers_by_command_line(),
+        ).flow
     except job.START_ERRORS as error:
         sys.stderr.write(f"breakwater: {error}\n")
         raise SystemExit(2) from None

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 from connectors import kafka
 from connectors.clickhouse import ClickHouseWriter
+from connectors.dead_letters import shortened
 from connectors.files import LinesWriter
 from connectors.kafka import KafkaWriter
 from connectors.local_sink import Writer
 from connectors.outbox import Outbox, Sender
 from connectors.pagerduty import PagerDutySender
 from connectors.slack import SlackSender
-from connectors.writers import GatheringWriter, TeeWriter
+from connectors.writers import GatheringWriter, HoldingWriter, MappingWriter, TeeWriter
 from events.encode import Message
 from events.messages import Alert, DeadLetter, Decision, Judgement, ReviewItem, RuleChange
 from flows import metrics
@@ -126,14 +127,12 @@ def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sin
     return Sinks(
         decisions=lambda: decisions,
         reviews=lambda: reviews,
-        alerts=lambda: TeeWriter(
-            alerts, GatheringWriter(store.insert_alerts, Alert, executor), *outbox
-        ),
+        alerts=lambda: TeeWriter(alerts, GatheringWriter(store.insert_alerts, executor), *outbox),
         dead_letters=lambda: TeeWriter(
-            letters, GatheringWriter(store.insert_dead_letters, DeadLetter, executor)
+            letters, GatheringWriter(store.insert_dead_letters, executor)
         ),
-        judgements=lambda: GatheringWriter(store.insert_judgements, Judgement, executor),
-        rule_changes=lambda: GatheringWriter(store.insert_rule_changes, RuleChange, executor),
+        judgements=lambda: GatheringWriter(store.insert_judgements, executor),
+        rule_changes=lambda: GatheringWriter(store.insert_rule_changes, executor),
     )
 
 
@@ -142,8 +141,12 @@ def kafka_sinks(
     store: ClickHouseWriter,
     settings: Settings,
     waiting: Callable[[], None] = lambda: None,
+    may_hold: Callable[[], bool] = lambda: False,
 ) -> Sinks:
-    """The topics of Breakwater, and the store; `waiting` is called while one of them is awaited."""
+    """The topics of Breakwater, and the store; `waiting` is called while one of them is awaited.
+
+    `may_hold`: whether rows on their way to the store may be held over the end of an epoch.
+    """
     config = kafka_config(settings)
     executor = ThreadPoolExecutor(1, "store")
     # Opened here: what an earlier run could not send goes out before the first alert comes.
@@ -153,25 +156,32 @@ def kafka_sinks(
         return KafkaWriter(config, name, key, waiting)
 
     def table(
-        insert: Callable[[Sequence[X]], None], row_type: type[X], rows: int = settings.store_rows
+        insert: Callable[[Sequence[X]], None], rows: int = settings.store_rows
     ) -> GatheringWriter[X]:
-        return GatheringWriter(insert, row_type, executor, rows, waiting)
+        return GatheringWriter(insert, executor, rows, waiting)
 
     return Sinks(
         decisions=lambda: topic(kafka.DECISIONS_TOPIC, lambda d: d.content_id),
         reviews=lambda: topic(kafka.REVIEW_TOPIC, lambda r: r.decision.content_id),
         alerts=lambda: TeeWriter(
             topic(kafka.ALERTS_TOPIC, lambda a: a.alert_id),
-            # Few, and the console shows them: they do not wait for the end of an epoch.
-            table(store.insert_alerts, Alert, rows=1),
+            # Before the table: who is on call must not wait for the store.
             *outbox,
+            # Few, and the console shows them: they do not wait for the end of an epoch.
+            table(store.insert_alerts, rows=1),
         ),
         dead_letters=lambda: TeeWriter(
-            topic(kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"),
-            table(store.insert_dead_letters, DeadLetter),
+            MappingWriter(
+                topic(kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"),
+                shortened,
+            ),
+            table(store.insert_dead_letters),
         ),
-        judgements=lambda: table(store.insert_judgements, Judgement),
-        rule_changes=lambda: table(store.insert_rule_changes, RuleChange),
+        judgements=lambda: HoldingWriter(
+            store.insert_judgements, executor, Judgement, may_hold, settings.store_rows, waiting
+        ),
+        # Written by a thread of its own, which must not speak for the stream (`waiting`).
+        rule_changes=lambda: GatheringWriter(store.insert_rule_changes, executor),
     )
 
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from events.messages import AuthorCount, AuthorFeatures, Content, Judgement, Position
 from operators.item import Item
 
+_log = structlog.get_logger(__name__)
 _pending_decoder = msgspec.msgpack.Decoder(list[AuthorCount])
 
 
@@ -62,9 +64,10 @@ class Enricher:
 class AuthorCounter:
     """Counts final decisions into their authors' history; a `connectors.local_sink.Writer`.
 
-    What cannot be counted while the store is down is counted when it is back, the last
-    `MAX_PENDING` decisions at most, some with each batch: one question about all of them would take
-    the store longer than it is given. Meanwhile they are held with the job's state.
+    What cannot be counted while the store is down is counted when it is back, some with each batch:
+    one question about all of them would take the store longer than it is given. Meanwhile the last
+    `MAX_PENDING` are held with the job's state; what is older is dropped with a warning, for
+    counters are features and not records.
     """
 
     MAX_PENDING = 100_000
@@ -95,7 +98,8 @@ class AuthorCounter:
         self._count(1 + len(self._pending) // self.AT_ONCE)
 
     def close(self) -> None:
-        """What is pending still was held by the last `snapshot`."""
+        """Count what is pending, as `flush` does."""
+        self.flush()
 
     def snapshot(self) -> bytes:
         """What is pending."""
@@ -114,4 +118,6 @@ class AuthorCounter:
                 self._store.count(self._pending[: self.AT_ONCE])
                 del self._pending[: self.AT_ONCE]
         except OSError:
-            del self._pending[: -self.MAX_PENDING]
+            if dropped := self._pending[: -self.MAX_PENDING]:
+                _log.warning("decisions that no author counts", decisions=len(dropped))
+                del self._pending[: len(dropped)]

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from cli.dead_letters import app, hex_dump, printable
 from cli.errors import UsageError
-from connectors.dead_letters import REPLAYED_FROM
+from connectors.dead_letters import MAX_RAW, REPLAYED_FROM, shortened
 from connectors.kafka import CONTENT_TOPIC, DEAD_LETTER_TOPIC, KafkaWriter, create_topics
 from events.decode import DecodeError, Decoder
 from events.encode import encode
@@ -107,6 +107,27 @@ def test_show_tells_everything_and_escapes_it(output) -> None:
 
 def test_raw_bytes_come_as_they_were(output) -> None:
     assert CliRunner().invoke(app, ["show", P3, "--raw"]).stdout_bytes == LETTERS[2].raw
+
+
+@pytest.mark.parametrize(
+    ("length", "kept", "size"),
+    [(MAX_RAW, MAX_RAW, 0), (MAX_RAW + 1, MAX_RAW, MAX_RAW + 1), (15_000_000, MAX_RAW, 15_000_000)],
+    ids=["the longest that is kept whole", "a byte longer", "a broken picture"],
+)
+def test_a_letter_on_the_topic_is_below_the_megabyte_that_brokers_take(length, kept, size) -> None:
+    made = shortened(letter(1, b"\xff" * length, "x" * 1000))
+    assert (len(made.raw), made.size) == (kept, size)
+    assert len(encode(made)) < 1_000_000
+
+
+def test_a_shortened_letter_says_so_and_is_not_sent_again(output) -> None:
+    cut = msgspec.structs.replace(LETTERS[1], size=2_000_000)
+    (output / "dead_letters.jsonl").write_bytes(encode(cut) + b"\n")
+    assert "2000000" in call("list")[1]
+    result = CliRunner().invoke(app, ["replay", "--all"])
+    assert result.exit_code == 1
+    assert f"the first {len(GOOD)} of 2000000 bytes; ClickHouse has all of them" in result.stderr
+    assert not (output / "replay.jsonl").exists()
 
 
 def test_replay_on_files_sends_what_decodes_and_only_once(output) -> None:

@@ -170,7 +170,7 @@ def test_the_recovery_stores_position_wins(config, topic) -> None:
 def test_without_a_recovery_store_the_groups_offset_counts(config, topic) -> None:
     first = KafkaSource(config, topic).build_part("step", "0", None)
     read(first, 10)
-    # An epoch is surely delivered when the third one after it has ended.
+    # An epoch is surely delivered when the fourth one after it has ended.
     for _ in range(5):
         first.snapshot()
     first.close()

@@ -14,7 +14,7 @@ from bytewax.testing import TestingSource, cluster_main, run_main
 from servers import free_port
 
 from connectors.local_sink import PARTITIONS, Place, Writer, write
-from connectors.writers import GatheringWriter, TeeWriter
+from connectors.writers import GatheringWriter, HoldingWriter, MappingWriter, TeeWriter
 
 
 class Recorder(Writer[int]):
@@ -132,6 +132,10 @@ def test_what_was_held_is_delivered_by_the_next_run_even_one_of_fewer_processes(
     assert resumed == "resume [3]", "and no more what the lost process held"
 
 
+def holding(insert, executor, may_hold=lambda: True) -> HoldingWriter[int]:
+    return HoldingWriter(insert, executor, int, may_hold)
+
+
 def test_rows_on_their_way_are_held_when_an_epoch_ends_and_waited_for_at_the_next() -> None:
     inserted: list[list[int]] = []
     turns = Semaphore(0)
@@ -141,7 +145,7 @@ def test_rows_on_their_way_are_held_when_an_epoch_ends_and_waited_for_at_the_nex
         inserted.append(list(rows))
 
     with ThreadPoolExecutor(1) as executor:
-        writer = GatheringWriter(insert, int, executor)
+        writer = holding(insert, executor)
         assert writer.snapshot() == b"", "nothing written"
         writer.write([1, 2])
         first = writer.snapshot()
@@ -152,9 +156,9 @@ def test_rows_on_their_way_are_held_when_an_epoch_ends_and_waited_for_at_the_nex
         assert inserted == [[1, 2]], "what was held an epoch ago was waited for"
         turns.release(9)
         writer.close()
-        assert writer.snapshot() == b""
+        assert writer.snapshot() == b"", "what is inserted is held no longer"
         assert inserted == [[1, 2], [3]]
-        again = GatheringWriter(insert, int, executor)
+        again = holding(insert, executor)
         again.resume(first)
         again.resume(second)
         assert inserted == [[1, 2], [3], [1, 2], [3]]
@@ -167,7 +171,16 @@ def test_more_than_may_be_held_is_waited_for(limit: str, value: int, monkeypatch
     monkeypatch.setattr(f"connectors.writers.{limit}", value)
     inserted: list[int] = []
     with ThreadPoolExecutor(1) as executor:
-        writer = GatheringWriter(inserted.extend, int, executor)
+        writer = holding(inserted.extend, executor)
+        writer.write([1, 2])
+        assert writer.snapshot() == b""
+        assert inserted == [1, 2]
+
+
+def test_nothing_is_held_without_a_recovery_store_or_at_a_stop() -> None:
+    inserted: list[int] = []
+    with ThreadPoolExecutor(1) as executor:
+        writer = holding(inserted.extend, executor, may_hold=lambda: False)
         writer.write([1, 2])
         assert writer.snapshot() == b""
         assert inserted == [1, 2]
@@ -176,7 +189,7 @@ def test_more_than_may_be_held_is_waited_for(limit: str, value: int, monkeypatch
 def test_gathered_rows_are_inserted_at_the_size_and_at_the_flush() -> None:
     inserts: list[list[int]] = []
     with ThreadPoolExecutor(1) as executor:
-        writer = GatheringWriter(lambda rows: inserts.append(list(rows)), int, executor, rows=10)
+        writer = GatheringWriter(lambda rows: inserts.append(list(rows)), executor, rows=10)
         writer.write(list(range(9)))
         assert inserts == []
         writer.write([9])
@@ -191,7 +204,7 @@ def test_an_insert_that_fails_is_raised_at_the_flush() -> None:
         raise OSError("store is gone")
 
     with ThreadPoolExecutor(1) as executor:
-        writer = GatheringWriter(fail, int, executor)
+        writer = GatheringWriter(fail, executor)
         writer.write([1])
         with pytest.raises(OSError, match="store is gone"):
             writer.flush()
@@ -205,7 +218,7 @@ def test_a_slow_store_holds_the_stream_up_instead_of_filling_the_memory() -> Non
         inserted.extend(rows)
 
     with ThreadPoolExecutor(2) as executor:
-        writer = GatheringWriter(insert, int, executor, rows=1)
+        writer = GatheringWriter(insert, executor, rows=1)
         writer.write([1])
         writer.write([2])
         third = ThreadPoolExecutor(1).submit(writer.write, [3])
@@ -221,7 +234,7 @@ def test_rows_that_gathered_for_two_seconds_are_inserted_however_few() -> None:
     seconds = [0.0]
     with ThreadPoolExecutor(1) as executor:
         writer = GatheringWriter(
-            lambda rows: inserts.append(list(rows)), int, executor, now=lambda: seconds[0]
+            lambda rows: inserts.append(list(rows)), executor, now=lambda: seconds[0]
         )
         seconds[0] = 10.0
         writer.write([1])
@@ -239,7 +252,7 @@ def test_rows_that_gathered_for_two_seconds_are_inserted_however_few() -> None:
 def test_who_waits_for_an_insert_says_so() -> None:
     let_go = Event()
     with ThreadPoolExecutor(1) as executor:
-        writer = GatheringWriter(lambda _: let_go.wait(30), int, executor, waiting=let_go.set)
+        writer = GatheringWriter(lambda _: let_go.wait(30), executor, waiting=let_go.set)
         writer.write([1])
         writer.flush()
     assert let_go.is_set()
@@ -254,12 +267,10 @@ def test_a_tee_does_everything_to_each() -> None:
     assert [recorder.calls for recorder in recorders] == [[[1], "flush", "close"]] * 2
 
 
-def test_a_tee_holds_what_each_holds() -> None:
-    writers = [Holding(), Recorder(), Holding()]
-    tee = TeeWriter[int](*writers)
-    tee.write([7])
-    held = tee.snapshot()
-    writers = [Holding(), Recorder(), Holding(), Holding()]
-    TeeWriter[int](*writers).resume(held)
-    assert [writer.calls for writer in writers] == [["resume [7]"], [], ["resume [7]"], []]
-    assert TeeWriter[int](Recorder()).snapshot() == b""
+def test_a_mapping_writer_changes_each_on_its_way() -> None:
+    recorder = Recorder()
+    writer = MappingWriter[int](recorder, lambda value: -value)
+    writer.write([1, 2])
+    writer.flush()
+    writer.close()
+    assert recorder.calls == [[-1, -2], "flush", "close"]

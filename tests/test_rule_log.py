@@ -26,7 +26,7 @@ def store(request: pytest.FixtureRequest) -> RulesetStore:
 
 
 def log(store: RulesetStore, keep: Callable[[Sequence[RuleChange]], None]) -> RuleLog:
-    return RuleLog(store, GatheringWriter(keep, RuleChange, ThreadPoolExecutor(1)), beat_s=0.01)
+    return RuleLog(store, GatheringWriter(keep, ThreadPoolExecutor(1)), beat_s=0.01)
 
 
 def pushes(table: MemoryStore) -> list[int]:
