@@ -192,7 +192,7 @@ class Stage:
 def stage(rate: float, processes: int = 2, *, small_disk: bool = False) -> Iterator[Stage]:
     """A cluster of `processes` under `rate` posts a second; everything ends with the context.
 
-    `small_disk`: its recovery store and outbox are on a disk of 24 MB, which root can mount.
+    `small_disk`: its recovery store and outbox are on a disk of 96 MB, which root can mount.
     """
     with TemporaryDirectory() as place:
         directory, slack = Path(place), Slack()
@@ -217,7 +217,7 @@ def stage(rate: float, processes: int = 2, *, small_disk: bool = False) -> Itera
 
 @contextmanager
 def disk(directory: Path, *, small: bool) -> Iterator[None]:
-    """`directory` made, as a disk of its own of 24 MB if `small`.
+    """`directory` made, as a disk of its own of 96 MB if `small`.
 
     Raises:
         OSError: it cannot be mounted: that takes root.
@@ -226,7 +226,7 @@ def disk(directory: Path, *, small: bool) -> Iterator[None]:
     if not small:
         yield
         return
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(directory)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(directory)]
     if subprocess.run(mount, check=False).returncode:
         raise OSError("a small disk cannot be mounted: run it as root")
     try:
