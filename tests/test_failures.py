@@ -47,7 +47,7 @@ class Logic(StatefulBatchLogic):
 class FailingWriter(Writer):
     def write(self, batch): fail_in("sink")
     def flush(self): pass
-    def close(self): pass
+    def close(self): fail_in("sink")
 
 def mapped(batch):
     fail_in("map")
@@ -83,6 +83,13 @@ def test_a_process_of_a_cluster_says_which_step_failed_and_why(tmp_path, failing
     [line] = told(done.stderr)
     assert f"step flow.{failing}" in line["event"]
     assert "ValueError: the reason" in line["exception"]
+
+
+def test_a_sink_that_fails_again_when_it_is_closed_does_not_abort_the_process(tmp_path) -> None:
+    done = run(tmp_path, "sink")
+    assert done.returncode == 1, "and not -6, a panic in a destructor"
+    [line] = told(done.stderr)
+    assert "step flow.sink" in line["event"]
 
 
 def test_a_flow_that_ends_says_nothing(tmp_path) -> None:

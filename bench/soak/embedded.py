@@ -28,7 +28,7 @@ def full_disk() -> tuple[str, bool]:
         source, small = Path(place) / "posts.jsonl", Path(place) / "small"
         with source.open("wb") as file:
             file.writelines(encode(content) + b"\n" for content in repeated(demo_mix(), POSTS))
-        with disk(small, small=True):
+        with disk(small, megabytes=24):
             stopped = _run(source, small / "out")
             subprocess.run(["mount", "-o", "remount,size=500m", small], check=True)
             done = _run(source, small / "out")

@@ -197,7 +197,7 @@ def stage(rate: float, processes: int = 2, *, small_disk: bool = False) -> Itera
     with TemporaryDirectory() as place:
         directory, slack = Path(place), Slack()
         state = directory / "state"
-        with servers(directory) as running, disk(state, small=small_disk):
+        with servers(directory) as running, disk(state, megabytes=96 if small_disk else 0):
             cluster = Cluster(
                 running.settings | {"BREAKWATER_SLACK_WEBHOOK_URL": slack.url},
                 state,
@@ -216,17 +216,17 @@ def stage(rate: float, processes: int = 2, *, small_disk: bool = False) -> Itera
 
 
 @contextmanager
-def disk(directory: Path, *, small: bool) -> Iterator[None]:
-    """`directory` made, as a disk of its own of 96 MB if `small`.
+def disk(directory: Path, *, megabytes: int) -> Iterator[None]:
+    """`directory` made, as a disk of its own of so many `megabytes`; 0: as a folder.
 
     Raises:
         OSError: it cannot be mounted: that takes root.
     """
     directory.mkdir()
-    if not small:
+    if not megabytes:
         yield
         return
-    mount = ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(directory)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(directory)]
     if subprocess.run(mount, check=False).returncode:
         raise OSError("a small disk cannot be mounted: run it as root")
     try:
