@@ -14,7 +14,7 @@ from bytewax.testing import TestingSource, cluster_main, run_main
 from servers import free_port
 
 from connectors.local_sink import PARTITIONS, Place, Writer, write
-from connectors.writers import GatheringWriter, HoldingWriter, MappingWriter, TeeWriter
+from connectors.writers import EAGER_ROWS, GatheringWriter, HoldingWriter, MappingWriter, TeeWriter
 
 
 class Recorder(Writer[int]):
@@ -197,6 +197,27 @@ def test_gathered_rows_are_inserted_at_the_size_and_at_the_flush() -> None:
         writer.flush()
         writer.flush()
     assert inserts == [list(range(10)), [10]]
+
+
+def test_while_nothing_is_inserted_fewer_rows_are_enough() -> None:
+    inserts: list[int] = []
+    turns = Semaphore(0)
+
+    def insert(rows: Sequence[int]) -> None:
+        inserts.append(len(rows))
+        turns.acquire(timeout=30)
+
+    with ThreadPoolExecutor(1) as executor:
+        writer = GatheringWriter(insert, executor, now=lambda: 0.0)
+        writer.write([0] * (EAGER_ROWS - 1))
+        executor.submit(lambda: None).result(30)
+        assert inserts == []
+        writer.write([0])
+        for _ in range(3):
+            writer.write([0] * EAGER_ROWS)
+        turns.release(9)
+        writer.flush()
+    assert inserts == [EAGER_ROWS, 3 * EAGER_ROWS], "the others waited for the first"
 
 
 def test_an_insert_that_fails_is_raised_at_the_flush() -> None:
