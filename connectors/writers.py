@@ -18,8 +18,8 @@ X = TypeVar("X")
 ROWS = 10_000
 """A column store wants few large inserts."""
 EAGER_ROWS = 2_000
-"""So many are inserted when no insert is under way: encoding 7,000 at once holds the interpreter for
-0.3 s, and every decision meanwhile waits for its turns.
+"""So many are inserted when no insert is under way: encoding 7,000 at once holds the interpreter
+for 0.3 s, and every decision meanwhile waits for its turns.
 """
 GATHER_S = 2.0
 """What has gathered for so long is inserted however little it is: people look at the tables, and
