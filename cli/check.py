@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
+from cli.terminal import printable
 from events.encode import encode
 from events.messages import (
     MAX_IMAGE_BYTES,
@@ -91,16 +92,12 @@ def _show(decision: Decision, content: Content, console: Console) -> None:
 
 
 def _marked(text: str, spans: Iterable[Evidence]) -> Text:
-    shown = Text(_printable(text))
+    shown = Text(printable(text, keep="\n"))
     for span in spans:
         shown.stylize("bold reverse", span.start, span.end)
     return shown
 
 
 def _quote(text: str, at: Evidence) -> str:
-    return f"“{_printable(text[at.start : at.end])}”" if at.field == "text" else at.field
-
-
-def _printable(text: str) -> str:
-    """`text` without what would steer a terminal, character for character."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    quoted = printable(text[at.start : at.end], keep="\n")
+    return f"“{quoted}”" if at.field == "text" else at.field

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
+from cli.terminal import printable
 from connectors.dead_letters import read_file, read_topic, resend
 from events.decode import DecodeError, Decoder
 from events.messages import Content, DeadLetter, Position
@@ -112,7 +113,8 @@ def show(
         sys.stdout.buffer.write(letter.raw)
         return
     typer.echo(f"position  {printable(place(letter.source))}")
-    typer.echo(f"failed    {letter.failed_at:%Y-%m-%d %H:%M:%S} UTC, in stage {letter.stage}")
+    stage = printable(letter.stage)
+    typer.echo(f"failed    {letter.failed_at:%Y-%m-%d %H:%M:%S} UTC, in stage {stage}")
     typer.echo(f"reason    {printable(letter.error)}")
     typer.echo(f"bytes     {letter.size or len(letter.raw)}")
     for line in hex_dump(letter.raw[:limit]):
@@ -230,11 +232,6 @@ def hex_dump(data: bytes) -> Iterator[str]:
         row = data[start : start + 16]
         text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
         yield f"{start:08x}  {row.hex(' '):<47}  {text}"
-
-
-def printable(text: str) -> str:
-    """`text` without what commands a terminal: user content is hostile."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _letters(

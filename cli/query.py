@@ -15,6 +15,7 @@ from rich.text import Text
 
 from cli.errors import UsageError
 from cli.store import existing_store
+from cli.terminal import printable
 from connectors.clickhouse import connect
 from connectors.query_library import Answer, Query, QueryError, export, list_queries, load, run
 from flows.settings import load_settings
@@ -125,12 +126,14 @@ def shown(value: Any) -> str:
     if isinstance(value, date):
         return value.isoformat()
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    shown = printable(text)
     return shown if len(shown) <= CELL_WIDTH else shown[: CELL_WIDTH - 1] + "…"
 
 
 def _write(data: bytes, output: Path | None) -> None:
-    if output is None:
+    if output is not None:
+        output.write_bytes(data)
+    elif sys.stdout.isatty():
+        sys.stdout.write(printable(data.decode("utf-8", "replace"), keep="\n"))
+    else:
         sys.stdout.buffer.write(data)
-        return
-    output.write_bytes(data)

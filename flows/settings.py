@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -24,13 +25,36 @@ class BadSettingError(ValueError):
     """A setting cannot be used: one line that names it and says what was expected."""
 
 
-def _scheme(*schemes: str) -> AfterValidator:
+def _url(*schemes: str) -> AfterValidator:
     def check(value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(schemes):
+        if value is None:
+            return None
+        url = value.get_secret_value()
+        if not url.startswith(schemes):
             raise ValueError(f"expected a URL that starts with {' or '.join(schemes)}")
+        if not url.startswith("chdb://") and not _names_a_place(url):
+            raise ValueError(
+                "the URL has no host, or no port, that can be read; of a password write"
+                " / as %2F, ? as %3F, # as %23, @ as %40, [ as %5B"
+            )
         return value
 
     return AfterValidator(check)
+
+
+def _names_a_place(url: str) -> bool:
+    """Whether `url` has a host (a Unix socket has none), and a port if any is named.
+
+    An `@` behind them ends a password that a `/`, `?` or `#` has cut: clients would repeat parts of
+    it as a host, a port or a path in their errors, as the parser does in its own.
+    """
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme == "unix" or parts.hostname
+        _ = parts.port
+    except ValueError:
+        return False
+    return bool(named) and "@" not in parts.path + parts.query + parts.fragment
 
 
 def _split(value: object) -> object:
@@ -55,9 +79,9 @@ class Settings(BaseSettings):
     )
     clickhouse_dsn: Annotated[
         SecretStr | None,
-        _scheme("clickhouse://", "clickhouses://", "http://", "https://", "chdb://"),
+        _url("clickhouse://", "clickhouses://", "http://", "https://", "chdb://"),
     ] = Field(None, description="ClickHouse; by default the embedded engine under the output")
-    redis_url: Annotated[SecretStr | None, _scheme("redis://", "rediss://", "unix://")] = Field(
+    redis_url: Annotated[SecretStr | None, _url("redis://", "rediss://", "unix://")] = Field(
         None, description="Redis or Valkey; by default features are kept in memory"
     )
     policy: Path = Field(BUILT_IN, description="directory of policy.yaml, rules/ and hashes/")
@@ -67,7 +91,7 @@ class Settings(BaseSettings):
     models: Path | None = Field(
         None, description="directory of promoted models; by default the built-in ones score"
     )
-    slack_webhook_url: Annotated[SecretStr | None, _scheme("http://", "https://")] = Field(
+    slack_webhook_url: Annotated[SecretStr | None, _url("http://", "https://")] = Field(
         None, description="incoming webhook that alerts are posted to"
     )
     pagerduty_routing_key: SecretStr | None = Field(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -163,3 +164,38 @@ def test_help_tells_of_the_query_that_is_named(name: str, code: int, told: str) 
     done = breakwater("query", *([name] if name else []), "--help")
     assert done.returncode == code
     assert told in done.stdout + done.stderr
+
+
+def on_a_terminal(*arguments: str) -> str:
+    """What a command shows where its standard output is a terminal."""
+    terminal, theirs = pty.openpty()
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    with subprocess.Popen(command, stdout=theirs, cwd=ROOT) as running:
+        os.close(theirs)
+        shown = b""
+        try:
+            while some := os.read(terminal, 65_536):
+                shown += some
+        except OSError:  # Linux's way to say that the other side is closed
+            os.close(terminal)
+        assert running.wait(120) == 0
+    return shown.decode()
+
+
+def test_an_export_commands_no_terminal_and_stays_whole_in_a_pipe(tmp_path, monkeypatch) -> None:
+    text = "owned \x1b[2J \N{RIGHT-TO-LEFT OVERRIDE}txt"
+    post = {"content_id": "c", "created_at": "2026-11-20T10:00:00Z", "author_id": "a", "text": text}
+    (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n")
+    done = breakwater("run", "--input", f"{tmp_path}/posts.jsonl", "--output", f"{tmp_path}/out")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("BREAKWATER_OUTPUT", f"{tmp_path}/out")
+    query = ("query", "text_search", "--param", "word=owned", "--format")
+    for form in ("csv", "json"):
+        shown = on_a_terminal(*query, form)
+        assert "owned" in shown
+        assert all(c.isprintable() for c in shown.replace("\r\n", "")), form
+    piped = subprocess.run(
+        [sys.executable, "-m", "cli.main", *query, "csv"],
+        cwd=ROOT, capture_output=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert text in piped.stdout.decode()

@@ -17,8 +17,9 @@ from servers import free_port, start_broker
 from test_stream import lines, run_file
 from typer.testing import CliRunner
 
-from cli.dead_letters import app, hex_dump, printable
+from cli.dead_letters import app, hex_dump
 from cli.errors import UsageError
+from cli.terminal import printable
 from connectors.dead_letters import MAX_RAW, REPLAYED_FROM, shortened
 from connectors.kafka import CONTENT_TOPIC, DEAD_LETTER_TOPIC, KafkaWriter, create_topics
 from events.decode import DecodeError, Decoder
@@ -101,6 +102,9 @@ def test_show_tells_everything_and_escapes_it(output) -> None:
     assert shown.rstrip().endswith("...{")
     assert "\x1b" not in call("show", P1)[1]
     assert "00000000" not in call("show", P1, "--bytes", 0)[1]
+    forged = msgspec.structs.replace(LETTERS[0], stage="\x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}decode")
+    (output / "dead_letters.jsonl").write_bytes(encode(forged) + b"\n")
+    assert "in stage \N{REPLACEMENT CHARACTER}[2J" in call("show", P1)[1], "a forged letter"
     with pytest.raises(UsageError, match="no dead letter at 'x'"):
         call("show", "x")
 

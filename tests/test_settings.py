@@ -1,5 +1,6 @@
 """Settings: where they come from, and one clear line when one is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,53 @@ def test_a_bad_value_is_named_with_what_was_expected(monkeypatch, name, value, e
     monkeypatch.setenv(f"BREAKWATER_{name}", value)
     with pytest.raises(BadSettingError, match=f"^BREAKWATER_{name}: [^\n]*{expected}"):
         load_settings()
+
+
+@pytest.mark.parametrize("name", ["CLICKHOUSE_DSN", "REDIS_URL", "SLACK_WEBHOOK_URL"])
+@pytest.mark.parametrize(
+    ("what", "place"),
+    [
+        ("a slash in the password", "user:hunter2/x@localhost:8123"),
+        ("digits before the slash, like a port", "user:222/hunter2@localhost:8123"),
+        ("a hash sign", "user:hunter2#x@localhost:8123"),
+        ("a question mark", "user:hunter2?x@localhost:8123"),
+        ("an at sign and a slash", "user:a@hunter2/x@localhost:8123"),
+        ("a bracket", "user:[hunter2]@localhost:8123"),
+        ("a sign that NFKC makes a slash", "user:hunter2\N{ACCOUNT OF}@localhost:8123"),
+        ("no host", "user:hunter2@"),
+        ("no host before the port", "user:hunter2@:8123"),
+        ("a port beyond 65535", "user:hunter2@localhost:65536"),
+        ("a port that is no number", "localhost:hunter2"),
+    ],
+)
+def test_a_password_that_cuts_its_url_is_refused_and_not_repeated(
+    monkeypatch, name: str, what: str, place: str
+) -> None:
+    scheme = "redis" if name == "REDIS_URL" else "http"
+    monkeypatch.setenv(f"BREAKWATER_{name}", f"{scheme}://{place}")
+    with pytest.raises(
+        BadSettingError, match=f"^BREAKWATER_{name}: [^\n]*/ as %2F[^\n]*$"
+    ) as error:
+        load_settings()
+    assert not {"hunter2", "222", "8123", "65536"} & set(re.findall(r"\w+", str(error.value)))
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("CLICKHOUSE_DSN", "http://user:a%2Fb%23c%40d@localhost:8123/moderation?compress=1"),
+        ("CLICKHOUSE_DSN", "http://user:a@b@localhost"),
+        ("CLICKHOUSE_DSN", "https://[::1]:8443"),
+        ("CLICKHOUSE_DSN", "chdb:///a@b"),
+        ("REDIS_URL", "redis://:hunter2@localhost:65535/0"),
+        ("REDIS_URL", "unix://:hunter2@/run/valkey.sock?db=1"),
+        ("REDIS_URL", "unix:///run/valkey.sock"),
+    ],
+)
+def test_urls_that_can_be_read(monkeypatch, name: str, url: str) -> None:
+    monkeypatch.setenv(f"BREAKWATER_{name}", url)
+    value = getattr(load_settings(), name.lower())
+    assert value.get_secret_value() == url
 
 
 def test_a_bad_value_is_not_repeated_since_it_may_be_a_secret(monkeypatch) -> None:
