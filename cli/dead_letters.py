@@ -29,6 +29,7 @@ app = typer.Typer(
     help="Messages that could not be used: list, show, send again.", no_args_is_help=True
 )
 
+_NUMBER = re.compile(r"(^|[^\w-])[0-9]+\b")
 REPLAYED = "replayed.txt"
 """In the output directory: positions of what was sent again, a line each."""
 BATCH_BYTES = 64 * 1024 * 1024
@@ -84,12 +85,14 @@ def list_letters(
             )
 
     newest = heapq.nlargest(page * limit, listed())[(page - 1) * limit :]
+    pages = max(1, -(-count // limit))
+    if page > pages:
+        raise UsageError(f"there is no page {page}: {count} dead letters, pages 1 to {pages}")
     table = Table("position", "failed", "stage", "bytes", "reason", box=None)
     for each in newest:
         cells = (each.place, f"{each.failed_at:%Y-%m-%d %H:%M:%S}", each.stage, str(each.size))
         table.add_row(*(Text(printable(cell)) for cell in (*cells, each.error[:200])))
     _console().print(table)
-    pages = -(-count // limit)
     typer.echo(f"{count} dead letters, page {page} of {pages}" if count else "no dead letters")
 
 
@@ -269,7 +272,7 @@ def _producer(source: Position) -> str:
 
 def _print_summary(letters: Iterable[DeadLetter]) -> None:
     counts = Counter(
-        (_producer(letter.source), letter.stage, re.sub("[0-9]+", "N", letter.error)[:200])
+        (_producer(letter.source), letter.stage, _NUMBER.sub(r"\1N", letter.error)[:200])
         for letter in letters
     )
     table = Table("producer", "stage", "kind of reason", "letters", box=None)

@@ -223,7 +223,10 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _print(console: Console, summary: ReplaySummary) -> None:
-    alike = 1 - summary.changed / summary.decisions if summary.decisions else 1.0
+    if not summary.decisions:
+        console.print(Text(f"no decisions from {summary.since} to {summary.until} UTC"))
+        return
+    alike = 1 - summary.changed / summary.decisions
     console.print(
         Text(
             f"{summary.decisions:,} decisions from {summary.since} to {summary.until} UTC, by"

@@ -60,8 +60,7 @@ def retrain_command(name: str, data: Path, out: Path) -> None:
 def _export_labels(settings: Settings, data: Path) -> None:
     """What people have labelled, as the corpus reads it."""
     client = connect(settings.store_dsn)
-    # By default it ends with the newest content, which labels come after.
-    labels = export(client, "labelled_dataset", {"until": "2200-01-01"}, "JSONEachRow")
+    labels = export(client, "labelled_dataset", {}, "JSONEachRow")
     client.close()
     target = data / OWN
     target.parent.mkdir(parents=True, exist_ok=True)

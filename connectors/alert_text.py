@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
+from events.categories import CATEGORIES
 from events.messages import Alert
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -18,8 +19,10 @@ def first_command(alert: Alert) -> str:
         return f"breakwater query content_history --param content_id={shlex.quote(content)}"
     since = f"--param since={shlex.quote(f'{alert.window_start:%Y-%m-%d %H:%M:%S}')}"
     if alert.kind == "surge":
-        category = f" --param category={shlex.quote(alert.key.category.removeprefix('report:'))}"
-        return f"breakwater query spike_investigation {since}{category}"
+        category = alert.key.category.removeprefix("report:")
+        # Those who report may choose from other categories than the job's.
+        of = f" --param category={category}" if category in CATEGORIES else ""
+        return f"breakwater query spike_investigation {since}{of}"
     if alert.kind == "drift":
         return "breakwater query version_changes"
     return "breakwater doctor"

@@ -18,10 +18,12 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from events.categories import CATEGORIES
+
 _PARAMETER = re.compile(
     r"--   (?P<name>\w+)  +(?P<type>\S.*?)(?:  += (?P<default>.*?))?  +(?P<meaning>\S.*)"
 )
-_NEWEST = re.compile(r"newest(?: - (\d+) days)?")
+_RELATIVE = re.compile(r"(newest|now)(?: - (\d+) days)?")
 _EXPORT_SETTINGS = {
     "format_csv_null_representation": "",
     "output_format_json_array_of_rows": 1,
@@ -37,7 +39,8 @@ class QueryError(ValueError):
 class Parameter:
     """A `{name:type}` of a query; without a default (None) it must be given.
 
-    Default `newest` is the end of the newest hour in the store, `newest - N days` that before it.
+    Default `newest` is the end of the newest hour of posts in the store, `newest - N days` that
+    before it; `now` is the end for what the clock dates: labels, appeals, dead letters.
     """
 
     name: str
@@ -125,7 +128,8 @@ def bind(client: Client, query: Query, params: Mapping[str, str]) -> dict[str, s
     """A value for every parameter of `query`: the one in `params`, or the default.
 
     Raises:
-        QueryError: a parameter is unknown, missing or malformed.
+        QueryError: a parameter is unknown, missing or malformed, or can only find nothing: a
+            category that is none, a threshold that is no probability, a window without length.
     """
     known = {parameter.name for parameter in query.parameters}
     for name in params:
@@ -133,20 +137,42 @@ def bind(client: Client, query: Query, params: Mapping[str, str]) -> dict[str, s
             takes = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
             raise QueryError(f"{query.name} has no parameter {name!r}; {takes}")
     values = {}
-    newest = None
+    ends = {"now": datetime.now(UTC)}
     for parameter in query.parameters:
         value = params.get(parameter.name, parameter.default)
         if value is None:
             raise QueryError(f"{query.name} needs --param {parameter.name}=… ({parameter.meaning})")
         if parameter.type.startswith("DateTime"):
-            if (relative := _NEWEST.fullmatch(value)) is not None:
-                newest = newest or _newest(client)
-                moment = newest - timedelta(days=int(relative[1] or 0))
-            else:
+            if (relative := _RELATIVE.fullmatch(value)) is None:
                 moment = _moment(parameter.name, value)
+            else:
+                if relative[1] not in ends:
+                    ends["newest"] = _newest(client)
+                moment = ends[relative[1]] - timedelta(days=int(relative[2] or 0))
             value = moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        _check(parameter, value)
         values[parameter.name] = value
+    if {"since", "until"} <= values.keys() and values["since"] >= values["until"]:
+        raise QueryError(
+            f"an empty window: since {values['since']} is not before until {values['until']}"
+        )
     return values
+
+
+def _check(parameter: Parameter, value: str) -> None:
+    """Raise a QueryError when `value` is of its type and yet nothing can have it."""
+    empty = value == parameter.default == ""
+    if parameter.name == "category" and value not in CATEGORIES and not empty:
+        raise QueryError(f"no category {value!r}; there is {', '.join(CATEGORIES)}")
+    if parameter.name == "threshold" and not _is_probability(value):
+        raise QueryError(f"parameter threshold: {value!r} is not between 0 and 1")
+
+
+def _is_probability(value: str) -> bool:
+    try:
+        return 0 <= float(value) <= 1
+    except ValueError:
+        return False
 
 
 def _columns(client: Client, query: Query, values: dict[str, str]) -> list[str]:

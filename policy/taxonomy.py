@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-CATEGORIES: Final = (
-    "hate",
-    "harassment",
-    "threat",
-    "sexual",
-    "self_harm",
-    "spam",
-    "violent_extremism",
-    "csam",
-)
-"""Every category a signal may name, in the order of every score vector that holds them all."""
+from events.categories import CATEGORIES
+
+__all__ = ["CATEGORIES", "TEXT_CATEGORIES"]
 
 TEXT_CATEGORIES: Final = ("hate", "harassment", "threat", "sexual", "spam")
 """What the text models score, in the order of their columns; the others have no labelled text."""

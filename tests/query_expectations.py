@@ -411,7 +411,8 @@ def dead_letters_by_producer(data, _):
     letters = pd.DataFrame(
         {
             "source": f"{x.source.topic}/{x.source.partition}" if x.source.topic else x.source.file,
-            "stage": x.stage, "kind": re.sub("[0-9]+", "N", x.error), "at": x.failed_at,
+            "stage": x.stage, "kind": re.sub(r"(^|[^\w-])[0-9]+\b", r"\1N", x.error),
+            "at": x.failed_at,
         }
         for x in data.letters
     )  # fmt: skip

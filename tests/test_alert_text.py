@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import msgspec
@@ -44,7 +43,8 @@ def test_every_kind_of_alert_has_a_page_that_begins_with_its_first_command(kind:
 @pytest.mark.parametrize(
     ("key", "command"),
     [
-        (AlertKey("report:spam"), "spike_investigation"),
+        (AlertKey("report:spam", community="x"), "spike_investigation"),
+        (AlertKey("report:of another list"), "spike_investigation"),
         (AlertKey("report:spam", "content:c 1"), "content_history --param content_id='c 1'"),
     ],
 )
@@ -56,4 +56,4 @@ def test_reports_are_looked_up_by_category_or_content(key: AlertKey, command: st
 
 def test_a_category_from_outside_cannot_add_a_command() -> None:
     alert = msgspec.structs.replace(OPEN, key=AlertKey("x; rm -rf ~ `id`"))
-    assert "category=x; rm -rf ~ `id`" in shlex.split(first_command(alert))
+    assert "rm" not in first_command(alert)

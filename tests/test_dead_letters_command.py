@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -78,7 +79,6 @@ P1, P2, P3 = "content.submitted.v1/0/1", "content.submitted.v1/0/2", "posts.json
         ("by topic and partition", ["--producer", "content.submitted.v1/0"], [P2, P1]),
         ("by file", ["--producer", "posts.jsonl"], [P3]),
         ("the second page", ["--limit", 2, "--page", 2], [P1]),
-        ("past the end", ["--page", 9], []),
     ],
 )
 def test_list(output, what, args, expected) -> None:
@@ -87,8 +87,20 @@ def test_list(output, what, args, expected) -> None:
     assert "\x1b" not in listing
 
 
+def test_a_page_past_the_end_is_told(output) -> None:
+    with pytest.raises(UsageError, match="no page 9: 3 dead letters, pages 1 to 1"):
+        call("list", "--page", 9)
+    assert "no dead letters" in call("list", "--reason", "x-none")[1]
+
+
 def test_a_summary_counts_kinds_of_reasons(output) -> None:
+    for number in (17, 250):
+        one = letter(number, b"x", f"Invalid RFC3339 at byte {number}")
+        with (output / "dead_letters.jsonl").open("ab") as file:
+            file.write(encode(one) + b"\n")
     listing = call("list", "--summary")[1]
+    assert re.search(r"Invalid RFC3339 at byte N +2 ", listing), "only whole numbers"
+    assert "not UTF-8" in listing
     assert "posts.jsonl" in listing
     assert "[bold]" in listing, "what strangers wrote is no markup"
     assert "\x1b" not in listing

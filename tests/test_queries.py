@@ -6,7 +6,7 @@ import io
 import json
 import math
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -147,6 +147,27 @@ def test_default_window_ends_with_the_newest_decision(store):
     assert run(store, "review_share_by_day").rows[-1][0] == date(2026, 11, 16)
 
 
+@pytest.mark.parametrize("query", QUERIES, ids=lambda q: q.name)
+def test_what_the_clock_dates_is_asked_for_until_now_and_posts_until_the_newest(query):
+    by_clock = re.search(r"\b(labeled_at|appealed_at|failed_at|changed_at) < \{until", query.sql)
+    for parameter in query.parameters:
+        if parameter.name == "until":
+            assert parameter.default == ("now" if by_clock else "newest")
+
+
+def test_now_is_the_clock_whatever_the_newest_post(store):
+    before = datetime.now(UTC)
+    until = bind(store, load("dead_letters_by_producer"), {})["until"]
+    assert until >= f"{before:%Y-%m-%d %H:%M:%S}"
+    earlier = bind(store, load("dead_letters_by_producer"), {"since": "now - 2 days"})["since"]
+    assert earlier >= f"{before - timedelta(days=2):%Y-%m-%d %H:%M:%S}"
+
+
+@pytest.mark.parametrize("threshold", ["0", "1", "0.5", "1e-3"])
+def test_every_probability_is_a_threshold(store, threshold):
+    run(store, "what_if_threshold", {"threshold": threshold})
+
+
 @pytest.mark.parametrize(
     ("name", "params", "told"),
     [
@@ -161,6 +182,19 @@ def test_default_window_ends_with_the_newest_decision(store):
             "cohort_audit: Value many cannot be parsed as UInt32",
         ),
         ("cohort_audit", {"accounts": "1) OR (1"}, "cannot be parsed as UInt32"),
+        ("what_if_threshold", {"category": "spm"}, "no category 'spm'; there is hate, harassment"),
+        ("what_if_threshold", {"category": ""}, "no category ''; there is hate, harassment"),
+        ("spike_investigation", {"category": "Spam"}, "no category 'Spam'; there is hate"),
+        ("spike_investigation", {"category": "report:spam"}, "no category 'report:spam'"),
+        ("what_if_threshold", {"threshold": "7"}, "threshold: '7' is not between 0 and 1"),
+        ("what_if_threshold", {"threshold": "nan"}, "threshold: 'nan' is not between 0 and 1"),
+        ("what_if_threshold", {"threshold": "half"}, "threshold: 'half' is not between 0 and 1"),
+        (
+            "volume_by_hour",
+            {"since": "2026-11-10", "until": "2026-11-10"},
+            "an empty window: since 2026-11-10 00:00:00.000 is not before until 2026-11-10 00:00",
+        ),
+        ("volume_by_hour", {"since": "2026-12-01"}, "until 2026-11-17 00:00:00.000"),
     ],
 )
 def test_wrong_questions_are_told_in_one_line(store, name, params, told):

@@ -310,8 +310,12 @@ def test_a_quota_that_the_policy_would_use_up_is_told(settings) -> None:
 
 
 def test_a_day_without_decisions_is_no_failure(settings) -> None:
-    assert "0 decisions" in call("--policy", settings / "lower.yaml", "--until", "2020-01-01",
-                                 "--since", "2019-01-01")  # fmt: skip
+    page = settings / "replay.html"
+    output = call("--policy", settings / "lower.yaml", "--until", "2020-01-01",
+                  "--since", "2019-01-01", "--html", page)  # fmt: skip
+    assert output.startswith("no decisions from 2019-01-01")
+    assert "%" not in output
+    assert "<b>no decisions</b>" in page.read_text()
 
 
 def test_rules_that_the_policy_allows_are_noted(settings) -> None:
@@ -326,6 +330,8 @@ def test_rules_that_the_policy_allows_are_noted(settings) -> None:
     ("what", "args", "error"),
     [
         ("a moment that is none", ("--since", "yesterday"), "is no moment"),
+        ("since after until", ("--since", "2026-12-01", "--until", "2026-11-01"), "empty window"),
+        ("since after the newest", ("--since", "2100-01-01"), "empty window"),
         ("a policy with a typo", (), "did you mean 'block'"),
     ],
 )

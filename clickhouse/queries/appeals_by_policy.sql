@@ -4,7 +4,7 @@
 --
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
---   until  DateTime64(3, 'UTC')  = newest            end, not included
+--   until  DateTime64(3, 'UTC')  = now               end, not included
 --
 -- Sample:
 --   category    policy_version  appeals  granted  denied  open  granted_share  median_hours

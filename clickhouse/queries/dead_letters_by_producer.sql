@@ -1,10 +1,10 @@
 -- dead_letters_by_producer: Who sends messages that cannot be used, and what is wrong with them?
 --
--- One row a source, stage and kind of error, numbers in the error taken out.
+-- One row a source, stage and kind of error, whole numbers in the error taken out.
 --
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
---   until  DateTime64(3, 'UTC')  = newest            end, not included
+--   until  DateTime64(3, 'UTC')  = now               end, not included
 --
 -- Sample:
 --   source                  stage   kind_of_error        letters  first_failed         last_failed          example
@@ -15,7 +15,7 @@
 SELECT
     if(source_topic != '', concat(source_topic, '/', toString(source_partition)), source_file) AS source,
     stage,
-    replaceRegexpAll(error, '[0-9]+', 'N')  AS kind_of_error,
+    replaceRegexpAll(error, '(^|[^\\w-])[0-9]+\\b', '\\1N') AS kind_of_error,
     count()                                 AS letters,
     min(failed_at)                          AS first_failed,
     max(failed_at)                          AS last_failed,

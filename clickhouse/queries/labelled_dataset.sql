@@ -5,7 +5,7 @@
 --
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 3650 days  labels from here on, UTC
---   until  DateTime64(3, 'UTC')  = newest              end, not included
+--   until  DateTime64(3, 'UTC')  = now                 end, not included
 --
 -- Sample:
 --   content_id  revision  text                  language  community  kind  truth  wanted_action  label_source  labeled_at           votes  agreeing

@@ -5,7 +5,7 @@
 --
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
---   until  DateTime64(3, 'UTC')  = newest            end, not included
+--   until  DateTime64(3, 'UTC')  = now               end, not included
 --
 -- Sample:
 --   reviewer_id  labels  days  seconds_per_label  hours_waited
