@@ -41,11 +41,11 @@ def run_demo(output: Path, posts: int, seed: int) -> None:
         output=output, clickhouse_dsn=None, redis_url=None, kafka_brokers="",
         slack_webhook_url=None, pagerduty_routing_key=None,
     )  # fmt: skip
+    output.mkdir(parents=True, exist_ok=True)
     with _bar(console, "generating a day of traffic", None):
         day = day_of_traffic(yesterday(), posts, seed)
         # Another day in the same store would count twice in the aggregates.
         shutil.rmtree(output / "clickhouse", ignore_errors=True)
-        output.mkdir(parents=True, exist_ok=True)
         source = output / "posts.jsonl"
         source.write_bytes(b"".join(encode(planted.content) + b"\n" for planted in day))
     with _bar(console, "moderating", source.stat().st_size) as advance:

@@ -130,6 +130,8 @@ def _check_usage(files: list[Path], output: Path | None) -> None:
         if len(files) > 1:
             raise typer.BadParameter("several files need --output DIR")
         return
+    if output.exists() and not output.is_dir():
+        raise typer.BadParameter(f"--output {output} is a file: name a directory")
     names = Counter(file.name for file in files)
     twice = sorted(name for name, count in names.items() if count > 1)
     if twice:
@@ -153,19 +155,20 @@ def detect_command(
     Example: breakwater detect cpu.csv taxi.csv --output scored
     """
     _check_usage(files, output)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
     failed = False
     for file in files:
         try:
             if output is None:
                 _score(file, sys.stdout)
             else:
-                output.mkdir(parents=True, exist_ok=True)
                 _score_to(file, output / file.name)
         except SeriesError as error:
-            typer.echo(str(error), err=True)
+            typer.echo(f"breakwater: {error}", err=True)
             failed = True
         except OSError as error:
-            typer.echo(f"{file}: {error.strerror or error}", err=True)
+            typer.echo(f"breakwater: {error.filename or file}: {error.strerror}", err=True)
             failed = True
     if failed:
         raise typer.Exit(1)

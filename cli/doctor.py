@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console
 from rich.text import Text
 
+from cli.terminal import printable
 from connectors.clickhouse import ClickHouseWriter
 from connectors.kafka import check_topics
 from connectors.redis_features import RedisFeatureStore
@@ -28,7 +30,24 @@ def examine() -> bool:
             answer, mark, fine = str(error), "FAILED", False
         style = "red" if mark == "FAILED" else "green" if answer != "not set" else "dim"
         console.print(Text(f"{name:<12}{mark:<8}{answer}", style=style), soft_wrap=True)
+    for name, doubt in doubts(settings, os.environ):
+        console.print(Text(f"{name:<12}{'CHECK':<8}{doubt}", style="yellow"), soft_wrap=True)
     return fine
+
+
+def doubts(settings: Settings, environment: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What works and is hardly meant: of which part, and what it is.
+
+    `environment`: the names of its variables, of which unknown ones change nothing.
+    """
+    directory = settings.models
+    if directory is not None and not any(directory.glob("*/history.json")):
+        what = "has no promoted model" if directory.is_dir() else "is no directory"
+        yield "models", f"BREAKWATER_MODELS: {directory} {what}, the built-in models score"
+    known = {f"BREAKWATER_{name}".upper() for name in Settings.model_fields}
+    for name in sorted(environment):
+        if name.upper().startswith("BREAKWATER_") and name.upper() not in known:
+            yield "settings", f"{printable(name)} is no setting"
 
 
 def _questions(settings: Settings) -> list[tuple[str, Callable[[], str]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeGuard
 
 import typer
 
@@ -45,18 +45,26 @@ def main() -> None:
         code = _exit_code(error)
         if code is None:
             raise
-        typer.echo(f"breakwater: {error}", err=True)
+        typer.echo(f"breakwater: {_in_a_line(error)}", err=True)
         sys.exit(code)
 
 
 def _exit_code(error: Exception) -> int | None:
-    """2: bad usage or settings, 1: it failed on its way, None: a fault of ours."""
+    """2: bad usage, settings or paths, 1: it failed on its way, None: a fault of ours."""
     # Imported here: `--help` need not wait for the engine and the models.
     from flows.job import START_ERRORS, JobFailedError
 
-    if isinstance(error, (UsageError, *START_ERRORS)):
+    if isinstance(error, (UsageError, *START_ERRORS)) or _names_a_file(error):
         return 2
     return 1 if isinstance(error, JobFailedError) else None
+
+
+def _names_a_file(error: Exception) -> TypeGuard[OSError]:
+    return isinstance(error, OSError) and error.filename is not None
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{error.filename}: {error.strerror}" if _names_a_file(error) else str(error)
 
 
 @app.command(epilog="Example: breakwater run --input posts.jsonl --output out")

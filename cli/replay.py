@@ -56,7 +56,10 @@ def replay_command(
         RegistryError, ModelError: a model cannot be used.
         UsageError: there is no store, or a moment is malformed.
         StoreError: ClickHouse does not answer.
+        OSError: `html` cannot be written; it is tried before anything is computed.
     """
+    if html is not None:
+        html.open("a").close()
     policy = parse_policy(read_policy_file(file), str(file))
     settings = load_settings()
     rescorer = load_rescorer(settings, text_model) if rescore or text_model else None

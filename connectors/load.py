@@ -195,6 +195,8 @@ class _Answer(msgspec.Struct):
 
 class _Answers:
     def __init__(self, config: Mapping[str, Any], run: str, count: int) -> None:
+        # First: a consumer without a broker would print librdkafka's own lines.
+        parts = range(list_partitions(config)[DECISIONS_TOPIC])
         self._consumer = Consumer(
             {
                 **config,
@@ -203,7 +205,6 @@ class _Answers:
                 "fetch.wait.max.ms": 20,
             }
         )
-        parts = range(list_partitions(config)[DECISIONS_TOPIC])
         places = [TopicPartition(DECISIONS_TOPIC, part) for part in parts]
         for place in places:
             place.offset = self._consumer.get_watermark_offsets(place)[1]

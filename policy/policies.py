@@ -71,7 +71,10 @@ def read_policies(directory: Path = BUILT_IN) -> dict[str, str]:
     Raises:
         PolicyError: one cannot be read, or there is no policy.yaml.
     """
-    texts = {"policy.yaml": read_policy_file(directory / "policy.yaml")}
+    try:
+        texts = {"policy.yaml": read_policy_file(directory / "policy.yaml")}
+    except PolicyError as error:
+        raise PolicyError(f"{error}; BREAKWATER_POLICY names its directory") from None
     for role in ROLES[1:]:
         path = directory / f"{role}.yaml"
         if path.exists():

@@ -186,10 +186,10 @@ def read_policy_file(path: Path) -> str:
     """
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(
-            f"{path}: cannot be read ({error}); BREAKWATER_POLICY names its directory"
-        ) from None
+    except OSError as error:
+        raise PolicyError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{path}: cannot be read ({error})") from None
 
 
 def _convert(value: dict[str, Any]) -> PolicyFile:

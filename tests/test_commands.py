@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.doctor import doubts, examine
 from cli.score import score_batch
 from flows.settings import load_settings
 from flows.stages import Stages, load_stages
@@ -141,6 +142,68 @@ def test_doctor_says_what_is_set_and_exits_with_0() -> None:
     done = breakwater("doctor")
     assert done.returncode == 0, done.stdout
     assert "policy" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("what", "made", "variables", "told"),
+    [
+        ("nothing set", [], [], []),
+        ("a model was promoted", ["text/history.json"], [], []),
+        ("no model yet", ["."], [], ["has no promoted model, the built-in models score"]),
+        ("no such directory", [], ["BREAKWATER_MODELS"], ["is no directory, the built-in"]),
+        ("a misspelt variable", [], ["BREAKWATER_KAFKA_BROKER"], ["BREAKWATER_KAFKA_BROKER is no"]),
+        ("known ones, in any case", [], ["BREAKWATER_OCR", "breakwater_ocr", "BREAKWATERS"], []),
+    ],
+)
+def test_doctor_doubts_what_changes_nothing(tmp_path, what, made, variables, told) -> None:
+    models = tmp_path / "models"
+    for name in made:
+        (models / name).mkdir(parents=True)
+    used = models if made or "BREAKWATER_MODELS" in variables else None
+    found = list(doubts(load_settings(models=used), variables))
+    assert len(found) == len(told), what
+    assert all(each in doubt for each, (_, doubt) in zip(told, found, strict=True)), what
+
+
+def test_doctor_shows_its_doubts_and_exits_with_0(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("BREAKWATER_MODELS", "/nowhere/models")
+    monkeypatch.setenv("BREAKWATER_KAFKA_BROKER", "hunter2")
+    assert examine()
+    shown = capsys.readouterr().out
+    assert "CHECK   BREAKWATER_MODELS: /nowhere/models" in shown
+    assert "BREAKWATER_KAFKA_BROKER is no setting" in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    ("what", "arguments", "told"),
+    [
+        ("no directory above the file", ["demo", "--output", "/proc/x"], "/proc/x: "),
+        (
+            "a page that cannot be written",
+            ["replay", "--policy", "policy/policy.yaml", "--html", "/nowhere/x.html"],
+            "/nowhere/x.html: No such file or directory",
+        ),
+        (
+            "a directory for a page",
+            ["replay", "--policy", "policy/policy.yaml", "--html", "/"],
+            "/: Is a directory",
+        ),
+        (
+            "no corrected bytes",
+            ["dead-letters", "replay", "x:1", "--with", "nowhere"],
+            "nowhere: No such file or directory",
+        ),
+        ("no policy", ["policy", "lint", "nowhere"], "nowhere: No such file or directory\n"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_named_in_one_line(
+    what: str, arguments: list[str], told: str
+) -> None:
+    done = breakwater(*arguments)
+    assert done.returncode == 2, what
+    assert done.stderr.startswith(f"breakwater: {told}")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

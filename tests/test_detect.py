@@ -135,8 +135,9 @@ def test_forms_of_time(when: str) -> None:
         ["a/x.csv", "b/y.csv"],
         ["a/x.csv", "b/x.csv", "--output", "out"],
         ["a/x.csv", "--output", "a"],
+        ["a/x.csv", "--output", "b/x.csv"],
     ],
-    ids=["several files to stdout", "two of one name", "onto the input"],
+    ids=["several files to stdout", "two of one name", "onto the input", "output is a file"],
 )
 def test_bad_usage_is_exit_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
@@ -150,6 +151,7 @@ def test_bad_usage_is_exit_2(
 def test_a_missing_file_is_exit_1(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(tmp_path / "none.csv")])
     assert result.exit_code == 1
+    assert result.output == f"breakwater: {tmp_path}/none.csv: No such file or directory\n"
     assert "none.csv" in result.stderr
 
 

@@ -11,7 +11,7 @@ from servers import free_port, start_broker
 
 from cli.errors import UsageError
 from cli.load import demo_mix, load_phases, put_load, read_texts, summarise
-from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC, create_topics
+from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC, BrokerError, create_topics
 from connectors.load import LoadResult, Phase, due_times, run_load
 
 
@@ -88,6 +88,13 @@ def test_too_many_posts_are_refused_before_anything_is_sent(monkeypatch) -> None
     monkeypatch.setenv("BREAKWATER_KAFKA_BROKERS", "127.0.0.1:1")
     with pytest.raises(UsageError, match="too many"):
         put_load(1e6, 86_400, "", None, as_json=True)
+
+
+def test_without_a_broker_there_is_one_error_and_nothing_of_the_client(monkeypatch, capfd) -> None:
+    monkeypatch.setenv("BREAKWATER_KAFKA_BROKERS", f"127.0.0.1:{free_port()}")
+    with pytest.raises(BrokerError, match="no Kafka broker answers"):
+        put_load(1, 1, "", None, as_json=True)
+    assert capfd.readouterr().err == ""
 
 
 def answer(brokers: str, stopping: threading.Event) -> None:
