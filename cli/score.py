@@ -60,13 +60,27 @@ def score_batch(lines: Iterable[bytes], stages: Stages) -> list[dict[str, Any]]:
             items.append(_item(request))
             places.append(len(answers) - 1)
         except (DecodeError, OSError, ValueError) as error:
-            answer["error"] = str(error)
+            answer |= {"id": _id(line, answer["id"]), "error": str(error)}
     for place, judgement in zip(places, stages.judge(items), strict=True):
         answers[place] |= _answer(judgement)
     return answers
 
 
+def _id(line: bytes, known: int | str | None) -> int | str | None:
+    """The id of a line that is no request, as far as it can be read."""
+    try:
+        return msgspec.json.decode(line, type=_Named).id if known is None else known
+    except (ValueError, RecursionError):
+        return None
+
+
+class _Named(msgspec.Struct):
+    id: int | str | None = None
+
+
 def _item(request: ScoreRequest) -> Item:
+    if request.text is None and not request.image:
+        raise ValueError("has neither `text` nor `image`")
     images = []
     if request.image:
         with Path(request.image).open("rb") as file:
@@ -74,7 +88,7 @@ def _item(request: ScoreRequest) -> Item:
         if len(data) > MAX_IMAGE_BYTES:
             raise ValueError(f"{request.image} is larger than {MAX_IMAGE_BYTES} bytes")
         images = [Image(image_id=Path(request.image).name[:128] or "image", data=data)]
-    # A content needs something: nothing at all is scored as a blank.
+    # A content needs something: an empty text is scored as a blank.
     text = request.text or ("" if images else " ")
     content = Content("score", datetime.now(UTC), "score", text=text, images=images)
     return Item(content, Position(), time.time())

@@ -341,8 +341,8 @@ class ScoreRequest(Struct, frozen=True):
     """A line that `breakwater score` takes: a text, or the path of an image."""
 
     id: int | str | None = None
-    text: str = ""
+    text: str | None = None
     image: str = ""
 
     def __post_init__(self) -> None:
-        _check_text(self.text)
+        _check_text(self.text or "")

@@ -84,6 +84,22 @@ def test_a_bad_line_has_an_error_in_its_place(stages, what: str, bad: bytes) -> 
     assert "scores" not in second
 
 
+@pytest.mark.parametrize(
+    ("bad", "id", "error"),
+    [
+        (b'{"id": "x", "txt": "I will kill you"}', "x", "has neither `text` nor `image`"),
+        (b'{"id": "a", "text": 5}', "a", "Expected `str"),
+        (b'{"id": 7, "image": "/nowhere.png"}', 7, "nowhere"),
+        (b'{"id": [1], "text": "hi"}', None, "Expected `int"),
+        (b'{"id": "cut', None, "not JSON"),
+    ],
+)
+def test_a_bad_line_keeps_its_id_where_that_can_be_read(stages, bad, id, error) -> None:  # noqa: A002
+    [answer] = score_batch([bad], stages)
+    assert answer["id"] == id
+    assert error in answer["error"]
+
+
 def test_what_is_plainly_a_threat_is_not_allowed_and_says_which_stage(stages) -> None:
     [answer] = score_batch([line("I will find you and kill you and your family")], stages)
     assert answer["action"] != "allow"

@@ -1,12 +1,15 @@
 """The docs name every command, setting, metric and query, and none that there is not."""
 
+import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 import typer.main
 
 from cli.main import app
+from events.messages import Alert, Decision
 from flows.metrics import METRICS
 from flows.settings import Settings
 
@@ -50,6 +53,13 @@ def test_the_readme_names_no_command_that_there_is_not() -> None:
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_in_the_readme(name: str) -> None:
     assert f"`BREAKWATER_{name.upper()}`" in README
+
+
+@pytest.mark.parametrize(("number", "message"), [(0, Decision), (1, Alert)])
+def test_the_samples_of_the_readme_have_every_field(number: int, message: type) -> None:
+    sample = re.findall(r"```json\n(.*?)```", README, re.DOTALL)[number]
+    assert isinstance(msgspec.json.decode(sample, type=message), message)
+    assert list(json.loads(sample)) == [each.name for each in msgspec.structs.fields(message)]
 
 
 def test_the_docs_name_no_setting_that_there_is_not() -> None:
