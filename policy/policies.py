@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from policy.errors import PolicyError
-from policy.policy import BUILT_IN, Policy, parse_policy, read_policy_file
+from policy.policy import BUILT_IN, Policy, parse_policy, read_live_policy, read_policy_file
 
 ROLES: Final = ("policy", "trial", "shadow")
 """`policy.yaml` decides; `trial.yaml` does so for a share of authors; `shadow.yaml` only logs."""
@@ -71,10 +71,7 @@ def read_policies(directory: Path = BUILT_IN) -> dict[str, str]:
     Raises:
         PolicyError: one cannot be read, or there is no policy.yaml.
     """
-    try:
-        texts = {"policy.yaml": read_policy_file(directory / "policy.yaml")}
-    except PolicyError as error:
-        raise PolicyError(f"{error}; BREAKWATER_POLICY names its directory") from None
+    texts = {"policy.yaml": read_live_policy(directory)}
     for role in ROLES[1:]:
         path = directory / f"{role}.yaml"
         if path.exists():

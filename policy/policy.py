@@ -174,8 +174,19 @@ def load_policy(directory: Path = BUILT_IN) -> Policy:
     Raises:
         PolicyError: it cannot be read or breaks the format.
     """
-    path = directory / "policy.yaml"
-    return parse_policy(read_policy_file(path), str(path))
+    return parse_policy(read_live_policy(directory), str(directory / "policy.yaml"))
+
+
+def read_live_policy(directory: Path) -> str:
+    """The text of `directory`/policy.yaml.
+
+    Raises:
+        PolicyError: it cannot be read; the text says which setting names the directory.
+    """
+    try:
+        return read_policy_file(directory / "policy.yaml")
+    except PolicyError as error:
+        raise PolicyError(f"{error}; BREAKWATER_POLICY names its directory") from None
 
 
 def read_policy_file(path: Path) -> str:
