@@ -72,8 +72,7 @@ def servers(directory: Path, partitions: int = PARTITIONS) -> Iterator[Servers]:
 def _yield_to_others(pid: int) -> None:
     """Let a process have what others leave of the cores: ClickHouse has its own in earnest.
 
-    Its inserts would else take both cores at once, every two seconds. The price: at the end of an
-    epoch, where the stream waits for it, it takes longer (bench/RESULTS-tuning.md).
+    Its inserts would else take both cores at once, every two seconds.
     """
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.setpriority(os.PRIO_PROCESS, int(thread.name), os.getpriority(os.PRIO_PROCESS, 0) + 10)

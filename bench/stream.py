@@ -215,7 +215,7 @@ def report(
         (
             f"Texts: {mix}, {length:.0f} characters on average, logged to ClickHouse. Broker,"
             " ClickHouse, Valkey and the load itself share the cores with the job; ClickHouse at"
-            " nice 10: no decision waits for it.\n"
+            " nice 10: decisions wait for it only where it falls behind.\n"
         ),
         "## Throughput\n",
         f"| processes | posts/s | {' | '.join(f'{role}, µs CPU a post' for role in roles)} |",
