@@ -13,14 +13,13 @@ import argparse
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
 
-from bench.cluster import Cluster, cpu_by_role, servers
+from bench.cluster import cpu_by_role
 from bench.machine import machine
-from bench.stream import SHARES, load_row, put_load
+from bench.stream import LOAD_HEAD, SHARES, cluster, load_row, put_load
 
 RESULTS = Path(__file__).parent / "RESULTS-own-core.md"
 _MORE = 8_000.0
@@ -53,10 +52,7 @@ def main() -> None:
                 f" {capacity:,.0f} posts/s. Latency from when a post was due to its decision, read"
                 " from the topic; busy: the share of its core that the process used.\n"
             ),
-            (
-                "| share of capacity | posts/s | lost | P50, ms | P99, ms | P99.9, ms | most, ms |"
-                " recovered after, s | busy |"
-            ),
+            f"{LOAD_HEAD} busy |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
             *rows,
             "",
@@ -68,18 +64,14 @@ def main() -> None:
 
 def _loaded(rate: float, seconds: float, core: int) -> dict[str, Any]:
     """The report of a load on one process, alone on `core`; `busy` is its share of it."""
-    with TemporaryDirectory() as place, servers(Path(place)) as running:
-        job = Cluster(running.settings, Path(place), 1)
-        try:
-            job.start()
-            os.sched_setaffinity(job.processes[0].pid, {core})  # its threads inherit it
-            put_load(running.brokers, 500.0, 5.0)
-            before = cpu_by_role()["job"]
-            report = put_load(running.brokers, rate, seconds)
-            report["busy"] = (cpu_by_role()["job"] - before) / (report["posts"] / rate)
-            job.stop()
-        finally:
-            job.kill()
+    with cluster(1) as (brokers, job):
+        job.start()
+        os.sched_setaffinity(job.processes[0].pid, {core})  # its threads inherit it
+        put_load(brokers, 500.0, 5.0)
+        before = cpu_by_role()["job"]
+        report = put_load(brokers, rate, seconds)
+        report["busy"] = (cpu_by_role()["job"] - before) / (report["posts"] / rate)
+        job.stop()
     return report
 
 

@@ -239,15 +239,18 @@ def report(
                 f" from the topic. Offered more, they decide {capacity:,.0f} posts/s of an open"
                 " load: its capacity here, with generator and smaller batches.\n"
             ),
-            (
-                "| share of capacity | posts/s | lost | P50, ms | P99, ms | P99.9, ms | most, ms |"
-                " recovered after, s |"
-            ),
+            LOAD_HEAD,
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
             *(load_row(share, load) for share, load in loads),
             "",
         ]
     return "\n".join(page)
+
+
+LOAD_HEAD = (
+    "| share of capacity | posts/s | lost | P50, ms | P99, ms | P99.9, ms | most, ms |"
+    " recovered after, s |"
+)
 
 
 def load_row(share: str, load: dict[str, Any]) -> str:

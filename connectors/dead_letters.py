@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from connectors.kafka import (
     CONTENT_TOPIC,
     DEAD_LETTER_TOPIC,
     BrokerError,
+    KafkaWriter,
     list_partitions,
 )
 from events.messages import DeadLetter
@@ -44,6 +45,24 @@ def shortened(letter: DeadLetter) -> DeadLetter:
     if len(letter.raw) <= MAX_RAW:
         return letter
     return replace(letter, raw=letter.raw[:MAX_RAW], size=len(letter.raw))
+
+
+class DeadLetterWriter(KafkaWriter[DeadLetter]):
+    """Dead letters onto their topic, `shortened`, those of a partition in its order."""
+
+    def __init__(
+        self, config: Mapping[str, Any], waiting: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__(
+            config,
+            DEAD_LETTER_TOPIC,
+            lambda letter: f"{letter.source.topic}/{letter.source.partition}",
+            waiting,
+        )
+
+    def write(self, batch: list[DeadLetter]) -> None:
+        """Hand the letters to the producer; waits while its queue is full."""
+        super().write([shortened(letter) for letter in batch])
 
 
 def read_file(path: Path) -> Iterator[DeadLetter]:

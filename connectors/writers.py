@@ -122,6 +122,9 @@ class HoldingWriter(GatheringWriter[X]):
 
     def snapshot(self) -> bytes:
         """The rows on their way to the store; few, and none that an earlier epoch held."""
+        if not self._may_hold():
+            self.flush()
+            return b""
         while self._inserts and self._inserts[0][0] in self._held:
             self._await_oldest()
         self._drop_done()
@@ -129,7 +132,7 @@ class HoldingWriter(GatheringWriter[X]):
         while sum(len(rows) for _, rows in self._inserts) > HELD_ROWS:
             self._await_oldest()
         held = msgspec.msgpack.encode([row for _, rows in self._inserts for row in rows])
-        if len(held) > HELD_BYTES or not self._may_hold():
+        if len(held) > HELD_BYTES:
             self.flush()
         self._held = [insert for insert, _ in self._inserts]
         # The recovery store takes a megabyte in 20 ms, and everything waits for it.
@@ -139,26 +142,6 @@ class HoldingWriter(GatheringWriter[X]):
         """Insert the rows that `snapshot` gave."""
         self._gathered = self._decoder.decode(lz4.frame.decompress(held))
         self.flush()
-
-
-class MappingWriter(Writer[X]):
-    """Writes what `change` makes of each to `writer`."""
-
-    def __init__(self, writer: Writer[X], change: Callable[[X], X]) -> None:
-        self._writer = writer
-        self._change = change
-
-    def write(self, batch: list[X]) -> None:
-        """Write the changed batch."""
-        self._writer.write([self._change(each) for each in batch])
-
-    def flush(self) -> None:
-        """Flush the writer."""
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Close the writer."""
-        self._writer.close()
 
 
 class TeeWriter(Writer[X]):

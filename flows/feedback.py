@@ -26,12 +26,12 @@ from bytewax.inputs import Source
 
 from connectors import kafka
 from connectors.clickhouse import ClickHouseWriter
-from connectors.dead_letters import shortened
+from connectors.dead_letters import DeadLetterWriter
 from connectors.kafka import KafkaWriter
 from connectors.kafka_source import KafkaSource
 from connectors.local_sink import Place, Writer, write
 from connectors.reported_content import ReportedContents
-from connectors.writers import GatheringWriter, MappingWriter, TeeWriter
+from connectors.writers import GatheringWriter, TeeWriter
 from events.decode import DecodeError, Decoder
 from events.encode import Message
 from events.messages import Alert, Appeal, DeadLetter, Label, Raw, UserReport
@@ -182,11 +182,7 @@ def feedback_sinks(
         appeals=lambda: table(store.insert_appeals),
         true_labels=lambda: topic(kafka.TRUE_LABELS_TOPIC, lambda label: label.content_id),
         dead_letters=lambda: TeeWriter(
-            MappingWriter(
-                topic(kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"),
-                shortened,
-            ),
-            table(store.insert_dead_letters),
+            DeadLetterWriter(config, waiting), table(store.insert_dead_letters)
         ),
         alerts=lambda: TeeWriter(
             topic(kafka.ALERTS_TOPIC, lambda alert: alert.alert_id),

@@ -206,23 +206,23 @@ def stop_on_signal(heartbeat: Heartbeat) -> Callable[[], bool]:
 
 def place_from_command_line() -> Place:
     """This process's place in its cluster, by the flags or variables of `bytewax.run`."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("-i", "--process-id", type=int)
-    parser.add_argument("-a", "--addresses")
-    known, _ = parser.parse_known_args()
-    index = known.process_id
-    if index is None:
-        index = int(os.environ.get("BYTEWAX_PROCESS_ID", "0"))
-    addresses = known.addresses or os.environ.get("BYTEWAX_ADDRESSES", "")
-    return Place(index, max(1, len([a for a in addresses.split(";") if a])))
+    index = _engine_option("-i", "--process-id") or "0"
+    addresses = _engine_option("-a", "--addresses")
+    return Place(int(index), max(1, len([a for a in addresses.split(";") if a])))
 
 
 def recovers_by_command_line() -> bool:
     """Whether `bytewax.run` was given a recovery store, by its flag or variable."""
+    return bool(_engine_option("-r", "--recovery-directory"))
+
+
+def _engine_option(short: str, name: str) -> str:
+    """What `bytewax.run` was given as `name`, by flag or by variable; "" for nothing."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("-r", "--recovery-directory")
+    parser.add_argument(short, name, dest="value")
     known, _ = parser.parse_known_args()
-    return bool(known.recovery_directory or os.environ.get("BYTEWAX_RECOVERY_DIRECTORY"))
+    variable = f"BYTEWAX_{name.lstrip('-').replace('-', '_').upper()}"
+    return known.value or os.environ.get(variable, "")
 
 
 def _make_directory(path: Path) -> None:

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 from connectors import kafka
 from connectors.clickhouse import ClickHouseWriter
-from connectors.dead_letters import shortened
+from connectors.dead_letters import DeadLetterWriter
 from connectors.files import LinesWriter
 from connectors.kafka import KafkaWriter
 from connectors.local_sink import Writer
 from connectors.outbox import Outbox, Sender
 from connectors.pagerduty import PagerDutySender
 from connectors.slack import SlackSender
-from connectors.writers import GatheringWriter, HoldingWriter, MappingWriter, TeeWriter
+from connectors.writers import GatheringWriter, HoldingWriter, TeeWriter
 from events.encode import Message
 from events.messages import Alert, DeadLetter, Decision, Judgement, ReviewItem, RuleChange
 from flows import metrics
@@ -171,11 +171,7 @@ def kafka_sinks(
             table(store.insert_alerts, rows=1),
         ),
         dead_letters=lambda: TeeWriter(
-            MappingWriter(
-                topic(kafka.DEAD_LETTER_TOPIC, lambda d: f"{d.source.topic}/{d.source.partition}"),
-                shortened,
-            ),
-            table(store.insert_dead_letters),
+            DeadLetterWriter(config, waiting), table(store.insert_dead_letters)
         ),
         judgements=lambda: HoldingWriter(
             store.insert_judgements, executor, Judgement, may_hold, settings.store_rows, waiting

@@ -14,16 +14,16 @@ def kafka_broker() -> Iterator[str]:
     if named := os.environ.get("BREAKWATER_KAFKA_BROKERS"):
         yield named
         return
-    port = free_port()
-    process = start_broker(port)
-    yield f"127.0.0.1:{port}"
-    process.kill()
-    process.wait()
+    yield from _broker()
 
 
 @pytest.fixture
 def own_broker() -> Iterator[str]:
     """`host:port` of a broker of this test alone: no other made its topics or wrote to them."""
+    yield from _broker()
+
+
+def _broker() -> Iterator[str]:
     port = free_port()
     process = start_broker(port)
     yield f"127.0.0.1:{port}"

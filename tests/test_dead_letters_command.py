@@ -21,7 +21,13 @@ from typer.testing import CliRunner
 from cli.dead_letters import app, hex_dump
 from cli.errors import UsageError
 from cli.terminal import printable
-from connectors.dead_letters import MAX_RAW, REPLAYED_FROM, shortened
+from connectors.dead_letters import (
+    MAX_RAW,
+    REPLAYED_FROM,
+    DeadLetterWriter,
+    read_topic,
+    shortened,
+)
 from connectors.kafka import CONTENT_TOPIC, DEAD_LETTER_TOPIC, KafkaWriter, create_topics
 from events.decode import DecodeError, Decoder
 from events.encode import encode
@@ -134,6 +140,17 @@ def test_a_letter_on_the_topic_is_below_the_megabyte_that_brokers_take(length, k
     made = shortened(letter(1, b"\xff" * length, "x" * 1000))
     assert (len(made.raw), made.size) == (kept, size)
     assert len(encode(made)) < 1_000_000
+
+
+def test_the_topic_gets_letters_shortened_in_their_order(own_broker) -> None:
+    config = {"bootstrap.servers": own_broker, "group.id": "letters"}
+    create_topics(config, partitions=2, replication=1)
+    written = [letter(1, b"\xff" * (MAX_RAW + 1), "noise"), LETTERS[0]]
+    writer = DeadLetterWriter(config)
+    writer.write(written)
+    writer.flush()
+    writer.close()
+    assert list(read_topic(config)) == [shortened(written[0]), LETTERS[0]]
 
 
 def test_a_shortened_letter_says_so_and_is_not_sent_again(output) -> None:

@@ -14,7 +14,7 @@ from bytewax.testing import TestingSource, cluster_main, run_main
 from servers import free_port
 
 from connectors.local_sink import PARTITIONS, Place, Writer, write
-from connectors.writers import EAGER_ROWS, GatheringWriter, HoldingWriter, MappingWriter, TeeWriter
+from connectors.writers import EAGER_ROWS, GatheringWriter, HoldingWriter, TeeWriter
 
 
 class Recorder(Writer[int]):
@@ -286,12 +286,3 @@ def test_a_tee_does_everything_to_each() -> None:
     tee.flush()
     tee.close()
     assert [recorder.calls for recorder in recorders] == [[[1], "flush", "close"]] * 2
-
-
-def test_a_mapping_writer_changes_each_on_its_way() -> None:
-    recorder = Recorder()
-    writer = MappingWriter[int](recorder, lambda value: -value)
-    writer.write([1, 2])
-    writer.flush()
-    writer.close()
-    assert recorder.calls == [[-1, -2], "flush", "close"]
