@@ -124,7 +124,11 @@ class SeenOut:
     items: Stream[Item]
     """All items; those with images when these have been looked at."""
     quick: Stream[Judgement]
-    """The quick answers on items with images."""
+    """The quick answers on items with images.
+
+    A merge takes its streams in the order it names them, so name this one before what becomes of
+    `items`: both answers may be ready in one turn of the engine.
+    """
 
 
 @operator

@@ -120,7 +120,7 @@ class TestBacklog:
 def flow(source, executor, sink, see=see) -> Dataflow:
     made = Dataflow("test")
     out = see_images("see", op.input("in", made, source), see, at_once, executor)
-    op.output("out", op.merge("both", out.items, out.quick), sink)
+    op.output("out", op.merge("both", out.quick, out.items), sink)
     return made
 
 
