@@ -26,6 +26,8 @@ from flows.sinks import kafka_config
 _PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9}
 _MIX = 20_000
 _MAX_POSTS = 50_000_000
+_TARGET_S = 0.2
+"""What a post may wait. A burst is over when none waits longer, or than the slowest before it."""
 
 
 class _Line(msgspec.Struct):
@@ -153,8 +155,10 @@ def summarise(result: LoadResult, phases: list[Phase]) -> dict[str, Any]:
         else {},
     }
     if len(phases) > 1:
-        over = phases[0].seconds + phases[1].seconds
-        report["recovered_after_s"] = round(result.recovery(over, within=0.2), 1)
+        before, over = phases[0].seconds, phases[0].seconds + phases[1].seconds
+        usual = max(_TARGET_S, result.slowest(until=before))
+        report["usual_ms"] = round(usual * 1000, 1)
+        report["recovered_after_s"] = round(result.recovery(over, within=usual), 1)
     return report
 
 

@@ -64,6 +64,11 @@ class LoadResult:
         waited: NDArray[np.float64] = self.arrived - self.due
         return waited[~np.isnan(waited)]
 
+    def slowest(self, *, until: float) -> float:
+        """The longest wait of the answered posts that were due before `until`; both s."""
+        waited = (self.arrived - self.due)[self.due < until]
+        return float(waited[~np.isnan(waited)].max(initial=0.0))
+
     def recovery(self, since: float, *, within: float) -> float:
         """Seconds from `since` on until posts wait no longer than `within` and stay so; both s."""
         late = self.due[(self.due >= since) & ~(self.arrived - self.due <= within)]

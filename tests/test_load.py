@@ -51,6 +51,21 @@ def test_recovery_lasts_until_nothing_is_late_any_more(arrived, seconds) -> None
     assert result(arrived).recovery(1.0, within=0.2) == seconds
 
 
+@pytest.mark.parametrize(
+    ("before", "seconds"),
+    [
+        pytest.param(0.1, 1.0, id="late beyond 200 ms"),
+        pytest.param(0.3, 1.0, id="later than the slowest before"),
+        pytest.param(0.5, 0.0, id="no later than the slowest before"),
+    ],
+)
+def test_a_burst_is_over_when_all_is_as_it_was_before(before, seconds) -> None:
+    found = result([before, 1.9, 2.1, 3.5, 4.1])
+    report = summarise(found, [Phase(1, 1), Phase(1, 1), Phase(1, 3)])
+    assert report["usual_ms"] == max(200, before * 1000)
+    assert report["recovered_after_s"] == seconds
+
+
 def test_a_burst_is_a_phase_between_two() -> None:
     assert load_phases(10, 30, "") == [Phase(10, 30)]
     assert load_phases(10, 30, "10x5") == [Phase(10, 10), Phase(100, 5), Phase(10, 15)]
