@@ -80,7 +80,7 @@ class RedisFeatureStore:
 
     def admit(self, posts: Sequence[tuple[Content, Position]]) -> list[AuthorFeatures | None]:
         """See `operators.enrich.FeatureStore.admit`; claims are forgotten after `CLAIM_TTL_S`."""
-        claims = [_claim_key(content.content_id, content.revision) for content, _ in posts]
+        claims = [claim_key(content.content_id, content.revision) for content, _ in posts]
         distinct = list(dict.fromkeys(content.author_id for content, _ in posts))
         owned, rows = self._call(
             self._admit,
@@ -105,7 +105,7 @@ class RedisFeatureStore:
         keys: list[str] = []
         args: list[float | int] = [CLAIM_TTL_S, self._now()]
         for one in counts:
-            keys += (_claim_key(one.content_id, one.revision), _author_key(one.author_id))
+            keys += (claim_key(one.content_id, one.revision), _author_key(one.author_id))
             args.append(int(one.violation))
         self._call(self._count, keys=keys, args=args)
 
@@ -116,7 +116,8 @@ class RedisFeatureStore:
             raise FeatureStoreDownError(str(error)) from None
 
 
-def _claim_key(content_id: str, revision: int) -> str:
+def claim_key(content_id: str, revision: int) -> str:
+    """Key of what is kept for an identity, for `CLAIM_TTL_S`."""
     return f"breakwater:claim:{revision}:{content_id}"
 
 

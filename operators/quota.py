@@ -7,10 +7,11 @@ them is reviewed instead and an alert opens (after the quotas of Bluesky's autom
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Final, Protocol
 
@@ -18,8 +19,10 @@ import bytewax.operators as op
 import msgspec
 from bytewax.dataflow import Stream, operator
 
+from events.block_count import BlockCount, Rank
 from events.identity import alert_id
 from events.messages import Alert, AlertKey, Decision, Judgement
+from operators.quota_alerts import once
 
 RULE_STAGES: Final = frozenset({"rules", "hash"})
 MAX_EXAMPLES: Final = 5
@@ -27,12 +30,21 @@ MAX_EXAMPLES: Final = 5
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
 
+Ranks = dict[str, Rank]
+"""Of a block, by counter."""
+
 
 class QuotaLedger(Protocol):
     """Counters by day that all workers share."""
 
-    def add(self, day: str, counts: Mapping[str, int]) -> dict[str, int]:
-        """Add to the counters of `day` (YYYY-MM-DD) and return their totals.
+    def count(
+        self, day: str, blocks: Sequence[BlockCount], traffic: Mapping[str, int]
+    ) -> tuple[list[Ranks], dict[str, int]]:
+        """Count on `day` (YYYY-MM-DD): the ranks of each block, and the totals of `traffic`.
+
+        A block counts once under each of its counters and keeps its rank, whoever counts it again
+        within a day. A quick answer has the rank that its final one would get. `traffic` adds up
+        however often it comes.
 
         Raises:
             ConnectionError: the ledger does not answer; it is unknown whether it counted.
@@ -41,22 +53,53 @@ class QuotaLedger(Protocol):
 
 
 class LocalLedger:
-    """The ledger of one process; a shared one is `connectors.redis_ledger`. Keeps two days."""
+    """The ledger of one process, which lives and dies with it; `connectors.redis_ledger` is shared.
 
-    def __init__(self, snapshot: Mapping[str, Mapping[str, int]] | None = None) -> None:
-        self._days = {day: Counter(counts) for day, counts in (snapshot or {}).items()}
+    Keeps two days and the ranks of the last `MAX_RANKS` blocks and counters.
+    """
 
-    def snapshot(self) -> dict[str, dict[str, int]]:
-        """What `LocalLedger(snapshot)` goes on from."""
-        return {day: dict(counts) for day, counts in self._days.items()}
+    MAX_RANKS = 50_000
 
-    def add(self, day: str, counts: Mapping[str, int]) -> dict[str, int]:
-        """See `QuotaLedger.add`."""
+    def __init__(self) -> None:
+        self._days: dict[str, Counter[str]] = {}
+        self._ranks: OrderedDict[tuple[str, int, str], Rank] = OrderedDict()
+
+    def count(
+        self, day: str, blocks: Sequence[BlockCount], traffic: Mapping[str, int]
+    ) -> tuple[list[Ranks], dict[str, int]]:
+        """See `QuotaLedger.count`."""
         total = self._days.setdefault(day, Counter())
-        total.update(counts)
+        ranks = [{name: self._rank(one, name, day) for name in one.counters} for one in blocks]
+        total.update(traffic)
         for old in sorted(self._days)[:-2]:
             del self._days[old]
-        return {name: total[name] for name in counts}
+        while len(self._ranks) > self.MAX_RANKS:
+            self._ranks.popitem(last=False)
+        return ranks, {name: total[name] for name in traffic}
+
+    def _rank(self, block: BlockCount, name: str, day: str) -> Rank:
+        identity = (block.content_id, block.revision, name)
+        if identity in self._ranks:
+            return self._ranks[identity]
+        rank = Rank(day, self._days[day][name] + 1)
+        if block.final:
+            self._days[day][name] += 1
+            self._ranks[identity] = rank
+        return rank
+
+
+@dataclass(frozen=True)
+class _Block:
+    """An automatic block, with the limits it is held against and its ranks, by counter."""
+
+    decision: Decision
+    limits: Mapping[str, int]
+    ranks: Ranks
+
+    @property
+    def past(self) -> list[str]:
+        """The counters of which it is past the limit."""
+        return [name for name, limit in self.limits.items() if self.ranks[name].number > limit]
 
 
 class BlockQuota:
@@ -89,57 +132,60 @@ class BlockQuota:
         self._rule_quota = rule_quota
         self._max_share = max_share
         self._min_decisions = min_decisions
-        self._open: list[Alert] = []
+        self._day = ""
+        self._told: set[str] = set()
+        """Ids of the alerts of `_day`."""
 
     def limit(self, quotas: Mapping[str, int], max_share: float) -> None:
         """Hold to other limits from the next batch on; another thread may call."""
         self._quotas, self._max_share = quotas, max_share
 
     def __call__(self, judgements: Sequence[Judgement]) -> list[Judgement | Alert]:
-        """The judgements in order, blocks past a limit as reviews, and the alerts that change."""
+        """The judgements in order, blocks past a limit as reviews, and the alerts that open.
+
+        An alert comes once from each worker that has something to say of it.
+        """
         out: list[Judgement | Alert] = []
         for hour, group in groupby(judgements, lambda judgement: _hour(judgement.decision)):
-            out += self._resolve(hour)
             out += self._hold(list(group), hour)
         return out
 
     def _hold(self, judgements: list[Judgement], hour: datetime) -> Iterator[Judgement | Alert]:
-        blocks = [judgement.decision for judgement in judgements if _acts(judgement.decision)]
-        limits = {id(decision): self._limits(decision) for decision in blocks}
-        counts = dict.fromkeys((name for names in limits.values() for name in names), 0)
-        for decision in blocks:
-            for name in limits[id(decision)]:
-                counts[name] += decision.final
+        acting = [judgement.decision for judgement in judgements if _acts(judgement.decision)]
         traffic = {
             f"decisions:{hour:%H}": sum(judgement.decision.final for judgement in judgements),
-            f"blocks:{hour:%H}": sum(decision.final for decision in blocks),
+            f"blocks:{hour:%H}": sum(decision.final for decision in acting),
         }
-        totals = self._add(hour, counts | traffic)
-        room = {
-            name: quota - (totals[name] - counts[name])
-            for names in limits.values()
-            for name, quota in names.items()
-        }
-        flooded = self._flooded(totals, hour)
-        refused: list[Decision] = []
+        blocks, totals = self._count(hour, acting, traffic)
+        seen, blocked = totals.values()
+        flooded = seen >= self._min_decisions and blocked > self._max_share * seen
+        refused = [block for block in blocks if flooded or block.past]
+        held = {id(block.decision) for block in refused}
         for judgement in judgements:
-            names = limits.get(id(judgement.decision))
-            if names is None:
-                yield judgement
-                continue
-            fits = not flooded and all(room[name] > 0 for name in names)
-            for name in names:
-                room[name] -= judgement.decision.final
-            if fits:
-                yield judgement
-            else:
-                refused.append(judgement.decision)
-                review = msgspec.structs.replace(judgement.decision, action="review")
-                yield msgspec.structs.replace(judgement, decision=review)
-        yield from self._alerts(limits.values(), counts, totals, refused, hour)
-        # The first of all workers that meets the flood opens its alert.
-        if flooded and blocks and self._add(hour, {f"flood:{hour:%H}": 1})[f"flood:{hour:%H}"] == 1:
-            yield self._open_flood(totals, refused, hour)
+            yield _as_review(judgement) if id(judgement.decision) in held else judgement
+        alerts = self._used_up(refused)
+        if flooded and refused:
+            alerts.append(self._flood(seen, blocked, refused, hour))
+        for alert in alerts:
+            if alert.alert_id not in self._told:
+                self._told.add(alert.alert_id)
+                yield alert
+
+    def _count(
+        self, hour: datetime, acting: Sequence[Decision], traffic: Mapping[str, int]
+    ) -> tuple[list[_Block], dict[str, int]]:
+        day = f"{hour:%Y-%m-%d}"
+        if day != self._day:
+            self._day, self._told = day, set()
+        limits = [self._limits(decision) for decision in acting]
+        counts = [
+            BlockCount(decision.content_id, decision.revision, tuple(names), decision.final)
+            for decision, names in zip(acting, limits, strict=True)
+        ]
+        ranks, totals = self._own_ledger.count(day, counts, traffic)
+        with suppress(ConnectionError):
+            ranks, totals = self._ledger.count(day, counts, traffic)
+        return [_Block(*each) for each in zip(acting, limits, ranks, strict=True)], totals
 
     def _limits(self, decision: Decision) -> dict[str, int]:
         """The quotas that a block is held against, by the name of their counter."""
@@ -153,78 +199,64 @@ class BlockQuota:
                     limits[f"rule:{signal.rule}"] = quota
         return limits
 
-    def _add(self, hour: datetime, counts: Mapping[str, int]) -> dict[str, int]:
-        day = f"{hour:%Y-%m-%d}"
-        own = self._own_ledger.add(day, counts)
-        try:
-            return self._ledger.add(day, counts)
-        except ConnectionError:
-            return own
+    def _used_up(self, refused: Sequence[_Block]) -> list[Alert]:
+        """An alert for each quota that some are past, of the day on which they were counted."""
+        past: dict[tuple[str, str], list[_Block]] = {}
+        for block in refused:
+            for name in block.past:
+                past.setdefault((name, block.ranks[name].day), []).append(block)
+        alerts = []
+        for name, day in sorted(past):
+            blocks = past[name, day]
+            kind, _, what = name.partition(":")
+            quota = blocks[-1].limits[name]
+            alerts.append(
+                _opened(
+                    AlertKey(blocks[0].decision.category, f"quota:{name}"),
+                    (datetime.fromisoformat(day).replace(tzinfo=UTC), _DAY),
+                    (max(block.ranks[name].number for block in blocks), quota),
+                    blocks,
+                    f"Daily quota of {quota} automatic blocks for {kind} {what} is used up",
+                )
+            )
+        return alerts
 
-    def _flooded(self, totals: Mapping[str, int], hour: datetime) -> bool:
-        decisions, blocks = totals[f"decisions:{hour:%H}"], totals[f"blocks:{hour:%H}"]
-        return decisions >= self._min_decisions and blocks > self._max_share * decisions
+    def _flood(self, seen: int, blocked: int, refused: Sequence[_Block], hour: datetime) -> Alert:
+        summary = f"{blocked / seen:.0%} of this hour's {seen} decisions were blocks"
+        numbers = (blocked, self._max_share * seen)
+        return _opened(AlertKey("", "quota:share"), (hour, _HOUR), numbers, refused, summary)
 
-    def _alerts(
-        self,
-        limits: Iterable[Mapping[str, int]],
-        counts: Mapping[str, int],
-        totals: Mapping[str, int],
-        refused: Sequence[Decision],
-        hour: datetime,
-    ) -> Iterator[Alert]:
-        quotas = {name: quota for names in limits for name, quota in names.items()}
-        day = hour.replace(hour=0)
-        for name, quota in sorted(quotas.items()):
-            # True for one batch of all workers' only: the one that crosses the line.
-            if totals[name] - counts[name] <= quota < totals[name]:
-                over = [one for one in refused if name in self._limits(one)]
-                kind, _, what = name.partition(":")
-                key = AlertKey(over[0].category if over else what, f"quota:{name}")
-                summary = f"Daily quota of {quota} automatic blocks for {kind} {what} is used up"
-                yield self._opened(key, (day, day + _DAY), (totals[name], quota), over, summary)
 
-    def _open_flood(
-        self, totals: Mapping[str, int], refused: Sequence[Decision], hour: datetime
-    ) -> Alert:
-        decisions, blocks = totals[f"decisions:{hour:%H}"], totals[f"blocks:{hour:%H}"]
-        summary = f"{blocks / decisions:.0%} of this hour's {decisions} decisions were blocks"
-        numbers = (blocks, self._max_share * decisions)
-        key = AlertKey("", "quota:share")
-        return self._opened(key, (hour, hour + _HOUR), numbers, refused, summary)
+def _opened(
+    key: AlertKey,
+    window: tuple[datetime, timedelta],
+    numbers: tuple[float, float],
+    refused: Sequence[_Block],
+    summary: str,
+) -> Alert:
+    """An alert over `window` (its start and length), with what was observed and expected."""
+    start, length = window
+    decisions = [block.decision for block in refused]
+    return Alert(
+        alert_id=alert_id("health", key, start),
+        kind="health",
+        state="open",
+        severity="error",
+        key=key,
+        window_start=start,
+        window_end=start + length,
+        observed=float(numbers[0]),
+        expected=float(numbers[1]),
+        z_score=0.0,
+        distinct_authors=len({decision.author_id for decision in decisions}),
+        examples=tuple(decision.content_id for decision in decisions[:MAX_EXAMPLES]),
+        summary=f"{summary}: further ones go to review",
+    )
 
-    def _opened(
-        self,
-        key: AlertKey,
-        window: tuple[datetime, datetime],
-        numbers: tuple[float, float],
-        refused: Sequence[Decision],
-        summary: str,
-    ) -> Alert:
-        alert = Alert(
-            alert_id=alert_id("health", key, window[0]),
-            kind="health",
-            state="open",
-            severity="error",
-            key=key,
-            window_start=window[0],
-            window_end=window[1],
-            observed=float(numbers[0]),
-            expected=float(numbers[1]),
-            z_score=0.0,
-            distinct_authors=len({decision.author_id for decision in refused}),
-            examples=tuple(decision.content_id for decision in refused[:MAX_EXAMPLES]),
-            summary=f"{summary}: further ones go to review",
-        )
-        self._open.append(alert)
-        return alert
 
-    def _resolve(self, hour: datetime) -> Iterator[Alert]:
-        """The end of alerts whose day or hour is over."""
-        over = [alert for alert in self._open if alert.window_end <= hour]
-        self._open = [alert for alert in self._open if alert.window_end > hour]
-        for alert in over:
-            yield msgspec.structs.replace(alert, state="resolved")
+def _as_review(judgement: Judgement) -> Judgement:
+    decision = msgspec.structs.replace(judgement.decision, action="review")
+    return msgspec.structs.replace(judgement, decision=decision)
 
 
 def _acts(decision: Decision) -> bool:
@@ -253,4 +285,4 @@ def hold_quota(step_id: str, up: Stream[Judgement], quota: BlockQuota) -> QuotaO
     alerts = op.flat_map_batch(
         "alerts", held, lambda batch: [x for x in batch if isinstance(x, Alert)]
     )
-    return QuotaOut(judgements, alerts)
+    return QuotaOut(judgements, once("open", alerts))

@@ -126,7 +126,7 @@ def test_a_server_whose_memory_is_full_degrades_the_items_and_ends_nothing(valke
         assert one.degraded == ["enrich"]
         counter.write([judgement("a")])
         with pytest.raises(ConnectionError):
-            RedisLedger(valkey_url).add("2026-01-01", {"a": 1})
+            RedisLedger(valkey_url).count("2026-01-01", [], {"a": 1})
     finally:
         client.config_set("maxmemory", 0)
     counter.write([])
