@@ -78,7 +78,7 @@ class TransformerModel:
         """Calibrated log odds, (n, C), of normalized texts."""
         pieces: list[NDArray[np.int64]] = []
         owners: list[int] = []
-        encoded = self._tokenizer.encode_batch(
+        encoded = self._tokenizer.encode_batch_fast(
             [readable(_encodable(text)) for text in texts], add_special_tokens=False
         )
         for owner, encoding in enumerate(encoded):
