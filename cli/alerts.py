@@ -12,8 +12,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli.errors import UsageError
+from cli.terminal import printable, write_out
 from connectors.outbox import PermanentError, RetryLater
 from connectors.outbox_store import OutboxStore
 from connectors.pagerduty import PagerDutySender
@@ -43,7 +45,7 @@ def list_alerts(
     listed.sort(key=lambda item: item.alert.window_end, reverse=True)
     if json:
         for item in listed[:limit]:
-            typer.echo(encode(item.alert).decode())
+            write_out(encode(item.alert) + b"\n")
         return
     table = Table("alert", "state", "severity", "since", "what", "sent")
     for item in listed[:limit]:
@@ -54,8 +56,8 @@ def list_alerts(
             alert.state,
             alert.severity,
             f"{alert.window_start:%Y-%m-%d %H:%M}",
-            # rich reads [..] as markup and a terminal reads control characters.
-            "".join(c for c in alert.summary if c.isprintable()).replace("[", r"\["),
+            # Text: what is in a summary is no markup.
+            Text(printable(alert.summary)),
             sent,
         )
     Console().print(table)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
-from cli.terminal import printable
+from cli.terminal import printable, write_out
 from events.encode import encode
 from events.messages import (
     MAX_IMAGE_BYTES,
@@ -44,7 +44,7 @@ def check_item(text: str, image: Path | None, *, as_json: bool) -> None:
     stages = load_stages(load_settings(redis_url=None), thorough=True)
     decision = stages.judge([Item(content, Position(), time.time())])[0].decision
     if as_json:
-        sys.stdout.buffer.write(encode(decision) + b"\n")
+        write_out(encode(decision) + b"\n")
     else:
         _show(decision, content, Console(highlight=False))
 

@@ -11,6 +11,7 @@ import msgspec
 import typer
 from PIL import Image
 
+from cli.terminal import write_out
 from models.image.decode import ImageError, Limits, decode_full
 
 LIMITS: Final = Limits(
@@ -54,7 +55,7 @@ def hash_command(
     """
     failed = False
     for row in hash_files(files):
-        print(msgspec.json.encode(row).decode())
+        write_out(msgspec.json.encode(row) + b"\n")
         failed = failed or "error" in row
     raise typer.Exit(1 if failed else 0)
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cli.errors import UsageError
 from cli.store import existing_store
-from cli.terminal import printable
+from cli.terminal import printable, write_out
 from connectors.clickhouse import connect
 from connectors.query_library import Answer, Query, QueryError, export, list_queries, load, run
 from flows.settings import load_settings
@@ -133,7 +133,5 @@ def shown(value: Any) -> str:
 def _write(data: bytes, output: Path | None) -> None:
     if output is not None:
         output.write_bytes(data)
-    elif sys.stdout.isatty():
-        sys.stdout.write(printable(data.decode("utf-8", "replace"), keep="\n"))
     else:
-        sys.stdout.buffer.write(data)
+        write_out(data)

@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from cli.errors import UsageError
+from cli.terminal import write_out
 from events.decode import DecodeError, Decoder
 from events.messages import MAX_IMAGE_BYTES, Content, Image, Judgement, Position, ScoreRequest
 from flows.settings import load_settings
@@ -37,8 +38,8 @@ def score_lines(file: str, *, use_rules: bool) -> None:
         while batch := list(islice(lines, BATCH)):
             for answer in score_batch(batch, stages):
                 failed |= "error" in answer
-                sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
-            sys.stdout.buffer.flush()
+                write_out(msgspec.json.encode(answer) + b"\n")
+            sys.stdout.flush()
     if failed:
         raise typer.Exit(1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def printable(text: str, keep: str = "") -> str:
     """`text` with a mark in the place of each unprintable character that is not in `keep`.
@@ -9,3 +11,11 @@ def printable(text: str, keep: str = "") -> str:
     Among these are escape sequences, line ends, and what turns the direction of writing.
     """
     return "".join(c if c.isprintable() or c in keep else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def write_out(data: bytes) -> None:
+    """Lines of UTF-8 to standard output: `printable` ones on a terminal, as they are elsewhere."""
+    if sys.stdout.isatty():
+        sys.stdout.write(printable(data.decode("utf-8", "replace"), keep="\n"))
+    else:
+        sys.stdout.buffer.write(data)

@@ -8,9 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from alert_samples import OPEN
+from image_files import png
+from msgspec.structs import replace
 
 from cli.doctor import doubts, examine
 from cli.score import score_batch
+from connectors.outbox_store import OutboxStore
 from flows.settings import load_settings
 from flows.stages import Stages, load_stages
 from policy.taxonomy import CATEGORIES
@@ -278,3 +282,24 @@ def test_an_export_commands_no_terminal_and_stays_whole_in_a_pipe(tmp_path, monk
         cwd=ROOT, capture_output=True, check=True, timeout=120,
     )  # fmt: skip
     assert text in piped.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        (["alerts", "list", "--json", "--output"], ""),
+        (["hash"], "\N{RIGHT-TO-LEFT OVERRIDE}.png"),
+        (["score"], "posts.jsonl"),
+    ],
+    ids=["alerts", "hash", "score"],
+)
+def test_lines_of_json_command_no_terminal_and_are_exact_in_a_pipe(tmp_path, command, file) -> None:
+    mark = "\N{RIGHT-TO-LEFT OVERRIDE}"
+    OutboxStore(tmp_path / "outbox.sqlite").put(["slack"], [replace(OPEN, summary=f"a {mark}b")])
+    (tmp_path / f"{mark}.png").write_bytes(png(64, 64))
+    (tmp_path / "posts.jsonl").write_text(json.dumps({"id": mark, "text": "x"}))
+    shown = on_a_terminal(*command, f"{tmp_path}/{file}")
+    assert all(c.isprintable() for c in shown.replace("\r\n", ""))
+    piped = breakwater(*command, f"{tmp_path}/{file}").stdout
+    assert mark in piped
+    assert json.loads(piped)
