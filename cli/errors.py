@@ -1,7 +1,41 @@
-"""What a person typed cannot be done."""
+"""Errors as the person who typed a command meets them: an exit code, and a line on what to do."""
 
 from __future__ import annotations
+
+import errno
+from typing import Final
+
+_WRITE_ERRORS: Final = {
+    errno.ENOSPC: "free some and run it again, or write elsewhere",
+    errno.EDQUOT: "free some of your space and run it again, or write elsewhere",
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`), or write less",
+    errno.EIO: "the device fails, see the system's log; write elsewhere",
+}
+"""What to do when a file, which the error need not name, does not take what is written."""
 
 
 class UsageError(ValueError):
     """A command was given something it cannot use: one line that says what and what to do."""
+
+
+def exit_code(error: Exception) -> int | None:
+    """2: bad usage, settings or paths, 1: it failed on its way, None: a fault of ours."""
+    # Imported here: `--help` need not wait for the engine and the models.
+    from flows.job import START_ERRORS, JobFailedError
+
+    if isinstance(error, JobFailedError) or _to_do(error):
+        return 1
+    if isinstance(error, (UsageError, *START_ERRORS)):
+        return 2
+    return 2 if isinstance(error, OSError) and error.filename is not None else None
+
+
+def _to_do(error: Exception) -> str | None:
+    return _WRITE_ERRORS.get(error.errno) if isinstance(error, OSError) and error.errno else None
+
+
+def in_a_line(error: Exception) -> str:
+    """What is wrong and what to do."""
+    if isinstance(error, OSError) and error.errno:
+        return ": ".join(map(str, filter(None, (error.filename, error.strerror, _to_do(error)))))
+    return str(error)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal, TypeGuard
+from typing import Annotated, Literal
 
 import typer
 
 from cli import alerts, dead_letters, models, policy, rules
-from cli.errors import UsageError
+from cli.errors import exit_code, in_a_line
 
 app = typer.Typer(
     name="breakwater",
@@ -36,35 +37,29 @@ def main() -> None:
 
     set_up_logging()
     try:
-        app()
+        try:
+            app()
+        finally:
+            # What cannot be written is told here, and not by the interpreter when it ends.
+            print(end="", flush=True)
     except BrokenPipeError:
         # The reader of a pipe (`| head`) has seen enough.
-        sys.stderr.close()
+        _drop_output()
         sys.exit(0)
     except Exception as error:
-        code = _exit_code(error)
+        code = exit_code(error)
         if code is None:
             raise
-        typer.echo(f"breakwater: {_in_a_line(error)}", err=True)
+        typer.echo(f"breakwater: {in_a_line(error)}", err=True)
+        _drop_output()
         sys.exit(code)
 
 
-def _exit_code(error: Exception) -> int | None:
-    """2: bad usage, settings or paths, 1: it failed on its way, None: a fault of ours."""
-    # Imported here: `--help` need not wait for the engine and the models.
-    from flows.job import START_ERRORS, JobFailedError
-
-    if isinstance(error, (UsageError, *START_ERRORS)) or _names_a_file(error):
-        return 2
-    return 1 if isinstance(error, JobFailedError) else None
-
-
-def _names_a_file(error: Exception) -> TypeGuard[OSError]:
-    return isinstance(error, OSError) and error.filename is not None
-
-
-def _in_a_line(error: Exception) -> str:
-    return f"{error.filename}: {error.strerror}" if _names_a_file(error) else str(error)
+def _drop_output() -> None:
+    """What could not be written is not tried again when the interpreter ends."""
+    # AttributeError: a process that was started without one.
+    with suppress(OSError, AttributeError):
+        sys.stdout.close()
 
 
 @app.command(epilog="Example: breakwater run --input posts.jsonl --output out")

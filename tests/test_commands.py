@@ -234,6 +234,28 @@ def test_bad_usage_exits_with_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("what", "command"),
+    [
+        ("while it writes", ["score", "posts.jsonl"]),
+        ("what it held back to the end", ["rules", "--help"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_full_disk_is_told_in_a_line(tmp_path, what: str, command: list[str]) -> None:
+    (tmp_path / "posts.jsonl").write_text('{"id": 1, "text": "x"}')
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *command],
+            stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=120, check=False,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+    assert done.returncode == 1, what
+    assert done.stderr == (
+        "breakwater: No space left on device: free some and run it again, or write elsewhere\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("name", "code", "told"),
     [
         ("text_search", 0, "word            letters and digits, without spaces (String; required)"),
