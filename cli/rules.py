@@ -70,10 +70,13 @@ def lint_files(
 ) -> None:
     """Whether files compile within bounds, keep their examples and leave everyday talk alone.
 
-    They are read as a push would: over those of the policy directory.
+    They are read as a push would: over those of the policy directory. What a push would refuse
+    without --permanent, for want of an expiry, is a warning.
     """
     texts = _texts(files)
     _fail_on(lint(read_rulebook(load_settings().policy) | texts, only=texts, rate=rate))
+    for finding in _without_expiry(texts) if files else ():
+        say(f"warning: {_line(finding)}")
     typer.echo(f"{len(texts)} files are fine")
 
 
@@ -118,8 +121,8 @@ def push(
                 raise UsageError(f"{path.name}: no pushed file has this name")
     else:
         pushed = dict(map(read_rulebook_file, files))
-        if not permanent:
-            _check_expiry(pushed)
+        if not permanent and (endless := _without_expiry(pushed)):
+            raise UsageError(_line(endless[0]))
         overlay |= pushed
     _activate(store, active, version_of(overlay, author, reason, action), wait)
 
@@ -193,18 +196,25 @@ def _activate(
     push_and_wait(store, version, wait_s, "breakwater rules rollback")
 
 
-def _check_expiry(pushed: dict[str, str]) -> None:
-    book = parse_rulebook(pushed)
+def _without_expiry(texts: dict[str, str]) -> list[Finding]:
+    """What would stay in force until somebody thinks of it."""
+    book = parse_rulebook(texts)
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
-    for rule in book.rules.rules:
-        if rule.expires is None:
-            raise UsageError(f"rule {rule.id!r}: add `expires: {tomorrow}`, or use --permanent")
-    for algorithm, entries in book.hashes.by_algorithm().items():
-        if any(known.expires is None for known in entries.values()):
-            raise UsageError(
-                f"{algorithm} hashes without expiry: add a column `expires` ({tomorrow}),"
-                " or use --permanent"
-            )
+    rules = [
+        Finding(rule.id, f"has no expiry: add `expires: {tomorrow}`, or push it with --permanent")
+        for rule in book.rules.rules
+        if rule.expires is None
+    ]
+    hashes = [
+        Finding(
+            "",
+            f"{algorithm} hashes without expiry: add a column `expires` ({tomorrow}),"
+            " or push them with --permanent",
+        )
+        for algorithm, entries in book.hashes.by_algorithm().items()
+        if any(known.expires is None for known in entries.values())
+    ]
+    return rules + hashes
 
 
 def _in_force() -> tuple[Rulebook, StoredRuleset | None]:
@@ -222,9 +232,13 @@ def _texts(files: list[Path] | None) -> dict[str, str]:
 def _fail_on(findings: list[Finding]) -> None:
     """Print what is wrong and end with exit code 1, if anything is."""
     for finding in findings:
-        say(f"rule {finding.rule!r} {finding.message}" if finding.rule else finding.message)
+        say(_line(finding))
     if findings:
         raise typer.Exit(1)
+
+
+def _line(finding: Finding) -> str:
+    return f"rule {finding.rule!r} {finding.message}" if finding.rule else finding.message
 
 
 def _matches(rule: Rule) -> str:

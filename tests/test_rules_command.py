@@ -207,6 +207,27 @@ def test_lint_and_examples(policy, tmp_path) -> None:
         assert "rule 'urgent' does not match its example 'zebra'" in output
 
 
+@pytest.mark.parametrize(
+    ("what", "name", "text", "warning"),
+    [
+        ("with an expiry", "t.yaml", URGENT, ""),
+        ("a rule without", "t.yaml", URGENT.replace(", expires: 2099-01-01T00:00:00Z", ""),
+         "breakwater: warning: rule 'urgent' has no expiry: add `expires: 20"),
+        ("a hash without", "t.csv",
+         f"algorithm,hash,category,source,expires\nmd5,{'0' * 32},spam,s,\n",
+         "breakwater: warning: md5 hashes without expiry: add a column `expires` (20"),
+    ],
+)  # fmt: skip
+def test_lint_warns_of_what_a_push_wants_an_expiry_for(
+    policy, tmp_path, what, name, text, warning
+) -> None:
+    code, output = call("lint", write(tmp_path / name, text))
+    assert code == 0, what
+    *warnings, last = output.splitlines()
+    assert last == "1 files are fine"
+    assert [line[: len(warning)] for line in warnings] == ([warning] if warning else [])
+
+
 @pytest.mark.parametrize("command", ["list", "lint", "test", "push", "rollback"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     code, output = call(command, "--help")
