@@ -39,11 +39,12 @@ _LEET: Final = {
 _SURE: Final = frozenset("013457@$!|")
 """What stands for a letter between letters even in a word that nobody knows."""
 
-_PROTECTED: Final = re.compile(
-    r"://|^//|^www\.|@\S+\.\w|^[\w-]+(?:\.[\w-]+)+[/?]"
-    r"|^[\w.-]+\.(?:com|net|org|io|edu|gov|co|py|js|html?)\b"
+_SITE: Final = re.compile(
+    r"//|www\.|[\w-]+(?:\.[\w-]+)+[/?]|[\w.-]+\.(?:com|net|org|io|edu|gov|co|py|js|html?)\b"
 )
-"""Addresses and file names."""
+"""The beginning of a web address without its scheme, or a file name."""
+_MAIL: Final = re.compile(r"(?:^|\s)[^\s@]*@\S+\.\w")
+"""From the first `@` of a token: from each of them the search would take quadratic time."""
 _UNIT: Final = re.compile(
     r"[0-9]+(?:st|nd|rd|th|am|pm|k|m|b|x|s|g|kg|mg|gb|mb|tb|km|cm|mm|h|hr|hrs|min|d|p|px|bit|ish|yo"
     r"|ft)s?$"
@@ -61,7 +62,11 @@ TOKEN_SIGNS: Final = "|".join(
 )
 """A sign (RE2) that there may be something to undo in a token; without one it stays as it is."""
 _SIGN: Final = re2.compile(TOKEN_SIGNS)
-_LEET_WORD: Final = re.compile(r"[A-Za-z0-9@$!|+€£¢]*[A-Za-z][A-Za-z0-9@$!|+€£¢]*")
+_SIGNED_TOKEN: Final = re2.compile(rf"\S*?(?:{TOKEN_SIGNS})\S*")
+"""In ASCII, whose blanks are the only ones that RE2 knows."""
+_LEET_CHAR: Final = "[A-Za-z0-9@$!|+€£¢]"
+_LEET_WORD: Final = re.compile(rf"(?<!{_LEET_CHAR}){_LEET_CHAR}*[A-Za-z]{_LEET_CHAR}*")
+"""The look behind keeps a run without a letter from being searched from each of its characters."""
 _DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1\1+")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _PIECE: Final = re.compile(r"[A-Za-z0-9@$]+")
@@ -71,9 +76,14 @@ _JOINED: Final = re.compile(
     rf"(?<![\w{_QUOTES}@#$])[A-Za-z0-9@$]{{1,20}}"
     rf"(?:(?:{_BREAK}|_){{1,4}}[A-Za-z0-9@$]{{1,20}}){{1,40}}(?![\w@$])"
 )
+_LONE_BANG: Final = r"(?<![A-Za-z0-9@$!])!(?![A-Za-z0-9@$!])"
+"""The only `!` that is a letter of a spelling and not a break in it: were each tried as both, the
+search would take exponential time."""
+_SPELLED_LETTER: Final = rf"(?:[A-Za-z0-9@$]|{_LONE_BANG})"
 _SPELLED: Final = re.compile(
-    rf"(?<![\w{_QUOTES}@#$])[A-Za-z0-9@$!]"
-    rf"(?:(?: ?(?:{_BREAK}|_){{1,3}} ?| {{1,2}})[A-Za-z0-9@$!]){{2,40}}(?![\w{_QUOTES}@$])"
+    rf"(?<![\w{_QUOTES}@#$]){_SPELLED_LETTER}"
+    rf"(?:(?: ?(?:(?!{_LONE_BANG}){_BREAK}|_){{1,3}} ?| {{1,2}}){_SPELLED_LETTER}){{2,40}}"
+    rf"(?![\w{_QUOTES}@$])"
 )
 _STAYS: Final = frozenset(
     ("www", "xxx", "iii", "mmm", "aaa", "zzz", "kkk", "viii", "xiii", "xviii", "xxiii")
@@ -96,15 +106,27 @@ def undo_spelling_out(draft: Draft) -> int:
 
 def undo_tokens(draft: Draft) -> int:
     """Breaks in words, leet and drawn-out letters, token by token; returns characters changed."""
-    edits: list[Edit] = []
-    end = 0
+    text = draft.text
+    return draft.apply(
+        edit
+        for start, end in (_ascii_tokens(text) if text.isascii() else _tokens(text))
+        for edit in _token_edits(text[start:end], start)
+    )
+
+
+def _ascii_tokens(text: str) -> Iterator[tuple[int, int]]:
+    """Where the tokens with a sign in them stand, in order."""
     # Of bytes RE2 need not count back to characters, which takes longer than the search.
-    ascii_only = draft.text.isascii()
-    for sign in _SIGN.finditer(draft.text.encode() if ascii_only else draft.text):
+    return (token.span() for token in _SIGNED_TOKEN.finditer(text.encode()))
+
+
+def _tokens(text: str) -> Iterator[tuple[int, int]]:
+    """As `_ascii_tokens`, in any text."""
+    end = 0
+    for sign in _SIGN.finditer(text):
         if sign.start() >= end:
-            start, end = _token_around(draft.text, sign.start(), end)
-            edits += _token_edits(draft.text[start:end], start)
-    return draft.apply(edits)
+            start, end = _token_around(text, sign.start(), end)
+            yield start, end
 
 
 def _token_around(text: str, at: int, floor: int) -> tuple[int, int]:
@@ -114,28 +136,33 @@ def _token_around(text: str, at: int, floor: int) -> tuple[int, int]:
 
 
 def _token_edits(token: str, start: int) -> Iterator[Edit]:
-    if _PROTECTED.search(token):
+    if _is_address(token):
         return
     joined = list(_join_edits(token, start))
     if joined:
         yield from joined
         return
-    for word in _LEET_WORD.finditer(token):
-        read = _unleet(word.group())
-        if read is not None:
-            at = start + word.start()
-            for i, (old, new) in enumerate(zip(word.group(), read, strict=True)):
-                if old != new:
-                    yield at + i, at + i + 1, new
-            return
-    for word in _LETTERS.finditer(token):
-        yield from _drawn_out_edits(word.group(), start + word.start())
+    if not _LEET.keys().isdisjoint(token):
+        for word in _LEET_WORD.finditer(token):
+            read = _unleet(word.group())
+            if read is not None:
+                at = start + word.start()
+                for i, (old, new) in enumerate(zip(word.group(), read, strict=True)):
+                    if old != new:
+                        yield at + i, at + i + 1, new
+                return
+    if _DRAWN_OUT.search(token):
+        for word in _LETTERS.finditer(token):
+            yield from _drawn_out_edits(word.group(), start + word.start())
+
+
+def _is_address(token: str) -> bool:
+    return bool("://" in token or _SITE.match(token) or ("@" in token and _MAIL.search(token)))
 
 
 def _join_edits(token: str, start: int) -> Iterator[Edit]:
     for found in _JOINED.finditer(token):
-        pieces = [piece.span() for piece in _PIECE.finditer(found.group())]
-        texts = [found.group()[a:b] for a, b in pieces]
+        texts = _PIECE.findall(found.group())
         single = sum(len(text) == 1 for text in texts)
         whole = "".join(texts)
         if whole.isdigit() or all(len(t) > 1 and t.lower() in LEXICON for t in texts):
@@ -147,9 +174,9 @@ def _join_edits(token: str, start: int) -> Iterator[Edit]:
             read = whole if whole.isalpha() else _unleet(whole)
             words = read if read is not None and read.lower() in LEXICON else None
         if words is not None:
-            offset = found.start()
-            spots = [start + offset + i for a, b in pieces for i in range(a, b)]
-            yield from _rejoin(start + offset, start + found.end(), spots, words)
+            pieces = _PIECE.finditer(token, found.start(), found.end())
+            spots = [start + i for piece in pieces for i in range(*piece.span())]
+            yield from _rejoin(start + found.start(), start + found.end(), spots, words)
 
 
 def _is_number(text: str) -> bool:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from events.messages import Content, Position
 from operators.item import Item
-from operators.normalize import CHANGED_LEVEL, Normalizer, normalize
+from operators.normalize import CHANGED_LEVEL, Normalizer, find_suspicious, normalize
 
 UNDONE = {
     "h4te w0m3n": "hate women",  # leet inside words
@@ -99,6 +99,12 @@ def test_any_string_comes_through_once_and_for_all(text: str) -> None:
     normalized.text.encode()
 
 
+@given(st.lists(ANY | st.text(st.sampled_from("a\"b .-&#;'\u20193!@$\n"), max_size=8)))
+def test_a_text_is_suspicious_whatever_its_neighbours_in_the_batch(texts: list[str]) -> None:
+    alone = {at for at, text in enumerate(texts) if find_suspicious([text])}
+    assert find_suspicious(texts) == alone
+
+
 @given(ANY)
 def test_origins_rise_and_stay_within_the_original(text: str) -> None:
     normalized = normalize([text])[0]
@@ -131,11 +137,15 @@ def test_origins_rise_and_stay_within_the_original(text: str) -> None:
         "&amp;",
         "\ud800",
         "$",
+        "@",  # perhaps the beginning of many addresses
+        "1",  # perhaps a word in leet, were there a letter
+        "!_",  # letters of one spelling, or breaks in it
     ],
 )
 def test_time_is_linear_on_hostile_text(unit: str) -> None:
     def seconds(size: int) -> float:
-        text = (unit * size)[:size]
+        # What stands first is the sign that opens the slow way to the rest.
+        text = ("b-b-" + unit * size)[:size]
         started = time.process_time()
         normalize([text])
         return time.process_time() - started
