@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from events.messages import ModelOutput
 from models.fusion.fusion import FEATURES
 from operators.item import Item
+from operators.normalize import NO_OBFUSCATION
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
 
 DIRECT_STAGES: Final = frozenset({"rules", "hash", "image"})
@@ -108,6 +109,10 @@ def feature_matrix(
                 matrix[row, _COLUMN[f"image_{category}"]] = score
         if item.signals:
             _add_signals(matrix[row], item)
+        undone = item.normalized.obfuscation if item.normalized else NO_OBFUSCATION
+        if undone is not NO_OBFUSCATION:
+            counts = undone.changed, undone.mixed_letters, undone.invisible
+            matrix[row, _COLUMN["changed"] :] = counts
     matrix[:, _COLUMN["account_age"] : _COLUMN["community_rate"] + 1] = [
         [
             _age(item),
@@ -117,14 +122,6 @@ def feature_matrix(
         ]
         for item in items
     ]
-    for row, item in enumerate(items):
-        if item.normalized is not None:
-            undone = item.normalized.obfuscation
-            matrix[row, _COLUMN["changed"] :] = (
-                undone.changed,
-                undone.mixed_letters,
-                undone.invisible,
-            )
     return matrix
 
 
