@@ -158,7 +158,7 @@ class ClickHouseWriter(Store):
         """
         self.client = connect(dsn)
         self._place = public_dsn(dsn)
-        self._embedded = dsn.startswith("chdb:")
+        self.embedded = dsn.startswith("chdb:")
         self._redact = redact
         self._on_insert = on_insert
         self._contexts: dict[str, InsertContext] = {}
@@ -279,7 +279,7 @@ class ClickHouseWriter(Store):
     def _settings(self, count: int) -> dict[str, Any]:
         # An import of old contents may touch more months than the default of 100.
         settings: dict[str, Any] = {"max_partitions_per_insert_block": 0}
-        if not self._embedded:
+        if not self.embedded:
             settings |= {
                 "async_insert": int(count < SMALL_INSERT_ROWS),
                 "wait_for_async_insert": 1,

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -42,7 +41,7 @@ from flows.job import START_ERRORS, Job, place_from_command_line, stop_on_signal
 from flows.live_policy import LivePolicy
 from flows.logs import set_up_logging
 from flows.settings import BadSettingError, Settings, load_settings
-from flows.sinks import kafka_config, open_outbox, open_store
+from flows.sinks import insert_thread, kafka_config, open_outbox, open_store
 from flows.stages import live_store
 from operators.alerts import SeverityOf, severity_by
 from operators.consensus import consensus
@@ -166,7 +165,7 @@ def feedback_sinks(
     Alerts go where the main job's go, through an outbox of their own. `waiting` is called while
     Kafka or the store is awaited.
     """
-    executor = ThreadPoolExecutor(1, "feedback")
+    executor = insert_thread(store)
     config = kafka_config(settings)
     outbox = open_outbox(settings.output / f"outbox-feedback-{place.index}.sqlite", settings)
 

@@ -15,7 +15,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from bytewax.dataflow import Dataflow
-from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
@@ -156,8 +155,8 @@ def run(
             epoch_interval=epoch,
             recovery_config=recovery,
         )
-    # The engine lets some errors of a part through as they are: here they are no bad start.
-    except (BytewaxRuntimeError, *START_ERRORS) as error:
+    # The engine lets some errors of a part through as they are.
+    except Exception as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from connectors import kafka
 from connectors.clickhouse import ClickHouseWriter
+from connectors.daemon_executor import DaemonExecutor
 from connectors.dead_letters import DeadLetterWriter
 from connectors.files import LinesWriter
 from connectors.kafka import KafkaWriter
@@ -114,9 +115,18 @@ def open_store(settings: Settings) -> ClickHouseWriter:
     )
 
 
+def insert_thread(store: ClickHouseWriter) -> Executor:
+    """The thread in which rows are inserted.
+
+    A job that has failed does not wait for a server, which may be away. The embedded engine never
+    is, and crashes when the process ends in the middle of an insert.
+    """
+    return ThreadPoolExecutor(1, "store") if store.embedded else DaemonExecutor("store")
+
+
 def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sinks:
     """JSON Lines files in `output`, and the store."""
-    executor = ThreadPoolExecutor(1, "store")
+    executor = insert_thread(store)
     # Opened here and not in the worker, which builds a writer when the first item comes: a run
     # without alerts leaves an empty file.
     decisions = LinesWriter[Decision](output / "decisions.jsonl")
@@ -148,7 +158,7 @@ def kafka_sinks(
     `may_hold`: whether rows on their way to the store may be held over the end of an epoch.
     """
     config = kafka_config(settings)
-    executor = ThreadPoolExecutor(1, "store")
+    executor = insert_thread(store)
     # Opened here: what an earlier run could not send goes out before the first alert comes.
     outbox = open_outbox(outbox_path, settings)
 
