@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import msgspec
 
 from connectors.clickhouse import ClickHouseWriter
 from connectors.clickhouse_rows import CONTENT, MODEL_OUTPUTS, MODERATION_LOGS, Row, Table
+from connectors.local_features import LocalFeatureStore
 from connectors.writers import ROWS
 from events.encode import encode
 from events.messages import Content, Judgement, Position, Raw
@@ -28,8 +30,10 @@ from flows.settings import load_settings
 from flows.stages import load_stages
 from models.text.features import featurise
 from operators.breaker import Breaker
+from operators.enrich import AuthorCounter
 from operators.fusion import feature_matrix
 from operators.item import Item
+from operators.language import LanguageDetector
 from operators.regex_match import LiveRuleMatcher
 
 X = TypeVar("X")
@@ -98,6 +102,37 @@ def _decode(_: object, batch: list[Raw]) -> Callable[[], object]:
     return lambda: [decode(value) for value in values]
 
 
+def _sqlite_of_enrich(_: object, batch: list[Item]) -> Callable[[], object]:
+    def admit(store: LocalFeatureStore) -> None:
+        for part in _parts(batch):
+            store.admit([(item.content, item.position) for item in part])
+
+    return _sqlite(LocalFeatureStore(), LocalFeatureStore(), admit)
+
+
+def _sqlite_of_count(_: object, batch: list[Judgement]) -> Callable[[], object]:
+    def count(store: LocalFeatureStore) -> None:
+        counter = AuthorCounter(store)
+        for part in _parts(batch):
+            counter.write(part)
+
+    stores = LocalFeatureStore(), LocalFeatureStore()
+    for store in stores:
+        store.admit([(judgement.content, Position()) for judgement in batch])
+    return _sqlite(*stores, count)
+
+
+def _sqlite(
+    seen: LocalFeatureStore, twin: LocalFeatureStore, work: Callable[[LocalFeatureStore], None]
+) -> Callable[[], object]:
+    """The statements that `work` gives to SQLite in `seen`, with their values, again in `twin`."""
+    with patch.object(seen, "_db", wraps=seen._db) as db:  # noqa: SLF001 (the library beneath)
+        work(seen)
+    statements = [call.args for call in db.execute.call_args_list]
+    execute = twin._db.execute  # noqa: SLF001 (the library beneath the stage)
+    return lambda: [execute(*statement).fetchone() for statement in statements]
+
+
 def _md5(_: object, batch: list[Item]) -> Callable[[], object]:
     texts = [item.content.text.encode() for item in batch]
     return lambda: [hashlib.md5(text, usedforsecurity=False).digest() for text in texts]
@@ -120,6 +155,16 @@ def _hyperscan(matcher: LiveRuleMatcher, batch: list[Item]) -> Callable[[], obje
 
 def _ignore(*_: object) -> None:
     """A match that nobody asks about."""
+
+
+def _langid(detector: LanguageDetector, batch: list[Item]) -> Callable[[], object]:
+    """The detection library on the texts in which English does not show at once."""
+    identifier = detector._identifier  # noqa: SLF001 (the library beneath the stage)
+    with patch.object(detector, "_identifier", wraps=identifier) as seen:
+        for item in batch:
+            detector.detect(_normalized(item), item.content.language)
+    texts = [call.args[0] for call in seen.classify.call_args_list]
+    return lambda: [identifier.classify(text) for text in texts]
 
 
 def _onnxruntime(scorer: Any, batch: list[Item]) -> Callable[[], object]:
@@ -159,11 +204,14 @@ def _normalized(item: Item) -> str:
 
 _BARE: dict[str, Callable[[Any, list[Any]], Callable[[], object]]] = {
     "decode": _decode,
+    "enrich": _sqlite_of_enrich,
     "hash_match": _md5,
     "normalize": _nfkc,
+    "language": _langid,
     "regex_match": _hyperscan,
     "text_score": _onnxruntime,
     "fusion": _lightgbm,
+    "count_authors": _sqlite_of_count,
     "encode": _encode,
 }
 

@@ -16,8 +16,8 @@ def test_every_stage_is_measured_beside_its_library() -> None:
     assert {"decode", "enrich", "normalize", "decide", "store"} <= costs.keys()
     beside = {name for name, cost in costs.items() if cost.bare is not None}
     assert beside == {
-        "decode", "hash_match", "normalize", "regex_match", "text_score", "fusion", "encode",
-        "store",
+        "decode", "enrich", "hash_match", "normalize", "regex_match", "text_score", "language",
+        "fusion", "count_authors", "encode", "store",
     }  # fmt: skip
 
 
