@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import clickhouse_connect
 import msgspec
 import pytest
+import redis
 from clickhouse_server import clickhouse_server
 from confluent_kafka import Consumer, Producer, TopicPartition
 from mixed_input import MixedInput, mixed_input
@@ -47,6 +49,17 @@ def stored(dsn: str, sql: str) -> list[tuple]:
     rows = list(client.query(sql).result_rows)
     client.close()
     return rows
+
+
+def counted_against_quotas(redis_url: str) -> Counter[str]:
+    """Blocks by category."""
+    client = redis.Redis.from_url(redis_url, decode_responses=True)
+    total: Counter[str] = Counter()
+    for day in client.scan_iter("breakwater:quota:*"):
+        for name, count in client.hgetall(day).items():
+            if name.startswith("category:"):
+                total[name.removeprefix("category:")] += int(count)
+    return total
 
 
 def identities(decisions: list[Decision]) -> list[tuple[str, int]]:
@@ -237,5 +250,9 @@ def test_a_cluster_killed_on_its_way_loses_nothing_and_doubles_nothing(
     finally:
         cluster.kill()
     # A decision may come twice on the topic after a crash, under the same id.
-    assert len({decision.decision_id for decision in decisions}) == len(mixed.identities)
+    distinct = {decision.decision_id: decision for decision in decisions}
+    assert len(distinct) == len(mixed.identities)
     check_store(servers["clickhouse_dsn"], mixed)
+    blocked = Counter(d.category for d in distinct.values() if d.action == "block")
+    assert blocked
+    assert counted_against_quotas(servers["redis_url"]) == blocked
