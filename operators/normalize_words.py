@@ -88,6 +88,7 @@ _SPELLED: Final = re.compile(
 _STAYS: Final = frozenset(
     ("www", "xxx", "iii", "mmm", "aaa", "zzz", "kkk", "viii", "xiii", "xviii", "xxiii")
 )
+_MIN_SPELLED: Final = 3
 _MAX_LEET: Final = 6
 _MAX_TOKEN: Final = 64
 
@@ -205,12 +206,12 @@ def _read(chars: str) -> str | None:
     """The word, or the words in a row, that single characters spell; None when they spell none."""
     if sum(map(str.isalpha, chars)) * 2 < len(chars):
         return None
-    word = chars if chars.isalpha() else _unleet(chars)
-    if word is None or not word.isalpha():
+    core = chars.rstrip("!")
+    word = core if core.isalpha() else _unleet(core)
+    if word is None or not word.isalpha() or len(word) < _MIN_SPELLED:
         return None
-    if word.lower() in LEXICON:
-        return word
-    return _segment(word)
+    read = word if word.lower() in LEXICON else _segment(word)
+    return None if read is None else read + chars[len(core) :]
 
 
 def _segment(text: str) -> str | None:

@@ -25,6 +25,7 @@ UNDONE = {
     "h.a.t.e": "hate",  # broken by dots
     "h_a_t_e s-t-u-p-i-d": "hate stupid",  # by dashes and underscores
     "h a t e": "hate",  # by blanks
+    "h a t e !": "hate!",  # before an exclamation mark
     "i h a t e y o u": "i hate you",  # several words in a row
     "you are a s t u p i d person": "you are a stupid person",  # the article goes free
     "st.upid": "stupid",  # one break
@@ -50,6 +51,7 @@ STAYS = [
     "well-being and/or co-op e.g. i.e. a.m.",  # real hyphens and abbreviations
     "for (i=0; i<n; i++) a[i] = b+c; x_1 = f(y)",  # code
     "A B C D",  # no word in it
+    "O K !",  # too short to be spelled out
     "kkk www III viii",  # three letters that are meant
     "Привет, мир. Это текст",  # wholly of another script
     "γειά σου κόσμε",
