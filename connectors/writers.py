@@ -17,10 +17,10 @@ X = TypeVar("X")
 
 ROWS = 10_000
 """A column store wants few large inserts."""
-EAGER_ROWS = 1_000
+EAGER_ROWS = 2_000
 """So many are inserted when no insert is under way: encoding 7,000 at once holds the interpreter
-for 0.3 s, and every decision meanwhile waits for its turns. P99 of 3,850 posts/s on a core of their
-own, three loads each in turn: 180, 241 and 146 ms with 1,000; 261, 273 and 173 with 2,000.
+for 0.3 s, and every decision meanwhile waits for its turns. 1,000 were no better on a core of their
+own, and worse where ClickHouse shares the cores (P99 at 70 %: 849 ms beside 376, 2026-11-22).
 """
 GATHER_S = 2.0
 """What has gathered for so long is inserted however little it is: people look at the tables, and
