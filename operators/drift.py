@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Final
 from zlib import crc32
 
@@ -23,6 +24,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from events.messages import Alert, Judgement, ModelOutput, Signal
 from operators.drift_monitor import DriftMonitor, DriftSample, DriftSettings
+from operators.parcel import Parcel, opened, parcels
 from operators.signature import signatures
 from operators.sliding import versions_of
 
@@ -31,6 +33,7 @@ MAIN_LANGUAGES: Final = (
     "ar", "de", "es", "fr", "hi", "id", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh",
 )  # fmt: skip
 """Those most written on the web after English, by their ISO 639-1 codes (W3Techs, 2026)."""
+_LANGUAGE_SERIES: Final = {code: f"language {code}" for code in MAIN_LANGUAGES}
 
 
 def drift_samples(judgements: list[Judgement], share: int = 8) -> list[tuple[str, DriftSample]]:
@@ -42,7 +45,7 @@ def drift_samples(judgements: list[Judgement], share: int = 8) -> list[tuple[str
             continue
         if crc32(content.content_id.encode("utf-8", "replace")) % share:
             continue
-        values = {f"score:{name}": score for name, score in decision.scores.items()}
+        values = {_named("score", name): score for name, score in decision.scores.items()}
         values["sent to people"] = float(decision.action == "review")
         values |= _of_models(judgement.outputs)
         values |= _of_text(content.text)
@@ -64,10 +67,17 @@ def _of_models(outputs: Sequence[ModelOutput]) -> dict[str, float]:
     """Each model's scores, and how often it is unsure: a distribution may spread on its mean."""
     values: dict[str, float] = {}
     for output in outputs:
+        model = _named("model", output.model)
         for category, score in output.scores.items():
-            values[f"model:{output.model}:{category}"] = score
-        values[f"model:{output.model}:unsure"] = float(0.3 <= output.confidence <= 0.7)
+            values[_named(model, category)] = score
+        values[_named(model, "unsure")] = float(0.3 <= output.confidence <= 0.7)
     return values
+
+
+@cache
+def _named(kind: str, name: str) -> str:
+    # One string for all samples: a pickle of many has it once.
+    return f"{kind}:{name}"
 
 
 def _of_text(text: str) -> dict[str, float]:
@@ -90,17 +100,17 @@ def _of_signals(signals: Sequence[Signal]) -> dict[str, float]:
     return {
         "tricks of spelling": float(any(s.rule.startswith("obfuscation.") for s in signals)),
         "other languages": float(bool(found)),
-        **{f"language {code}": float(code in found) for code in MAIN_LANGUAGES},
+        **{name: float(code in found) for code, name in _LANGUAGE_SERIES.items()},
     }
 
 
-class _DriftLogic(StatefulBatchLogic[DriftSample, Alert, bytes]):
+class _DriftLogic(StatefulBatchLogic[Parcel[DriftSample], Alert, bytes]):
     def __init__(self, settings: DriftSettings, resume: bytes | None) -> None:
         # S301: the snapshot comes from the recovery store that this job wrote itself.
         self._monitor = pickle.loads(resume) if resume else DriftMonitor(settings)  # noqa: S301
 
-    def on_batch(self, values: list[DriftSample]) -> tuple[Iterable[Alert], bool]:
-        return self._monitor.observe(values), self.RETAIN
+    def on_batch(self, received: list[Parcel[DriftSample]]) -> tuple[Iterable[Alert], bool]:
+        return self._monitor.observe(opened(received)), self.RETAIN
 
     def snapshot(self) -> bytes:
         return pickle.dumps(self._monitor)
@@ -117,4 +127,5 @@ def drift(
     def shim_build(resume: bytes | None) -> _DriftLogic:
         return _DriftLogic(settings, resume)
 
-    return op.key_rm("alerts", op.stateful_batch("watch", up, shim_build))
+    sent: KeyedStream[Parcel[DriftSample]] = op.flat_map_batch("parcels", up, parcels)
+    return op.key_rm("alerts", op.stateful_batch("watch", sent, shim_build))

@@ -26,6 +26,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from events.messages import Alert, AlertKey, Judgement, ReportedContent, UserReport
 from operators.alerts import AlertGrouper, SeverityOf, ShardReport, rated
+from operators.parcel import Parcel, opened, parcels
 from operators.signature import signatures
 from operators.sliding import versions_of
 from operators.surge_settings import KeySurge, SurgeSettings
@@ -152,14 +153,17 @@ def _excerpt(judgement: Judgement, redact: Redact | None) -> str:
     return " ".join(text.split())[:EXCERPT]
 
 
-class _CountLogic(StatefulBatchLogic[SurgeEvent | Tick, ShardReport, bytes]):
+class _CountLogic(StatefulBatchLogic[Parcel[SurgeEvent | Tick], ShardReport, bytes]):
     def __init__(self, settings: SurgeSettings, resume: bytes | None, finish: bool) -> None:
         # S301: the snapshot comes from the recovery store that this job wrote itself.
         self._state = pickle.loads(resume) if resume else SurgeState(settings)  # noqa: S301
         self._finish = finish
         self._told = self._state.odd.copy()
 
-    def on_batch(self, values: list[SurgeEvent | Tick]) -> tuple[Iterable[ShardReport], bool]:
+    def on_batch(
+        self, received: list[Parcel[SurgeEvent | Tick]]
+    ) -> tuple[Iterable[ShardReport], bool]:
+        values = opened(received)
         before = self._state.closed_through
         self._state.observe(value for value in values if isinstance(value, SurgeEvent))
         changes: list[KeySurge] = []
@@ -230,7 +234,8 @@ def surge(
         shard, report = shard_report
         return "all", report._replace(shard=shard)
 
-    counted = op.stateful_batch("count", up, shim_count)
+    sent: KeyedStream[Any] = op.flat_map_batch("parcels", up, parcels)
+    counted = op.stateful_batch("count", sent, shim_count)
     reports: KeyedStream[Any] = op.map("report", counted, shim_report)
     grouped = op.key_rm("alerts", op.stateful_batch("group", reports, shim_group))
     alerts = op.map("rate", grouped, lambda alert: rated(alert, severity_of))
