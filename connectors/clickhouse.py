@@ -1,4 +1,4 @@
-"""ClickHouse, a server or the embedded engine: connecting, the schema, and columnar inserts."""
+"""ClickHouse, a server or the embedded engine: connecting, the schema, and what is written."""
 
 from __future__ import annotations
 
@@ -7,31 +7,27 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import clickhouse_connect
 import stamina
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
-from clickhouse_connect.driver.insert import InsertContext
 
 from connectors import clickhouse_rows as rows
-from connectors.clickhouse_rows import Row, Table
+from connectors.clickhouse_insert import DATABASE, Inserter, Redact
+from connectors.clickhouse_rows import Table
 from connectors.store import Store
 
 M = TypeVar("M")
-Redact = Callable[[Sequence[str]], list[str]]
 
-DATABASE = "moderation"
 CONNECT_TIMEOUT_S = 5
 RETRY_SECONDS = 600.0
 """Meanwhile the stream waits: a restart would not bring the store back, and start over."""
-SMALL_INSERT_ROWS = 1000
-"""Below this a server gathers the rows of several inserts into one part (async_insert)."""
 
 # Timeouts, too many queries, network, memory, read-only replica, too many parts, Keeper: they pass.
 _PASSING_CODES = frozenset({159, 202, 209, 210, 241, 242, 252, 999})
@@ -159,9 +155,8 @@ class ClickHouseWriter(Store):
         self.client = connect(dsn)
         self._place = public_dsn(dsn)
         self.embedded = dsn.startswith("chdb:")
-        self._redact = redact
+        self._inserter = Inserter(self.client, embedded=self.embedded, redact=redact)
         self._on_insert = on_insert
-        self._contexts: dict[str, InsertContext] = {}
 
     def apply_schema(self) -> None:
         """Create what is missing of the database, its tables and views; migrate older tables.
@@ -240,48 +235,9 @@ class ClickHouseWriter(Store):
                 on=_will_pass, attempts=None, timeout=RETRY_SECONDS
             ):
                 with attempt:
-                    self._send(table, made)
+                    self._inserter.send(table, made)
         except ClickHouseError as error:
             raise StoreError(
                 f"{self._place} did not take {len(made)} rows of {table.name}: {_first_line(error)}"
             ) from error
         self._on_insert(table.name, len(made), time.perf_counter() - start)
-
-    def _send(self, table: Table[M], made: list[Row]) -> None:
-        context = self._contexts.get(table.name)
-        if context is None:
-            context = self._contexts[table.name] = self.client.create_insert_context(
-                table.name, table.columns, database=DATABASE, column_oriented=True
-            )
-        context.settings = self._settings(len(made))
-        try:
-            context.data = self._columns(table, made)
-            self.client.insert(context=context)
-        finally:
-            context.data = None
-
-    def _columns(self, table: Table[Any], made: list[Row]) -> list[Sequence[Any]]:
-        columns: list[Sequence[Any]] = list(zip(*made, strict=True))
-        if self._redact is not None:
-            for name in table.texts:
-                index = table.columns.index(name)
-                columns[index] = self._redacted(columns[index])
-        return columns
-
-    def _redacted(self, column: Sequence[Any]) -> Sequence[Any]:
-        assert self._redact is not None
-        if isinstance(column[0], str):
-            return self._redact(column)
-        # Raw bytes of any encoding: a character a byte, and back.
-        texts = self._redact([raw.decode("latin-1") for raw in column])
-        return [text.encode("latin-1") for text in texts]
-
-    def _settings(self, count: int) -> dict[str, Any]:
-        # An import of old contents may touch more months than the default of 100.
-        settings: dict[str, Any] = {"max_partitions_per_insert_block": 0}
-        if not self.embedded:
-            settings |= {
-                "async_insert": int(count < SMALL_INSERT_ROWS),
-                "wait_for_async_insert": 1,
-            }
-        return settings

@@ -42,7 +42,7 @@ class Table(Generic[M]):
 
     `identity` names the columns that tell rows apart; a second row of one identity replaces the
     first unless its `version` (a column, if the table has it) is lower. `texts` names the columns
-    in which users wrote what they liked.
+    in which users wrote what they liked; a `binary` table has bytes among its values.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Table(Generic[M]):
     rows: Callable[[M], Iterator[Row]]
     version: str = "version"
     texts: tuple[str, ...] = ()
+    binary: bool = False
 
 
 def deciding_signal(decision: Decision) -> Signal | None:
@@ -136,7 +137,7 @@ def _decision(judgement: Judgement) -> Iterator[Row]:
         scores.get(top, 0.0),
         scores,
         list(dict.fromkeys(signal.rule for signal in decision.signals)),
-        _encode(decision.signals),
+        _encode(decision.signals).decode(),
         decision.final,
         decision.mode,
         decision.degraded,
@@ -296,6 +297,7 @@ DEAD_LETTERS = Table[DeadLetter](
         "source.line", "failed_at",
     ),
     texts=("raw",),
+    binary=True,
 )  # fmt: skip
 
 RULE_CHANGES = Table[RuleChange](
