@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import md5
 
 from events.messages import Evidence, Signal
@@ -34,29 +34,27 @@ class HashMatcher:
         known = self._known
         if known:
             for item in items:
-                item.signals += self._signals(item, known)
+                text = item.content.text
+                if text:
+                    digests = _digest(text), _digest(canonical(text))
+                    if digests[0] in known or digests[1] in known:
+                        _add(item, known, digests, Evidence("text", 0, len(text)))
+                for image in item.content.images:
+                    if image.data:
+                        evidence = Evidence(f"images.{image.image_id}", 0, 0)
+                        _add(item, known, [_md5(image.data)], evidence)
         return items
 
-    def _signals(self, item: Item, listed: Mapping[bytes, Known]) -> Iterator[Signal]:
-        text = item.content.text
-        if text:
-            digests = [_digest(text), _digest(canonical(text))]
-            yield from _signal(item, listed, digests, Evidence("text", 0, len(text)))
-        for image in item.content.images:
-            if image.data:
-                evidence = Evidence(f"images.{image.image_id}", 0, 0)
-                yield from _signal(item, listed, [_md5(image.data)], evidence)
 
-
-def _signal(
-    item: Item, listed: Mapping[bytes, Known], digests: list[bytes], evidence: Evidence
-) -> Iterator[Signal]:
-    """The signal of the first of `digests` that is listed and has not expired, if there is one."""
+def _add(
+    item: Item, listed: Mapping[bytes, Known], digests: Iterable[bytes], evidence: Evidence
+) -> None:
+    """Add the signal of the first of `digests` that is listed and has not expired, if any is."""
     for digest in digests:
         known = listed.get(digest)
         if known is not None and not known.expired(item.received_at):
             rule = f"md5:{known.source}:{digest.hex()}:0"
-            yield Signal(HashMatcher.STAGE, rule, known.category, 1.0, (evidence,))
+            item.signals.append(Signal(HashMatcher.STAGE, rule, known.category, 1.0, (evidence,)))
             return
 
 
