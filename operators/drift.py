@@ -90,7 +90,7 @@ def _of_text(text: str) -> dict[str, float]:
         "share of letters": sum(map(str.isalpha, text)) / size,
         "share of capitals": sum(map(str.isupper, text)) / size,
         "share of digits": sum(map(str.isdigit, text)) / size,
-        "share beyond ASCII": sum(c > "\x7f" for c in text) / size,
+        "share beyond ASCII": 0.0 if text.isascii() else sum(c > "\x7f" for c in text) / size,
     }
 
 

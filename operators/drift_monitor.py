@@ -85,6 +85,8 @@ class _Drift:
 class _Group:
     recent: deque[DriftSample]
     count: int = 0
+    sums: dict[str, list[float]] = field(default_factory=dict)
+    """By series: the sum of its values in the block that is being filled, and their number."""
     series: dict[str, Series] = field(default_factory=dict)
     drift: _Drift | None = None
 
@@ -128,11 +130,18 @@ class DriftMonitor:
         group.recent.append(sample)
         group.count += 1
         moved: list[tuple[float, str, Change]] = []
+        sums, block = group.sums, settings.block
         for key, value in sample.values.items():
-            series = group.series.get(key)
-            if series is None:
-                series = group.series[key] = Series(settings.block, settings.delta)
-            change = series.add(sample.at, value)
+            so_far = sums.get(key)
+            if so_far is None:
+                so_far = sums[key] = [0.0, 0]
+            so_far[0] += value
+            so_far[1] += 1
+            if so_far[1] < block:
+                continue
+            del sums[key]
+            series = group.series.setdefault(key, Series(settings.delta))
+            change = series.add(sample.at, so_far[0] / block)
             if change.size:
                 least = max(settings.min_change, settings.min_effect * abs(series.usual))
                 moved.append((abs(change.size) / least, key, change))

@@ -30,16 +30,12 @@ class Series:
     """The means of blocks of a number's values, as departures from the usual of the hour."""
 
     __slots__ = (
-        "_adwin", "_block", "_count", "_delta", "_deviation", "_means", "_rhythm", "_seen",
-        "_sum", "usual",
+        "_adwin", "_delta", "_deviation", "_means", "_rhythm", "_seen", "usual",
     )  # fmt: skip
 
-    def __init__(self, block: int, delta: float) -> None:
-        """`block`: values to a mean; `delta`: ADWIN's probability of a false alarm."""
-        self._block = block
+    def __init__(self, delta: float) -> None:
+        """`delta`: ADWIN's probability of a false alarm."""
         self._delta = delta
-        self._sum = 0.0
-        self._count = 0
         self._adwin = _adwin(delta)
         self._rhythm = Rhythm(DAY, 24)
         self._means: deque[float] = deque(maxlen=_KEPT)
@@ -48,17 +44,8 @@ class Series:
         self.usual = 0.0
         """What the last mean was compared with."""
 
-    def add(self, at: float, value: float) -> Change:
-        """Take a value: the change of the mean that it has brought to light, of size 0 for none."""
-        self._sum += value
-        self._count += 1
-        if self._count < self._block:
-            return NONE
-        mean = self._sum / self._count
-        self._sum, self._count = 0.0, 0
-        return self._update(at, mean)
-
-    def _update(self, at: float, mean: float) -> Change:
+    def add(self, at: float, mean: float) -> Change:
+        """Take a block's mean: the change that it has brought to light, of size 0 for none."""
         known = self._rhythm.usual(at, mean, periods=2)
         self._rhythm.learn(at, mean)
         if known is None:

@@ -106,7 +106,7 @@ def test_what_drifted_and_why(
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_change_is_measured_from_where_it_began_however_long_it_took_to_see(seed: int) -> None:
-    rng, series, changed_at = random.Random(seed), Series(1, 1e-5), 6 * 24
+    rng, series, changed_at = random.Random(seed), Series(1e-5), 6 * 24
     sizes = [
         series.add(3_600.0 * hour, rng.gauss(10, 1) + 3 * (hour >= changed_at)).size
         for hour in range(8 * 24)
