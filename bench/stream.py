@@ -237,8 +237,8 @@ def report(
             (
                 "`breakwater load`, two processes: from when a post was due to its decision, read"
                 f" from the topic. Offered more, they decide {capacity:,.0f} posts/s of an open"
-                " load: its capacity here, with generator and smaller batches. Recovered: no post"
-                " waits longer than 200 ms, or than the slowest before the burst.\n"
+                " load: its capacity here, with generator and smaller batches. Recovered: for a"
+                " second no post waits longer than 200 ms, or than the slowest before the burst.\n"
             ),
             LOAD_HEAD,
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",

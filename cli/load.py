@@ -27,7 +27,7 @@ _PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9}
 _MIX = 20_000
 _MAX_POSTS = 50_000_000
 _TARGET_S = 0.2
-"""What a post may wait. A burst is over when none waits longer, or than the slowest before it."""
+"""What a post may wait. A burst is over when for a second none waits longer, or than before it."""
 
 
 class _Line(msgspec.Struct):

@@ -30,6 +30,8 @@ _FETCH_S: Final = 0.005
 """How long answers are gathered; part of the latencies."""
 _SETTLE_S: Final = 1.0
 """From the first connections to the first post that counts."""
+_CALM_S: Final = 1.0
+"""So long nothing is late once a backlog is worked off."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,13 @@ class LoadResult:
         return float(waited[~np.isnan(waited)].max(initial=0.0))
 
     def recovery(self, since: float, *, within: float) -> float:
-        """Seconds from `since` on until posts wait no longer than `within` and stay so; both s."""
+        """Seconds from `since` to the second in which no post waits longer than `within`; both s.
+
+        What is late after a calm second is not of this backlog.
+        """
         late = self.due[(self.due >= since) & ~(self.arrived - self.due <= within)]
-        return float(late[-1] - since) if len(late) else 0.0
+        times = np.concatenate([[since], late, [np.inf]])
+        return float(times[np.argmax(np.diff(times) > _CALM_S)] - since)
 
 
 def due_times(phases: Iterable[Phase]) -> NDArray[np.float64]:

@@ -43,11 +43,12 @@ def test_latency_counts_from_the_due_time_and_leaves_out_what_never_came() -> No
     [
         pytest.param([0.1, 1.1, 2.1, 3.1], 0.0, id="never behind"),
         pytest.param([0.1, 5.0, 5.0, 3.1], 1.0, id="the last late one counts"),
+        pytest.param([0.1, 1.1, 2.1, 9.0], 0.0, id="what is late after a calm second does not"),
         pytest.param([9.0, 1.1, 2.1, 3.1], 0.0, id="what was late before does not"),
-        pytest.param([0.1, 1.1, 2.1, float("nan")], 2.0, id="a lost one is late"),
+        pytest.param([0.1, 5.0, float("nan"), 3.1], 1.0, id="a lost one is late"),
     ],
 )
-def test_recovery_lasts_until_nothing_is_late_any_more(arrived, seconds) -> None:
+def test_recovery_lasts_until_nothing_is_late_for_a_second(arrived, seconds) -> None:
     assert result(arrived).recovery(1.0, within=0.2) == seconds
 
 
