@@ -16,11 +16,13 @@ from bench import text_models
 from bench.chain import Run, measure_run, repeated
 from bench.image_rates import rate_table
 from bench.machine import machine
-from bench.stages import StageCost, measure_stages
+from bench.stages import StageCost, measure_stages, transformer_seconds
 from cli.demo_traffic import day_of_traffic, yesterday
 from events.messages import Content
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+_READ = 2_000
+"""Texts that the transformer alone is measured on."""
 
 
 def main() -> None:
@@ -37,11 +39,13 @@ def main() -> None:
         day = [planted.content for planted in day_of_traffic(yesterday(), arguments.stage_posts)]
     with console.status("stage by stage"):
         costs = measure_stages(day)
+        read = day[:_READ]
+        transformer = transformer_seconds(read) / len(read)
     runs = []
     for posts in (arguments.posts, arguments.large):
         with console.status(f"breakwater run on {posts:,} posts"):
             runs.append(measure_run(repeated(day, posts)))
-    report = "\n".join([_head(), _stage_table(costs, day), _run_table(runs)])
+    report = "\n".join([_head(), _stage_table(costs, day, transformer), _run_table(runs)])
     with console.status("images, stage by stage"):
         report += f"\n## Images, a second of one core's processor time\n\n{rate_table()}\n"
     if arguments.data:
@@ -59,7 +63,8 @@ def _head() -> str:
     )
 
 
-def _stage_table(costs: Sequence[StageCost], day: Sequence[Content]) -> str:
+def _stage_table(costs: Sequence[StageCost], day: Sequence[Content], transformer: float) -> str:
+    """`transformer`: seconds of the transformer for a text."""
     total = sum(cost.seconds for cost in costs)
     bare = sum(cost.bare or 0.0 for cost in costs)
     length = sum(len(content.text) for content in day) / len(day)
@@ -72,6 +77,10 @@ def _stage_table(costs: Sequence[StageCost], day: Sequence[Content]) -> str:
         (
             f"| **all** | {len(day) / total:,.0f} | {total / len(day) * 1e6:.1f} | 100 % |"
             f" {bare / len(day) * 1e6:.1f} | {bare / total:.0%} |\n"
+        ),
+        (
+            f"The transformer alone takes {transformer * 1e6:,.0f} µs for each of these texts:"
+            f" {transformer * len(day) / total:.1f} times as long as the whole chain.\n"
         ),
     ]
     return "\n".join(rows)

@@ -1,8 +1,8 @@
 """Rows on their way into a table of ClickHouse.
 
-A server gets lines of JSON, which are made in a third of the time of columns, and above all of the
-interpreter's: the stages wait for it. The embedded engine, which reads them in this process, gets
-columns; so does a table with bytes in it, which JSON cannot say.
+A server gets lines of JSON, which are made sooner than columns: meanwhile the stages wait for the
+interpreter. The embedded engine, which reads what it gets in this process, is given columns; so is
+a table with bytes in it, which JSON cannot say.
 """
 
 from __future__ import annotations

@@ -170,10 +170,19 @@ def decompress(body: bytes, encoding: str) -> bytes:
     return body
 
 
+class Server(ThreadingHTTPServer):
+    """Says nothing of clients that were killed."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Every other error is told with its traceback."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def serve(port: int, path: str) -> None:
     """Answer on 127.0.0.1:`port` until SIGTERM or Ctrl-C."""
     Handler.engine = Engine(path)
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     # What was answered is on disk; the engine's own shutdown would wait for merges.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     print(f"ready http://127.0.0.1:{server.server_port}", flush=True)  # noqa: T201 (who started it waits for this line)
