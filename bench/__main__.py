@@ -16,9 +16,10 @@ from bench import text_models
 from bench.chain import Run, measure_run, repeated
 from bench.image_rates import rate_table
 from bench.machine import machine
-from bench.stages import StageCost, measure_stages, transformer_seconds
+from bench.stages import StageCost, measure_stages
 from cli.demo_traffic import day_of_traffic, yesterday
 from events.messages import Content
+from models.text.transformer import TransformerModel
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 _READ = 2_000
@@ -39,8 +40,8 @@ def main() -> None:
         day = [planted.content for planted in day_of_traffic(yesterday(), arguments.stage_posts)]
     with console.status("stage by stage"):
         costs = measure_stages(day)
-        read = day[:_READ]
-        transformer = transformer_seconds(read) / len(read)
+        read = [content.text for content in day[:_READ]]
+        transformer = text_models.seconds(TransformerModel().predict, read) / len(read)
     runs = []
     for posts in (arguments.posts, arguments.large):
         with console.status(f"breakwater run on {posts:,} posts"):

@@ -29,14 +29,12 @@ from events.messages import Content, Judgement, Position, Raw
 from flows.job import tune_interpreter
 from flows.settings import load_settings
 from flows.stages import load_stages
-from models.text.cascade import Cascade
 from models.text.features import featurise
 from operators.breaker import Breaker
 from operators.enrich import AuthorCounter
 from operators.fusion import feature_matrix
 from operators.item import Item
 from operators.language import LanguageDetector
-from operators.normalize import normalize
 from operators.regex_match import LiveRuleMatcher
 
 X = TypeVar("X")
@@ -102,20 +100,6 @@ def _steps() -> list[tuple[str, Callable[[list[Any]], list[Any]]]]:
         ("count_authors", count_authors),
         ("encode", encode_decisions),
     ]
-
-
-def transformer_seconds(contents: Sequence[Content]) -> float:
-    """Seconds of the transformer alone for the texts of `contents`, in the same batches."""
-    transformer = Cascade.load().models[1]
-    parts = [
-        [found.text for found in normalize([content.text for content in part])]
-        for part in _parts(contents)
-    ]
-    transformer.predict(parts[0][:64])
-    start = time.process_time()
-    for texts in parts:
-        transformer.predict(texts)
-    return time.process_time() - start
 
 
 def _parts(batch: Sequence[X]) -> Iterator[list[X]]:

@@ -25,7 +25,7 @@ from training.evaluate import evaluate, f1_table, macro_f1, sent_on
 _TEXTS = 5_000
 _BATCH = 1_000
 
-_Predict: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
+Predict: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,16 @@ def real_mix(corpus: Corpus, number: int = _TEXTS) -> list[str]:
 def measure(cascade: Cascade, texts: Sequence[str]) -> list[Speed]:
     """Each model on every text, then the cascade."""
     fast, transformer = cascade.models
-    models: list[tuple[str, _Predict]] = [
+    models: list[tuple[str, Predict]] = [
         ("fast", fast.predict),
         ("transformer on every text", transformer.predict),
         ("cascade", cascade.predict),
     ]
-    return [Speed(name, len(texts), _seconds(predict, texts)) for name, predict in models]
+    return [Speed(name, len(texts), seconds(predict, texts)) for name, predict in models]
 
 
-def _seconds(
-    predict: Callable[[Sequence[str]], NDArray[np.float32]], texts: Sequence[str]
-) -> float:
+def seconds(predict: Predict, texts: Sequence[str]) -> float:
+    """What a model takes for `texts`, normalizing included."""
     predict(["warm"])
     start = time.process_time()
     for at in range(0, len(texts), _BATCH):

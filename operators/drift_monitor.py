@@ -140,7 +140,9 @@ class DriftMonitor:
             if so_far[1] < block:
                 continue
             del sums[key]
-            series = group.series.setdefault(key, Series(settings.delta))
+            series = group.series.get(key)
+            if series is None:
+                series = group.series[key] = Series(settings.delta)
             change = series.add(sample.at, so_far[0] / block)
             if change.size:
                 least = max(settings.min_change, settings.min_effect * abs(series.usual))

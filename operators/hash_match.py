@@ -37,24 +37,26 @@ class HashMatcher:
                 text = item.content.text
                 if text:
                     digests = _digest(text), _digest(canonical(text))
-                    if digests[0] in known or digests[1] in known:
-                        _add(item, known, digests, Evidence("text", 0, len(text)))
+                    _add(item, known, digests, "text", len(text))
                 for image in item.content.images:
                     if image.data:
-                        evidence = Evidence(f"images.{image.image_id}", 0, 0)
-                        _add(item, known, [_md5(image.data)], evidence)
+                        _add(item, known, (_md5(image.data),), f"images.{image.image_id}", 0)
         return items
 
 
 def _add(
-    item: Item, listed: Mapping[bytes, Known], digests: Iterable[bytes], evidence: Evidence
+    item: Item, listed: Mapping[bytes, Known], digests: Iterable[bytes], field: str, length: int
 ) -> None:
-    """Add the signal of the first of `digests` that is listed and has not expired, if any is."""
+    """Add the signal of the first of `digests` that is listed and has not expired, if any is.
+
+    The digests are of `field`, of `length` characters.
+    """
     for digest in digests:
         known = listed.get(digest)
         if known is not None and not known.expired(item.received_at):
             rule = f"md5:{known.source}:{digest.hex()}:0"
-            item.signals.append(Signal(HashMatcher.STAGE, rule, known.category, 1.0, (evidence,)))
+            evidence = (Evidence(field, 0, length),)
+            item.signals.append(Signal(HashMatcher.STAGE, rule, known.category, 1.0, evidence))
             return
 
 

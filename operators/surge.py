@@ -234,7 +234,7 @@ def surge(
         shard, report = shard_report
         return "all", report._replace(shard=shard)
 
-    sent: KeyedStream[Any] = op.flat_map_batch("parcels", up, parcels)
+    sent: KeyedStream[Parcel[SurgeEvent | Tick]] = op.flat_map_batch("parcels", up, parcels)
     counted = op.stateful_batch("count", sent, shim_count)
     reports: KeyedStream[Any] = op.map("report", counted, shim_report)
     grouped = op.key_rm("alerts", op.stateful_batch("group", reports, shim_group))
