@@ -20,6 +20,11 @@ STEPS_S = (60, 300, 900, 3600, 21600)
 MAX_STEPS = 400
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+# A clock that runs ahead somewhere must not empty the queue and the page.
+_NEWEST = """
+    SELECT max(minute) AS newest FROM moderation.decisions_by_minute
+    WHERE mode = 'live' AND minute <= now()
+"""
 # A sample of what was allowed is chosen by zlib's CRC-32 of the id, as `operators.decide` does.
 _WAITING = """
     FROM moderation.moderation_logs FINAL
@@ -170,8 +175,8 @@ class ClickHouseStore:
         return int(self._policies().live.file.sample_rate * 2**32)
 
     def _newest(self) -> datetime:
-        """The newest minute with a decision; the beginning of time in an empty store."""
-        rows = self._query("SELECT max(minute) AS newest FROM moderation.decisions_by_minute")
+        """The newest minute with a live decision; the beginning of time in an empty store."""
+        rows = self._query(_NEWEST)
         return max(_aware(rows[0]["newest"]), EPOCH + timedelta(days=365))
 
     def _query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -421,6 +421,22 @@ class TestStore:
         assert overview.latency_p50_ms[0] == 7.0
         assert [(r.rule, r.blocked, r.reviewed) for r in overview.rules] == [("r-1", 2, 0)]
         assert [alert.state for alert in overview.alerts] == ["open", "resolved"]
+
+    @pytest.mark.parametrize(
+        "later",
+        [
+            judgement("ahead", created_at=datetime.now(UTC) + timedelta(days=200)),
+            judgement("shadow", created_at=AT + timedelta(days=2), mode="shadow"),
+        ],
+        ids=["a clock that runs ahead", "a decision in shadow"],
+    )
+    def test_the_present_is_that_of_the_stream(
+        self, dsn: str, writer: ClickHouseWriter, later: Judgement
+    ) -> None:
+        writer.insert_judgements([waiting("c1"), later])
+        store, _ = store_of(dsn)
+        assert store.overview(1).until == AT + timedelta(minutes=1)
+        assert [item.decision.content_id for item in store.waiting(10)] == ["c1"]
 
     @pytest.mark.parametrize(("hours", "minutes"), [(1, 1), (24, 5), (168, 60)])
     def test_a_longer_time_has_longer_steps(
