@@ -14,7 +14,7 @@ def forget_command(author_id: str, *, confirmed: bool) -> None:
 
     Raises:
         UsageError: not confirmed, or no store.
-        StoreError: ClickHouse does not answer.
+        StoreError: ClickHouse does not answer, or the author is held or nobody.
     """
     if not confirmed:
         raise UsageError(f"this deletes everything of {author_id!r} for good: add --yes")
@@ -25,3 +25,7 @@ def forget_command(author_id: str, *, confirmed: bool) -> None:
         client.close()
     for table, rows in deleted.items():
         print(f"{table:<16} {rows:>9} rows deleted")
+    print(
+        "not reached: files that `run`, `demo` and `console` wrote (*.jsonl, report.html), Kafka"
+        " topics, backups"
+    )

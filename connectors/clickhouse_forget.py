@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from clickhouse_connect.driver.client import Client
 
 from connectors.clickhouse import StoreError
@@ -26,7 +29,7 @@ _CONDITIONS = {
     "user_reports": f"({_OF_THEIRS}) OR reporter_id = {{author:String}}",
     "appeals": f"user_id = {{author:String}} AND content_id NOT IN {_HELD}",
     # A message that did not decode may still name them.
-    "dead_letters": "position(raw, concat('\"', {author:String}, '\"')) > 0",
+    "dead_letters": "match(raw, {named:String})",
     "labelled_logs": _OF_THEIRS,
     "labelled_outputs": _OF_THEIRS,
     "labelled_content": _OF_THEIRS,
@@ -48,7 +51,7 @@ def forget_author(client: Client, author_id: str) -> dict[str, int]:
     Returns when the parts on disk are rewritten; backups are not reached.
 
     Raises:
-        StoreError: the author is under legal hold.
+        StoreError: the author is under legal hold, or is nobody.
         ClickHouseError: the server refuses or went away; running it again finishes the work.
     """
     if is_held(client, author_id):
@@ -56,7 +59,7 @@ def forget_author(client: Client, author_id: str) -> dict[str, int]:
             f"{author_id!r} is under legal hold: nothing is deleted before"
             " `breakwater hold AUTHOR --release`"
         )
-    author = {"author": author_id}
+    author = {"author": author_id, "named": _naming(author_id)}
     for table in _ALERTS:
         client.command(
             f"ALTER TABLE moderation.{table} UPDATE"
@@ -74,3 +77,19 @@ def forget_author(client: Client, author_id: str) -> dict[str, int]:
             delete = f"ALTER TABLE moderation.{table} DELETE WHERE {condition}"
             client.command(delete, parameters=author, settings=_DONE)
     return deleted
+
+
+def _naming(author_id: str) -> str:
+    """A pattern of a message that names `author_id`, whether or not the rest of it is JSON.
+
+    A string of JSON cannot hold the quotes around the field: what others write matches nothing.
+    """
+    return rf'"(?:author_id|user_id|reporter_id)"\s*:\s*"{"".join(map(_spelling, author_id))}"'
+
+
+def _spelling(character: str) -> str:
+    """A pattern of every way to write `character` in JSON, and of itself."""
+    units = character.encode("utf-16-be").hex(" ", 2).split()
+    escaped = "".join(rf"\\u(?i:{unit})" for unit in units)
+    short = re.escape(json.dumps(character)[1:-1])
+    return f"(?:{re.escape(character)}|{short}|{escaped})"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from clickhouse_connect.driver.client import Client
 
+from connectors.clickhouse import StoreError
+
 _TEXTS = ("content", "labelled_content")
 _MARK = (
     "ALTER TABLE moderation.{table:Identifier} UPDATE legal_hold = {held:Bool}"
@@ -18,6 +20,7 @@ def hold_author(client: Client, author_id: str) -> int:
     """Keep what `author_id` has posted and will post; the number of contents there now.
 
     Raises:
+        StoreError: `author_id` is empty.
         ClickHouseError: the server refuses or went away; running it again finishes the work.
     """
     if not is_held(client, author_id):
@@ -38,7 +41,13 @@ def release_author(client: Client, author_id: str) -> None:
 
 
 def is_held(client: Client, author_id: str) -> bool:
-    """Whether `author_id` is under legal hold."""
+    """Whether `author_id` is under legal hold.
+
+    Raises:
+        StoreError: it is empty, which is nobody's id.
+    """
+    if not author_id:
+        raise StoreError("the id of an author is needed: '' is nobody's")
     return bool(client.query(_IS_HELD, {"author": author_id}).result_rows[0][0])
 
 

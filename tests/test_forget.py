@@ -32,6 +32,23 @@ LETTER = DeadLetter(
     failed_at=AT,
 )  # fmt: skip
 
+LETTERS = (
+    # author, dead letter, whether it goes
+    ("u1", b'{"author_id": "u1", "text": 3}', True),
+    ("u1", b'{"author_id":"u1", "text": "cut', True),
+    ("u1", b'{"text": "\xff", "author_id" : "u1"}', True),  # not UTF-8
+    ("u1", b'{"reporter_id": "u1"}', True),
+    ("u1", b'{"user_id": "u1"}', True),
+    ("u1", b'{"author_id": "u11", "community": "u1"}', False),
+    ("text", b'{"author_id": "u2", "text": "text"}', False),
+    ("u1", rb'{"author_id": "u2", "text": "\"author_id\": \"u1\"', False),
+    (".*", b'{"author_id": "u2"}', False),
+    ("Jos\xe9", '{"author_id": "Jos\xe9"}'.encode(), True),
+    ("Jos\xe9", rb'{"author_id": "Jos\u00E9", "', True),
+    ('a"b\\c', rb'{"author_id": "a\"b\\c"}', True),
+    ("\U0001f600", rb'{"author_id": "\ud83d\ude00"}', True),
+)
+
 
 @pytest.fixture(params=["embedded", "http"])
 def store(request, tmp_path):
@@ -118,4 +135,20 @@ def test_a_legal_hold_is_kept_with_all_that_belongs_to_it(store):
 def test_an_unknown_author_deletes_nothing(store, author):
     before = counts(store)
     assert set(forget_author(store, author).values()) == {0}
+    assert counts(store) == before
+
+
+def test_dead_letters_go_that_name_the_author(store):
+    for author, raw, goes in LETTERS:
+        store.command("TRUNCATE TABLE moderation.dead_letters")
+        store.insert("dead_letters", [[raw, AT]], ["raw", "failed_at"], database="moderation")
+        assert forget_author(store, author)["dead_letters"] == goes, raw
+        assert store.command("SELECT count() FROM moderation.dead_letters") == (not goes), raw
+
+
+def test_nobody_is_not_an_author(store):
+    before = counts(store)
+    for act in (forget_author, hold_author):
+        with pytest.raises(StoreError, match="the id of an author is needed"):
+            act(store, "")
     assert counts(store) == before
