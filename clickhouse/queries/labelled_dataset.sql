@@ -1,7 +1,8 @@
 -- labelled_dataset: Which labelled texts can a model be trained on?
 --
--- One row a labelled content with its text, for `--format parquet` or `json`. votes and agreeing tell how
--- many people answered and how many as the last one did. Content whose text is gone is left out.
+-- One row a labelled content with its text, for `--format parquet` or `json`. truth is the golden label,
+-- without one the last answer; votes and agreeing tell how many people answered and how many so. Content
+-- whose text is gone or that has images is left out.
 --
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 3650 days  labels from here on, UTC
@@ -18,14 +19,15 @@ WITH answers AS
         SELECT
             content_id,
             revision,
-            argMax(true_label, given.labeled_at)           AS truth,
-            argMax(action, given.labeled_at)               AS wanted_action,
-            argMax(source, given.labeled_at)               AS label_source,
-            max(given.labeled_at)                          AS labeled_at,
-            count()                                  AS votes,
-            countEqual(groupArray(true_label), truth) AS agreeing
+            argMax(true_label, (source = 'golden', given.labeled_at)) AS truth,
+            argMax(action, (source = 'golden', given.labeled_at))     AS wanted_action,
+            argMax(source, (source = 'golden', given.labeled_at))     AS label_source,
+            max(given.labeled_at)                                     AS labeled_at,
+            count()                                                   AS votes,
+            countEqual(groupArray(true_label), truth)                 AS agreeing
         FROM moderation.human_labels AS given FINAL
         WHERE given.labeled_at >= {since:DateTime64(3, 'UTC')} AND given.labeled_at < {until:DateTime64(3, 'UTC')}
+            AND source != 'user_report'
         GROUP BY content_id, revision
     )
 SELECT
@@ -44,5 +46,12 @@ SELECT
 FROM moderation.labelled_content FINAL
 INNER JOIN answers USING (content_id, revision)
 WHERE text != ''
+    -- People may have judged the picture: of the words beside it that says nothing.
+    AND (content_id, revision) NOT IN
+    (
+        SELECT content_id, revision
+        FROM moderation.content
+        WHERE notEmpty(image_ids) AND content_id IN (SELECT content_id FROM moderation.labelled_content)
+    )
 ORDER BY content_id, revision
 SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -22,8 +22,9 @@ WITH restored AS
             UNION ALL
             SELECT content_id, revision, max(labeled_at) AS at
             FROM moderation.human_labels FINAL
+            WHERE source != 'user_report'
             GROUP BY content_id, revision
-            HAVING argMax(action, labeled_at) = 'allow'
+            HAVING argMax(action, (source = 'golden', labeled_at)) = 'allow'
         )
         GROUP BY content_id, revision
     )

@@ -16,10 +16,10 @@
 
 WITH labels AS
     (
-        SELECT content_id, revision, argMax(true_label, labeled_at) AS truth
+        SELECT content_id, revision, argMax(true_label, (source = 'golden', labeled_at)) AS truth
         FROM moderation.human_labels FINAL
-        -- A label follows its post; a day for clocks that differ.
-        WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
+        -- A label follows its post; a day for clocks that differ. What users report is no truth.
+        WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY AND source != 'user_report'
         GROUP BY content_id, revision
     )
 SELECT
