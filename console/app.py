@@ -75,6 +75,11 @@ def build_app(
                     html.Span(id="status", className="muted push"),
                 ]
             ),
+            html.P(
+                "The console does not answer: what you do now is lost.",
+                className="away",
+                role="alert",
+            ),
             html.Main(id="page"),
         ]
     )

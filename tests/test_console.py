@@ -467,9 +467,9 @@ def surge(state: str, minute: int, signature: str = "claim-prize.example") -> Al
 
 
 @contextmanager
-def served(app: Dash) -> Iterator[str]:
-    """`app` on a port of its own; gives its address."""
-    server = make_server("127.0.0.1", 0, app.server, threaded=True)
+def served(app: Dash, port: int = 0) -> Iterator[str]:
+    """`app` on `port` or one of its own; gives its address."""
+    server = make_server("127.0.0.1", port, app.server, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -688,6 +688,17 @@ class TestInABrowser:
         assert seen.errors == []
         assert page.evaluate("window.hacked") is None
         assert [url for url in seen.requests if not url.startswith((address, "data:"))] == []
+
+    def test_a_page_whose_console_is_away_says_so(self, page: Page) -> None:
+        port, notice = free_port(), page.get_by_text("The console does not answer")
+        with served(app_of(), port) as address:
+            page.goto(address)
+            expect(page.locator("#text")).to_have_text("hello")
+            expect(notice).to_be_hidden()
+        page.keyboard.press("a")
+        expect(notice).to_be_visible()
+        with served(app_of(), port):
+            expect(notice).to_be_hidden()
 
     def test_the_live_page_shows_the_stream(self, page: Page, address: str) -> None:
         seen = Seen(page)
