@@ -10,16 +10,17 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import typer
 from werkzeug.serving import make_server
 
 from cli.errors import UsageError
-from cli.live import open_store
+from cli.live import open_store, say
 from cli.store import existing_store
 from connectors import kafka
 from connectors.clickhouse import ClickHouseWriter
 from connectors.kafka import KafkaWriter
 from console.app import LOCAL_HOSTS, build_app
-from console.desk import Desk
+from console.desk import Desk, SubmitError
 from console.store import ClickHouseStore
 from events.encode import encode
 from events.messages import Label
@@ -49,6 +50,7 @@ def console_command(
         UsageError: it would be open to others without a password, or the port is taken.
         BadSettingError, BrokerError, PolicyError, RulesetStoreDownError, StoreError: it cannot
             start.
+        typer.Exit: with 1, when an answer could not be sent at the end.
     """
     settings = load_settings(**({"output": output} if output else {}))
     secret = settings.console_password
@@ -88,8 +90,12 @@ def console_command(
         pass
     finally:
         server.server_close()
-        desk.close()
-        writer.close()
+        try:
+            desk.close()
+        except SubmitError as error:
+            raise typer.Exit(say(str(error))) from None
+        finally:
+            writer.close()
 
 
 def _submit_to_kafka(settings: Settings) -> Callable[[Label], None]:

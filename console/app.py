@@ -117,18 +117,22 @@ def _work(
     def work(*arguments: Any) -> tuple[Any, ...]:
         kept, category = arguments[-2:]
         reviewer = security.reviewer_name(default_reviewer)
-        problem = _act(desk, reviewer, str(ctx.triggered_id), queue_page.parse_key(kept), category)
+        what, asked = str(ctx.triggered_id), queue_page.parse_key(kept)
+        told = _act(desk, reviewer, what, asked, category) or desk.problem(reviewer)
         item = desk.current(reviewer)
+        refreshed = what in ("None", "refresh")
         # An answer does not wait for a count.
-        waiting = desk.waiting(recount=ctx.triggered_id in (None, "refresh"))
+        waiting = desk.waiting(recount=refreshed)
         status = f"{reviewer}: {desk.answered(reviewer)} answered, {waiting} waiting"
         key = queue_page.current_key(item)
         answers = queue_page.history(desk.history(reviewer))
+        # What was told stays until the moderator does the next thing.
+        notice = no_update if refreshed and not told else told
         if key == kept and key is not None:
             # The same item: what the moderator has uncovered and chosen stays as it is.
-            return no_update, no_update, no_update, answers, status, problem
+            return no_update, no_update, no_update, answers, status, notice
         category = (item.decision.category or None) if item else None
-        return queue_page.item_card(item, policies()), key, category, answers, status, problem
+        return queue_page.item_card(item, policies()), key, category, answers, status, notice
 
 
 def _act(desk: Desk, reviewer: str, what: str, key: Any, category: object) -> str:

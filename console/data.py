@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
+from zlib import crc32
 
 from events.messages import Alert, ReviewItem
 
@@ -13,9 +14,26 @@ Key = tuple[str, int]
 """(content_id, revision): what a reviewer answers about."""
 
 
+SECOND_ANSWERS: Final = 10
+"""One item in so many is answered twice: two people who agree make a true label, and two whose
+answers meet can be compared. A golden label is an answer, so its reviewer is checked by the other.
+Drawn by a digest of the id, so that every console draws the same ones, also after a restart."""
+
+
+class WaitingItem(ReviewItem, frozen=True, kw_only=True):
+    """An item of the queue, with what its message does not say."""
+
+    images: int = 0
+
+
 def key_of(item: ReviewItem) -> Key:
     """The content that `item` is about."""
     return item.decision.content_id, item.decision.revision
+
+
+def answers_wanted(key: Key) -> int:
+    """How many people are to answer about this content."""
+    return 2 if crc32(key[0].encode()) % SECOND_ANSWERS == 0 else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +71,15 @@ class Overview:
 class ConsoleStore(Protocol):
     """Where the console reads; it writes nothing but labels, which go another way."""
 
-    def waiting(self, limit: int) -> list[ReviewItem]:
-        """Items that nobody has labelled, the highest priority first, the oldest among equals."""
+    def waiting(self, limit: int, reviewer: str) -> list[WaitingItem]:
+        """Items that want an answer and have none of `reviewer`.
+
+        The highest priority first, the oldest among equals.
+        """
         ...
 
     def count_waiting(self) -> int:
-        """How many items nobody has labelled."""
+        """How many items want an answer."""
         ...
 
     def overview(self, hours: float) -> Overview:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from console.data import ConsoleStore, Key, key_of
+from console.data import ConsoleStore, Key, WaitingItem, answers_wanted, key_of
 from events.identity import label_id
-from events.messages import Action, Label, ReviewItem
+from events.messages import Action, Label
 from policy.taxonomy import CATEGORIES
 
 BATCH = 100
@@ -21,7 +21,8 @@ LEASE_S = 600.0
 HOLD_S = 15.0
 """An answer is held back this long, or until the next one: undoing it then leaves no trace."""
 REMEMBERED = 20
-COUNT_S = 5.0
+FRESH_S = 5.0
+"""What was read of the queue is not asked for again within this time."""
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +39,20 @@ class SubmitError(RuntimeError):
 class Answered:
     """An item and what its reviewer said."""
 
-    item: ReviewItem
+    item: WaitingItem
     label: Label
 
 
 @dataclass(slots=True)
 class _Reviewer:
-    current: ReviewItem | None = None
+    current: WaitingItem | None = None
     held: Answered | None = None
+    fetched: list[WaitingItem] = field(default_factory=list)
+    fetched_at: float = float("-inf")
     history: deque[Answered] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     skipped: set[Key] = field(default_factory=set)
     answered: int = 0
+    problem: str = ""
 
 
 class Desk:
@@ -72,28 +76,26 @@ class Desk:
         self._lock = threading.RLock()
         self._reviewers: dict[str, _Reviewer] = {}
         self._leases: dict[Key, tuple[str, float]] = {}
-        self._done: set[Key] = set()
-        self._fetched: list[ReviewItem] = []
+        self._done: set[tuple[str, Key]] = set()
         self._count, self._counted_at = 0, float("-inf")
 
-    def current(self, reviewer: str) -> ReviewItem | None:
-        """What `reviewer` is looking at, until answered or skipped; None: nothing waits."""
+    def current(self, reviewer: str) -> WaitingItem | None:
+        """What `reviewer` is looking at, until answered or skipped; None: nothing waits.
+
+        An item whose lease has ended stays until another reviewer gets it.
+        """
         with self._lock:
             who = self._who(reviewer)
-            if who.current is None:
-                who.current = self._next(reviewer, who, self._fetched)
-            if who.current is None:
-                self._fetch(len(who.skipped))
-                who.current = self._next(reviewer, who, self._fetched)
-            if who.current is not None:
-                self._leases[key_of(who.current)] = (reviewer, self._clock() + LEASE_S)
+            if who.current is None and (item := self._next(reviewer, who)) is not None:
+                self._give(reviewer, who, item)
             return who.current
 
     def answer(self, reviewer: str, key: Key, action: Action, category: str) -> None:
-        """Say what the current item is; an answer to another item (a double click) is nothing.
+        """Say what the current item is; a second answer to one that was answered is nothing.
 
         Raises:
-            AnswerError: an action that is no answer, or a category that does not go with it.
+            AnswerError: an action that is no answer, a category that does not go with it, or an
+                item that `reviewer` does not hold.
             SubmitError: the answer before this one could not be sent.
         """
         if action not in ("allow", "block"):
@@ -103,13 +105,17 @@ class Desk:
         with self._lock:
             who = self._who(reviewer)
             if who.current is None or key_of(who.current) != key:
-                return
+                if any(key_of(answered.item) == key for answered in who.history):
+                    return  # a double click
+                raise AnswerError(
+                    "not taken: the item has gone to another, or the console was restarted"
+                )
             self.settle(reviewer)
             who.held = Answered(who.current, self._label(reviewer, key, action, category))
             who.history.append(who.held)
             who.answered += 1
-            who.current = None
-            self._done.add(key)
+            self._done.add((reviewer, key))
+            self._let_go(who)
         if self._hold_s:
             timer = threading.Timer(self._hold_s, self._settle_if_held, (reviewer, who.held))
             timer.daemon = True
@@ -123,8 +129,7 @@ class Desk:
             who = self._who(reviewer)
             if who.current is not None and key_of(who.current) == key:
                 who.skipped.add(key)
-                self._leases.pop(key, None)
-                who.current = None
+                self._let_go(who)
 
     def undo(self, reviewer: str) -> bool:
         """Bring back the last answered item; False: there is none.
@@ -137,13 +142,12 @@ class Desk:
             if not who.history:
                 return False
             last = who.history.pop()
-            if who.current is not None:
-                self._leases.pop(key_of(who.current), None)
             if who.held is last:
                 who.held = None
             who.answered -= 1
-            who.current = last.item
-            self._done.discard(key_of(last.item))
+            self._done.discard((reviewer, key_of(last.item)))
+            self._let_go(who)
+            self._give(reviewer, who, last.item)
             return True
 
     def settle(self, reviewer: str) -> None:
@@ -160,7 +164,7 @@ class Desk:
             try:
                 self._submit(held.label)
             except Exception as error:
-                self._done.discard(key_of(held.item))
+                self._done.discard((reviewer, key_of(held.item)))
                 if held in who.history:
                     who.history.remove(held)
                     who.answered -= 1
@@ -169,9 +173,26 @@ class Desk:
                 ) from error
 
     def close(self) -> None:
-        """Send everything that is held back."""
+        """Send everything that is held back.
+
+        Raises:
+            SubmitError: something could not be sent; everything else was.
+        """
+        failed = []
         for reviewer in list(self._reviewers):
-            self.settle(reviewer)
+            try:
+                self.settle(reviewer)
+            except SubmitError as error:
+                failed.append(str(error))
+        if failed:
+            raise SubmitError("; ".join(failed))
+
+    def problem(self, reviewer: str) -> str:
+        """What went wrong for `reviewer` while they did something else; told once."""
+        with self._lock:
+            who = self._who(reviewer)
+            told, who.problem = who.problem, ""
+            return told
 
     def history(self, reviewer: str) -> list[Answered]:
         """The last answers of `reviewer`, newest first."""
@@ -179,42 +200,67 @@ class Desk:
             return list(reversed(self._who(reviewer).history))
 
     def waiting(self, *, recount: bool = True) -> int:
-        """How many items nobody had labelled; `recount` allows a new count every `COUNT_S`."""
+        """How many items wanted an answer; `recount` allows a new count every `FRESH_S`."""
         with self._lock:
-            if recount and self._clock() >= self._counted_at + COUNT_S:
+            if recount and self._clock() >= self._counted_at + FRESH_S:
                 self._count, self._counted_at = self._store.count_waiting(), self._clock()
             return self._count
 
     def answered(self, reviewer: str) -> int:
         """How many items `reviewer` has answered since the console started."""
-        return self._who(reviewer).answered
+        with self._lock:
+            return self._who(reviewer).answered
 
     def _settle_if_held(self, reviewer: str, answered: Answered) -> None:
         with self._lock:
-            if self._who(reviewer).held is answered:
+            who = self._who(reviewer)
+            if who.held is answered:
                 try:
                     self.settle(reviewer)
                 except SubmitError as error:
+                    who.problem = str(error)
                     log.warning("%s", error)
 
-    def _fetch(self, skipped: int) -> None:
-        self._fetched = self._store.waiting(BATCH + len(self._done) + skipped)
-        # What the store no longer offers has its label there; what is held back has not.
-        held = {key_of(who.held.item) for who in self._reviewers.values() if who.held}
-        self._done &= {key_of(item) for item in self._fetched} | held
-
     def _who(self, reviewer: str) -> _Reviewer:
-        return self._reviewers.setdefault(reviewer, _Reviewer())
+        who = self._reviewers.setdefault(reviewer, _Reviewer())
+        if who.current is not None and self._holder(key_of(who.current)) != reviewer:
+            who.current = None
+        return who
 
-    def _next(self, reviewer: str, who: _Reviewer, items: list[ReviewItem]) -> ReviewItem | None:
-        now = self._clock()
-        for item in items:
+    def _holder(self, key: Key) -> str:
+        return self._leases.get(key, ("", 0.0))[0]
+
+    def _give(self, reviewer: str, who: _Reviewer, item: WaitingItem) -> None:
+        who.current = item
+        self._leases[key_of(item)] = (reviewer, self._clock() + LEASE_S)
+
+    def _let_go(self, who: _Reviewer) -> None:
+        if who.current is not None:
+            del self._leases[key_of(who.current)]
+            who.current = None
+
+    def _next(self, reviewer: str, who: _Reviewer) -> WaitingItem | None:
+        # An old batch lacks what is worse and came since, and holds what was deleted since.
+        if self._clock() >= who.fetched_at + FRESH_S:
+            self._fetch(reviewer, who)
+        answers = Counter(key for _, key in self._done)
+        for item in who.fetched:
             key = key_of(item)
             holder, until = self._leases.get(key, ("", 0.0))
-            taken = holder not in ("", reviewer) and until > now
-            if not taken and key not in self._done and key not in who.skipped:
+            taken = holder not in ("", reviewer) and until > self._clock()
+            seen = key in who.skipped or (reviewer, key) in self._done
+            if not taken and not seen and answers[key] < answers_wanted(key):
                 return item
         return None
+
+    def _fetch(self, reviewer: str, who: _Reviewer) -> None:
+        limit = BATCH + len(self._done) + len(who.skipped)
+        who.fetched, who.fetched_at = self._store.waiting(limit, reviewer), self._clock()
+        # What the store no longer offers has its label there; what is held back has not.
+        open_keys = {key_of(item) for item in who.fetched}
+        if who.held:
+            open_keys.add(key_of(who.held.item))
+        self._done = {(by, key) for by, key in self._done if by != reviewer or key in open_keys}
 
     def _label(self, reviewer: str, key: Key, action: Action, category: str) -> Label:
         return Label(

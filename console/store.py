@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from console.data import Overview, RuleCount
-from events.messages import Alert, AlertKey, Decision, ReviewItem, ReviewReason, Signal
+from console.data import SECOND_ANSWERS, Overview, RuleCount, WaitingItem
+from events.messages import Alert, AlertKey, Decision, ReviewReason, Signal
 from policy.policies import Policies
 
 QUEUE_DAYS = 14
@@ -26,12 +26,20 @@ _NEWEST = """
     WHERE mode = 'live' AND minute <= now()
 """
 # A sample of what was allowed is chosen by zlib's CRC-32 of the id, as `operators.decide` does.
+# What a user reports is no answer.
 _WAITING = """
     FROM moderation.moderation_logs FINAL
     WHERE created_at >= {since:DateTime64(3, 'UTC')} AND mode = 'live' AND final
         AND (action = 'review' OR (action = 'allow' AND CRC32(content_id) < {sample:UInt64}))
         AND (content_id, revision) NOT IN
-            (SELECT content_id, revision FROM moderation.human_labels FINAL)
+        (
+            SELECT content_id, revision
+            FROM moderation.human_labels FINAL
+            WHERE source != 'user_report'
+            GROUP BY content_id, revision
+            HAVING countIf(reviewer_id = {reviewer:String}) > 0
+                OR uniqExact(reviewer_id) >= if(CRC32(content_id) % {second:UInt32} = 0, 2, 1)
+        )
 """
 _QUEUE = (
     "SELECT *"
@@ -44,7 +52,7 @@ _QUEUE = (
 """
 )
 _TEXTS = """
-    SELECT content_id, revision, text FROM moderation.content FINAL
+    SELECT content_id, revision, text, length(image_ids) AS images FROM moderation.content FINAL
     WHERE created_at >= {since:DateTime64(3, 'UTC')} AND content_id IN {ids:Array(String)}
 """
 _VOLUME = """
@@ -107,35 +115,35 @@ class ClickHouseStore:
         self._policies = policies
         self._lock = Lock()
 
-    def waiting(self, limit: int) -> list[ReviewItem]:
-        """Items that nobody has labelled, the highest priority first, the oldest among equals."""
+    def waiting(self, limit: int, reviewer: str) -> list[WaitingItem]:
+        """Items that want an answer and have none of `reviewer`.
+
+        The highest priority first, the oldest among equals.
+        """
         categories = self._policies().live.file.categories
-        since = self._newest() - timedelta(days=QUEUE_DAYS)
+        chosen = self._chosen(reviewer)
         rows = self._query(
             _QUEUE,
-            since=since,
-            sample=self._sampled(),
+            **chosen,
             limit=limit,
             categories=list(categories),
             severities=[float(treatment.severity) for treatment in categories.values()],
         )
         ids = [row["content_id"] for row in rows]
-        texts = {
-            (row["content_id"], row["revision"]): row["text"]
-            for row in (self._query(_TEXTS, since=since, ids=ids) if ids else [])
+        contents = {
+            (row["content_id"], row["revision"]): row
+            for row in (self._query(_TEXTS, since=chosen["since"], ids=ids) if ids else [])
         }
         items = [
-            self._item(_decision(row), texts.get((row["content_id"], row["revision"]), ""))
+            self._item(_decision(row), contents.get((row["content_id"], row["revision"]), {}))
             for row in rows
         ]
         # The database orders by the policy's own severities; a community may have others.
         return sorted(items, key=lambda item: -item.priority)
 
     def count_waiting(self) -> int:
-        """How many items nobody has labelled."""
-        since = self._newest() - timedelta(days=QUEUE_DAYS)
-        counted = "SELECT count() AS waiting" + _WAITING
-        rows = self._query(counted, since=since, sample=self._sampled())
+        """How many items want an answer."""
+        rows = self._query("SELECT count() AS waiting" + _WAITING, **self._chosen(""))
         return int(rows[0]["waiting"])
 
     def overview(self, hours: float) -> Overview:
@@ -171,8 +179,14 @@ class ClickHouseStore:
             alerts=[_alert(row) for row in reversed(self._query(_ALERTS, **bounds))],
         )
 
-    def _sampled(self) -> int:
-        return int(self._policies().live.file.sample_rate * 2**32)
+    def _chosen(self, reviewer: str) -> dict[str, Any]:
+        """The parameters of `_WAITING`; "" is no reviewer."""
+        return {
+            "since": self._newest() - timedelta(days=QUEUE_DAYS),
+            "sample": int(self._policies().live.file.sample_rate * 2**32),
+            "second": SECOND_ANSWERS,
+            "reviewer": reviewer,
+        }
 
     def _newest(self) -> datetime:
         """The newest minute with a live decision; the beginning of time in an empty store."""
@@ -183,12 +197,13 @@ class ClickHouseStore:
         with self._lock:
             return list(self._client.query(sql, parameters).named_results())
 
-    def _item(self, decision: Decision, text: str) -> ReviewItem:
-        return ReviewItem(
+    def _item(self, decision: Decision, content: Mapping[str, Any]) -> WaitingItem:
+        return WaitingItem(
             decision=decision,
-            text=text,
+            text=content.get("text", ""),
             priority=self._priority(decision),
             reason=self._reason(decision),
+            images=content.get("images", 0),
         )
 
     def _priority(self, decision: Decision) -> float:

@@ -30,18 +30,19 @@ from werkzeug.serving import make_server
 from connectors.clickhouse import ClickHouseWriter, connect
 from connectors.ruleset_store import LocalRulesetStore, StoredRuleset
 from console.app import build_app
-from console.data import Overview
-from console.desk import LEASE_S, AnswerError, Desk, SubmitError
+from console.data import SECOND_ANSWERS, Overview, WaitingItem, answers_wanted
+from console.desk import FRESH_S, LEASE_S, AnswerError, Desk, SubmitError
 from console.marked_text import MAX_PIECES, Piece, pieces
-from console.queue_page import parse_key
+from console.queue_page import history, item_card, parse_key
 from console.store import ClickHouseStore
 from events.messages import (
     Alert,
     AlertKey,
     Evidence,
+    Image,
     Judgement,
     Label,
-    ReviewItem,
+    LabelSource,
     Signal,
 )
 from flows.live_policy import LivePolicy
@@ -51,6 +52,9 @@ from policy.policy import BUILT_IN, load_policy
 POLICY = load_policy()
 POLICIES = Policies(POLICY)
 expect.set_options(timeout=60_000)
+ONCE, TWICE = (
+    next(f"c{n}" for n in range(100) if answers_wanted((f"c{n}", 0)) == wanted) for wanted in (1, 2)
+)
 HOSTILE = "</p><script>window.hacked=1</script><img src=x onerror='window.hacked=2'>"
 
 
@@ -66,9 +70,9 @@ def waiting(
     return blocked(content_id, category, **(made | changes))
 
 
-def review_item(content_id: str, priority: float = 1.0, text: str = "hello") -> ReviewItem:
+def review_item(content_id: str, text: str = "hello", images: int = 0) -> WaitingItem:
     decision = waiting(content_id).decision
-    return ReviewItem(decision=decision, text=text, priority=priority, reason="policy")
+    return WaitingItem(decision=decision, text=text, priority=1.0, reason="policy", images=images)
 
 
 class Shelf:
@@ -77,7 +81,7 @@ class Shelf:
     def __init__(self, *ids: str) -> None:
         self.items = [review_item(content_id) for content_id in ids]
 
-    def waiting(self, limit: int) -> list[ReviewItem]:
+    def waiting(self, limit: int, reviewer: str) -> list[WaitingItem]:
         return self.items[:limit]
 
     def count_waiting(self) -> int:
@@ -190,14 +194,60 @@ class TestDesk:
         assert [label.action for label in sent] == ["block", "allow"]
         assert len({label.label_id for label in sent}) == 1
 
-    def test_two_reviewers_labels_of_one_content_are_two(self) -> None:
+    def test_a_page_that_stays_open_keeps_no_item_for_good(self) -> None:
+        desk, sent, clock = desk_of("c1", "c2")
+        for _ in range(3):
+            assert at(desk, "ann") == "c1"
+            clock.now += LEASE_S / 2
+        assert at(desk, "bob") == "c1"
+        with pytest.raises(AnswerError, match="has gone to another"):
+            desk.answer("ann", ("c1", 0), "allow", "")
+        assert (at(desk, "ann"), sent) == ("c2", [])
+
+    def test_an_item_that_nobody_else_asked_for_is_still_its_reviewers(self) -> None:
         desk, sent, clock = desk_of("c1")
         at(desk, "ann")
-        clock.now += LEASE_S + 1
-        at(desk, "bob")
-        for reviewer in ("ann", "bob"):
-            desk.answer(reviewer, ("c1", 0), "allow", "")
-        assert len({label.label_id for label in sent}) == 2
+        clock.now += LEASE_S * 2
+        desk.answer("ann", ("c1", 0), "allow", "")
+        assert len(sent) == 1
+
+    def test_an_answer_to_an_item_that_was_never_handed_out_is_told(self) -> None:
+        desk, sent, _ = desk_of("c1")
+        with pytest.raises(AnswerError, match="or the console was restarted"):
+            desk.answer("ann", ("c1", 0), "allow", "")
+        assert sent == []
+
+    def test_some_items_are_answered_by_two_people_and_by_nobody_twice(self) -> None:
+        desk, sent, _ = desk_of(TWICE, ONCE)
+        for reviewer, item in (("ann", TWICE), ("ann", ONCE), ("ann", ""), ("bob", TWICE)):
+            assert at(desk, reviewer) == item
+            if item:
+                desk.answer(reviewer, (item, 0), "allow", "")
+        assert [at(desk, "bob"), at(desk, "cleo")] == ["", ""]
+        assert len({label.label_id for label in sent}) == 3
+
+    def test_one_item_in_so_many_is_answered_by_two_people(self) -> None:
+        wanted = [answers_wanted((f"c{number}", 0)) for number in range(10_000)]
+        assert wanted.count(2) == pytest.approx(len(wanted) / SECOND_ANSWERS, rel=0.1)
+        assert set(wanted) == {1, 2}
+
+    def test_what_is_worse_and_came_meanwhile_is_next(self) -> None:
+        shelf, clock = Shelf("c1", "c2"), Clock()
+        desk = Desk(shelf, lambda label: None, clock, hold_s=0)
+        assert at(desk, "ann") == "c1"
+        shelf.items.insert(0, review_item("worse"))
+        clock.now += FRESH_S
+        desk.answer("ann", ("c1", 0), "allow", "")
+        assert at(desk, "ann") == "worse"
+
+    def test_what_was_forgotten_meanwhile_is_not_shown(self) -> None:
+        shelf, clock = Shelf("c1", "c2", "c3"), Clock()
+        desk = Desk(shelf, lambda label: None, clock, hold_s=0)
+        at(desk, "ann")
+        del shelf.items[1]
+        clock.now += FRESH_S
+        desk.answer("ann", ("c1", 0), "allow", "")
+        assert at(desk, "ann") == "c3"
 
     def test_with_nothing_answered_there_is_nothing_to_undo(self) -> None:
         desk, _, _ = desk_of("c1")
@@ -212,6 +262,36 @@ class TestDesk:
         with pytest.raises(SubmitError, match="disk full"):
             desk.answer("ann", ("c1", 0), "allow", "")
         assert (at(desk, "ann"), desk.answered("ann"), desk.history("ann")) == ("c1", 0, [])
+
+    def test_a_moderator_is_told_once_of_an_answer_that_was_lost_later(self) -> None:
+        tried = threading.Event()
+
+        def broken(label: Label) -> None:
+            tried.set()
+            raise OSError("disk full")
+
+        desk = Desk(Shelf("c1", "c2"), broken, Clock(), hold_s=0.01)
+        at(desk, "ann")
+        desk.answer("ann", ("c1", 0), "allow", "")
+        assert tried.wait(60)
+        assert "the answer on c1 was not taken (disk full)" in desk.problem("ann")
+        assert [desk.problem("ann"), desk.problem("bob")] == ["", ""]
+
+    def test_at_the_end_every_answer_is_tried(self) -> None:
+        sent: list[str] = []
+
+        def broken_for_ann(label: Label) -> None:
+            if label.reviewer_id == "ann":
+                raise OSError("too slow")
+            sent.append(label.reviewer_id)
+
+        desk = Desk(Shelf("c1", "c2"), broken_for_ann, Clock(), hold_s=600)
+        for reviewer, content_id in (("ann", "c1"), ("bob", "c2")):
+            at(desk, reviewer)
+            desk.answer(reviewer, (content_id, 0), "allow", "")
+        with pytest.raises(SubmitError, match="the answer on c1 was not taken"):
+            desk.close()
+        assert sent == ["bob"]
 
     def test_what_was_answered_is_not_offered_again_while_its_label_is_on_the_way(self) -> None:
         desk, _, _ = desk_of("c1", "c2")
@@ -304,15 +384,15 @@ def store_of(dsn: str) -> tuple[ClickHouseStore, Client]:
     return ClickHouseStore(client, lambda: POLICIES), client
 
 
-def label(content_id: str, action: str = "block") -> Label:
+def label(content_id: str, reviewer: str = "ann", source: LabelSource = "review") -> Label:
     return Label(
-        label_id=f"l-{content_id}",
+        label_id=f"l-{content_id}-{reviewer}",
         content_id=content_id,
         revision=0,
-        reviewer_id="ann",
-        action=action,  # type: ignore[arg-type]
+        reviewer_id=reviewer,
+        action="block",
         category="spam",
-        source="review",
+        source=source,
         labeled_at=AT,
     )
 
@@ -320,7 +400,7 @@ def label(content_id: str, action: str = "block") -> Label:
 class TestStore:
     def test_an_empty_store_has_nothing(self, dsn: str, writer: ClickHouseWriter) -> None:
         store, _ = store_of(dsn)
-        assert store.waiting(10) == []
+        assert store.waiting(10, "bob") == []
         assert store.count_waiting() == 0
         assert store.overview(24).decisions == {}
 
@@ -341,8 +421,8 @@ class TestStore:
         )
         store, _ = store_of(dsn)
         order = ["threat-high", "threat-low", "hate", "spam"]
-        assert [i.decision.content_id for i in store.waiting(10)] == order
-        assert [i.decision.content_id for i in store.waiting(2)] == order[:2]
+        assert [i.decision.content_id for i in store.waiting(10, "bob")] == order
+        assert [i.decision.content_id for i in store.waiting(2, "bob")] == order[:2]
         assert store.count_waiting() == 4
 
     def test_a_pushed_policy_orders_the_queue_anew(
@@ -352,11 +432,11 @@ class TestStore:
         pushed, text = LocalRulesetStore(), (BUILT_IN / "policy.yaml").read_text()
         policy = LivePolicy(BUILT_IN, pushed)
         store = ClickHouseStore(connect(dsn), lambda: policy.current)
-        assert [item.decision.content_id for item in store.waiting(2)] == ["bad", "mild"]
+        assert [item.decision.content_id for item in store.waiting(2, "bob")] == ["bad", "mild"]
         files = {"policy.yaml": text.replace("{severity: 1", "{severity: 5")}
         pushed.push(StoredRuleset(files=files, author="ann", reason="a wave", pushed_at=AT))
         policy.watcher.catch_up()
-        assert [item.decision.content_id for item in store.waiting(2)] == ["mild", "bad"]
+        assert [item.decision.content_id for item in store.waiting(2, "bob")] == ["mild", "bad"]
 
     def test_an_item_is_the_message_that_was_logged(
         self, dsn: str, writer: ClickHouseWriter
@@ -365,7 +445,7 @@ class TestStore:
         made = waiting("c1", "spam", 0.5, text="free \u202e stuff", signals=signals, revision=3)
         writer.insert_judgements([made])
         store, _ = store_of(dsn)
-        item = store.waiting(1)[0]
+        item = store.waiting(1, "bob")[0]
         assert item.text == "free \u202e stuff"
         assert item.reason == "uncertain"
         assert item.priority == 1.5
@@ -373,18 +453,53 @@ class TestStore:
             made.decision, scores={}
         )
 
-    def test_what_has_a_label_waits_no_more(self, dsn: str, writer: ClickHouseWriter) -> None:
-        writer.insert_judgements([waiting("c1"), waiting("c2"), waiting("c1", revision=1)])
-        writer.insert_labels([label("c1")])
+    def test_images_are_counted(self, dsn: str, writer: ClickHouseWriter) -> None:
+        shown = waiting("c1")
+        images = [Image(image_id=str(number), data=b"x") for number in range(2)]
+        content = msgspec.structs.replace(shown.content, images=images)
+        writer.insert_judgements([msgspec.structs.replace(shown, content=content)])
+        assert [item.images for item in store_of(dsn)[0].waiting(10, "bob")] == [2]
+
+    @pytest.mark.parametrize(
+        ("content_id", "labels", "offered_to"),
+        [
+            (ONCE, [], {"ann", "bob"}),
+            (ONCE, [("ann", "review")], set()),
+            (ONCE, [("judge", "appeal")], set()),
+            (ONCE, [("trainer", "golden")], set()),
+            (ONCE, [("friend", "user_report")], {"ann", "bob"}),
+            (TWICE, [("ann", "review")], {"bob"}),
+            (TWICE, [("ann", "review"), ("friend", "user_report")], {"bob"}),
+            (TWICE, [("ann", "review"), ("bob", "review")], set()),
+            (TWICE, [("trainer", "golden")], {"ann", "bob"}),
+            (TWICE, [("trainer", "golden"), ("ann", "review")], set()),
+        ],
+    )
+    def test_an_item_waits_for_as_many_answers_as_it_wants(
+        self,
+        dsn: str,
+        writer: ClickHouseWriter,
+        content_id: str,
+        labels: list[tuple[str, LabelSource]],
+        offered_to: set[str],
+    ) -> None:
+        writer.insert_judgements([waiting(content_id)])
+        writer.insert_labels(label(content_id, *given) for given in labels)
         store, _ = store_of(dsn)
-        keys = {(i.decision.content_id, i.decision.revision) for i in store.waiting(10)}
-        assert keys == {("c2", 0), ("c1", 1)}
+        assert {name for name in ("ann", "bob") if store.waiting(10, name)} == offered_to
+        assert store.count_waiting() == bool(offered_to)
+
+    def test_an_edit_waits_of_its_own(self, dsn: str, writer: ClickHouseWriter) -> None:
+        writer.insert_judgements([waiting(ONCE), waiting(ONCE, revision=1)])
+        writer.insert_labels([label(ONCE)])
+        [item] = store_of(dsn)[0].waiting(10, "bob")
+        assert item.decision.revision == 1
 
     def test_a_repeated_message_waits_once(self, dsn: str, writer: ClickHouseWriter) -> None:
         for _ in range(3):
             writer.insert_judgements([waiting("c1")])
         store, _ = store_of(dsn)
-        assert len(store.waiting(10)) == 1
+        assert len(store.waiting(10, "bob")) == 1
 
     def test_the_sample_of_allowed_contents_is_the_one_that_the_stream_chose(
         self, dsn: str, writer: ClickHouseWriter
@@ -398,7 +513,7 @@ class TestStore:
         writer.insert_judgements(contents)
         chosen = {item.decision.content_id for item in ReviewPicker(policy)(contents)}
         store = ClickHouseStore(connect(dsn), lambda: Policies(policy))
-        assert {item.decision.content_id for item in store.waiting(300)} == chosen
+        assert {item.decision.content_id for item in store.waiting(300, "bob")} == chosen
         assert 10 < len(chosen) < 60
 
     def test_the_overview_counts_a_replay_once_and_fills_gaps(
@@ -436,7 +551,7 @@ class TestStore:
         writer.insert_judgements([waiting("c1"), later])
         store, _ = store_of(dsn)
         assert store.overview(1).until == AT + timedelta(minutes=1)
-        assert [item.decision.content_id for item in store.waiting(10)] == ["c1"]
+        assert [item.decision.content_id for item in store.waiting(10, "bob")] == ["c1"]
 
     @pytest.mark.parametrize(("hours", "minutes"), [(1, 1), (24, 5), (168, 60)])
     def test_a_longer_time_has_longer_steps(
