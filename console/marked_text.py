@@ -15,6 +15,8 @@ MAX_PIECES: Final = 2000
 """Past these the rest of the text stands unmarked: a browser has to draw every piece."""
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cn", "Cs"})
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Hangul fillers and the empty pattern of Braille: letters to Unicode, nothing to the eye."""
 _PLAIN = frozenset("\n\t")
 _JOINERS = frozenset("\u200c\u200d")
 """Zero-width joiners belong to emoji and to several scripts, but not to Latin words."""
@@ -72,6 +74,8 @@ def _visible(
 
 def _is_invisible(text: str, at: int) -> bool:
     character = text[at]
+    if character in _BLANK:
+        return True
     if character in _PLAIN or unicodedata.category(character) not in _INVISIBLE:
         return False
     return character not in _JOINERS or any(

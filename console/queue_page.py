@@ -7,10 +7,10 @@ from typing import Any
 
 from dash import dcc, html
 
-from console.data import Key, key_of
+from console.data import Key, WaitingItem, key_of
 from console.desk import Answered
 from console.marked_text import Piece, pieces
-from events.messages import Decision, ReviewItem, Signal
+from events.messages import Signal
 from policy.policies import Policies
 from policy.policy import CategoryPolicy
 from policy.taxonomy import CATEGORIES
@@ -80,7 +80,7 @@ def _button(name: str, label: str, key: str) -> html.Button:
     return html.Button([label, html.Kbd(key)], id=name, className=f"button {name}", n_clicks=0)
 
 
-def item_card(item: ReviewItem | None, policies: Policies) -> list[Any]:
+def item_card(item: WaitingItem | None, policies: Policies) -> list[Any]:
     """What is known of `item`; every text in it is shown as text."""
     if item is None:
         return [
@@ -99,7 +99,7 @@ def item_card(item: ReviewItem | None, policies: Policies) -> list[Any]:
             ],
         ),
         _text(item),
-        _facts(decision),
+        _facts(item),
         html.H3("Scores"),
         html.Div(
             [
@@ -112,13 +112,12 @@ def item_card(item: ReviewItem | None, policies: Policies) -> list[Any]:
     ]
 
 
-def _text(item: ReviewItem) -> html.Div:
+def _text(item: WaitingItem) -> html.Div:
     category = item.decision.category
+    if not item.text:
+        return html.Div("no text", className="text muted", id="text")
     text = html.Div(
-        [_mark(piece) for piece in pieces(item.text, item.decision.signals)],
-        className="text",
-        id="text",
-        dir="auto",
+        _shown(item.text, item.decision.signals), className="text", id="text", dir="auto"
     )
     uncover = html.Button(
         ["Show or cover the text", html.Kbd("v")], className="button uncover", id="uncover"
@@ -132,13 +131,15 @@ def _text(item: ReviewItem) -> html.Div:
     )
 
 
-def _facts(decision: Decision) -> html.Dl:
+def _facts(item: WaitingItem) -> html.Dl:
+    decision = item.decision
     known = {
         "author": decision.author_id,
         "community": decision.community,
         "kind": decision.kind,
         "posted": f"{decision.created_at:%Y-%m-%d %H:%M:%S} UTC",
         "content": f"{decision.content_id} · revision {decision.revision}",
+        "images": f"{item.images} (not shown)" if item.images else "",
         "decided without": ", ".join(decision.degraded),
     }
     return html.Dl(
@@ -146,7 +147,7 @@ def _facts(decision: Decision) -> html.Dl:
             part
             for name, value in known.items()
             if value
-            for part in (html.Dt(name), html.Dd(value))
+            for part in (html.Dt(name), html.Dd(_shown(value)))
         ],
         className="facts",
     )
@@ -159,14 +160,14 @@ def history(answers: Sequence[Answered]) -> list[html.Li]:
             [
                 html.Span(answer.label.action, className=f"badge {answer.label.action}"),
                 html.Span(answer.label.category, className="muted"),
-                html.Code(answer.label.content_id),
+                html.Code(_shown(answer.label.content_id)),
             ]
         )
         for answer in answers[:8]
     ]
 
 
-def current_key(item: ReviewItem | None) -> list[Any] | None:
+def current_key(item: WaitingItem | None) -> list[Any] | None:
     """The key of `item` as the browser keeps it."""
     return None if item is None else list(key_of(item))
 
@@ -178,6 +179,11 @@ def parse_key(kept: object) -> Key | None:
             return content_id, revision
         case _:
             return None
+
+
+def _shown(text: str, signals: Sequence[Signal] = ()) -> list[Any]:
+    """What a user wrote, with names for what cannot be seen or turns the reading direction."""
+    return [_mark(piece) for piece in pieces(text, signals)]
 
 
 def _mark(piece: Piece) -> Any:

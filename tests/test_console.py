@@ -324,6 +324,8 @@ class TestMarkedText:
             ("a\u202eb", [], [Piece("a"), Piece("U+202E", invisible=True), Piece("b")]),
             ("a\u200db", [], [Piece("a"), Piece("U+200D", invisible=True), Piece("b")]),
             ("\U0001f469\u200d\U0001f467", [], [Piece("\U0001f469\u200d\U0001f467")]),  # emoji
+            ("a\u3164", [], [Piece("a"), Piece("U+3164", invisible=True)]),  # a Hangul filler
+            ("\u2800", [], [Piece("U+2800", invisible=True)]),  # Braille without a dot
             ("a\nb\tc", [], [Piece("a\nb\tc")]),
         ],
     )
@@ -346,6 +348,37 @@ class TestMarkedText:
         shown = pieces("a\u200b" * 30_000, [])
         assert len(shown) == MAX_PIECES + 1
         assert "\u200b" not in shown[-1].text
+
+
+def words(part: Any) -> str:
+    """What a component of the page says."""
+    children = getattr(part, "children", part)
+    parts = children if isinstance(children, list | tuple) else [children]
+    return " ".join(p if isinstance(p, str) else words(p) for p in parts if p is not None)
+
+
+class TestItemCard:
+    @pytest.mark.parametrize(
+        ("item", "said"),
+        [
+            (review_item("c1", images=2), "images 2 (not shown)"),
+            (review_item("c1", text="", images=1), "no text"),
+            (review_item("c\u202e1"), "c U+202E 1 · revision 0"),
+        ],
+    )
+    def test_what_cannot_be_seen_is_said(self, item: WaitingItem, said: str) -> None:
+        assert said in words(item_card(item, POLICIES))
+
+    def test_a_text_without_images_says_neither(self) -> None:
+        said = words(item_card(review_item("c1"), POLICIES))
+        assert "not shown" not in said
+        assert "no text" not in said
+
+    def test_just_answered_names_what_cannot_be_seen(self) -> None:
+        desk, _, _ = desk_of("c\u202e1")
+        at(desk, "ann")
+        desk.answer("ann", ("c\u202e1", 0), "allow", "")
+        assert "c U+202E 1" in words(history(desk.history("ann")))
 
 
 @pytest.mark.parametrize(
