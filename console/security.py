@@ -61,7 +61,10 @@ def protect(
         if request.method not in ("GET", "HEAD") and not _same_site():
             abort(403, "The request comes from another site.")
         if password and not _authorized(password):
-            refusal = Response("A name and the console's password are needed.\n", 401)
+            refusal = Response(
+                "A name (letters, digits and . _ @ + -) and the console's password are needed.\n",
+                401,
+            )
             refusal.headers["WWW-Authenticate"] = 'Basic realm="Breakwater", charset="UTF-8"'
             abort(refusal)
 

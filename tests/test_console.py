@@ -691,6 +691,8 @@ class TestSecurity:
             ("ann", "", 401),
             ("", "secret", 401),  # a label needs a name
             ("x" * 65, "secret", 401),
+            ("ann.b_c@example.org", "secret", 200),
+            ("ann b", "secret", 401),
             ("<script>", "secret", 401),
         ],
     )

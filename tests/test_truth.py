@@ -89,7 +89,7 @@ def test_a_golden_label_outranks_a_later_answer(writer, labels, truth):
 
 def test_a_verdict_on_a_picture_trains_no_text(writer):
     shown = blocked("with an image", text="my holiday")
-    content = replace(shown.content, images=(Image(image_id="i", data=b"x"),))
+    content = replace(shown.content, images=[Image(image_id="i", data=b"x")])
     writer.insert_judgements([replace(shown, content=content), blocked("words alone")])
     writer.insert_labels(
         replace(ANSWER, label_id=content_id, content_id=content_id)
