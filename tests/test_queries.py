@@ -143,6 +143,20 @@ def sample_of(text):
     return text[text.index("-- Sample:") : text.index("\n\n")], ""
 
 
+def test_the_usual_hour_counts_every_hour_that_the_window_touches(store):
+    # Spam surges in the middle one of three hours; the other two have two posts at most.
+    window = {"since": "2026-11-15T13:30:00", "until": "2026-11-15T15:30:00", "category": "spam"}
+    rows = [row for row in run(store, "spike_investigation", window).rows if row[2] == "news"]
+    assert max(row[3] for row in rows) > 100
+    assert all(row[5] <= 2 for row in rows), rows
+
+
+def test_words_are_found_in_either_case_of_ascii(store):
+    found = [run(store, "text_search", {"word": word}).rows for word in ("hate", "HATE")]
+    assert found[0] == found[1] != []
+    assert run(store, "text_search", {"word": "\u00fcber"}).rows == []
+
+
 def test_default_window_ends_with_the_newest_decision(store):
     assert run(store, "review_share_by_day").rows[-1][0] == date(2026, 11, 16)
 

@@ -54,7 +54,10 @@ WITH
     ),
     hours AS
     (
-        SELECT greatest(1, dateDiff('hour', {since:DateTime64(3, 'UTC')}, {until:DateTime64(3, 'UTC')})) AS count
+        -- Hours that the window touches: it need not begin or end on one.
+        SELECT
+            {until:DateTime64(3, 'UTC')} - INTERVAL 1 MILLISECOND        AS last,
+            dateDiff('hour', {since:DateTime64(3, 'UTC')}, last) + 1     AS count
     ),
     usual AS
     (
