@@ -120,6 +120,20 @@ def test_storage_counts_every_table_with_rows(store):
     assert all(row[2] > 0 for row in answer.rows if row[1] > 1000)
 
 
+def test_an_emptied_table_has_no_bytes_a_row(tmp_path):
+    with clickhouse_server(tmp_path / "emptied") as dsn:
+        writer = ClickHouseWriter(dsn)
+        writer.apply_schema()
+        writer.insert_user_reports(history(200).reports)
+        writer.client.command(
+            "ALTER TABLE moderation.user_reports DELETE WHERE 1", settings={"mutations_sync": 2}
+        )
+        rows = {row[0]: row[1:] for row in run(writer.client, "storage").rows}
+        writer.close()
+    stored, _, compression, bytes_a_row, _ = rows["user_reports"]
+    assert (stored, compression, bytes_a_row) == (0, None, None)
+
+
 @pytest.mark.parametrize("query", QUERIES, ids=lambda q: q.name)
 def test_runs_on_defaults_and_its_sample_has_its_columns(store, query, made):
     needed = {p.name: "x" for p in query.parameters if p.default is None}

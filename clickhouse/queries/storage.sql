@@ -18,8 +18,9 @@ SELECT
     table,
     sum(rows)                                               AS stored_rows,
     round(sum(bytes_on_disk) / 1e6, 2)                      AS megabytes,
-    round(sum(data_uncompressed_bytes) / sum(data_compressed_bytes), 1) AS compression,
-    round(sum(bytes_on_disk) / stored_rows, 1)              AS bytes_a_row,
+    -- A table that was emptied has parts without rows.
+    round(sum(data_uncompressed_bytes) / nullIf(sum(data_compressed_bytes), 0), 1) AS compression,
+    round(sum(bytes_on_disk) / nullIf(stored_rows, 0), 1)   AS bytes_a_row,
     round(sum(bytes_on_disk) / decisions, 1)                AS megabytes_per_million_decisions
 FROM system.parts
 WHERE active AND database = 'moderation'
