@@ -24,6 +24,8 @@ _PARAMETER = re.compile(
     r"--   (?P<name>\w+)  +(?P<type>\S.*?)(?:  += (?P<default>.*?))?  +(?P<meaning>\S.*)"
 )
 _RELATIVE = re.compile(r"(newest|now)(?: - (\d+) days)?")
+_NOT_ZERO = frozenset({"steps", "minutes", "past"})
+"""Widths and counts that something is divided by."""
 _EXPORT_SETTINGS = {
     "format_csv_null_representation": "",
     "output_format_json_array_of_rows": 1,
@@ -143,13 +145,7 @@ def bind(client: Client, query: Query, params: Mapping[str, str]) -> dict[str, s
         if value is None:
             raise QueryError(f"{query.name} needs --param {parameter.name}=… ({parameter.meaning})")
         if parameter.type.startswith("DateTime"):
-            if (relative := _RELATIVE.fullmatch(value)) is None:
-                moment = _moment(parameter.name, value)
-            else:
-                if relative[1] not in ends:
-                    ends["newest"] = _newest(client)
-                moment = ends[relative[1]] - timedelta(days=int(relative[2] or 0))
-            value = moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+            value = _time(client, parameter, value, ends).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
         _check(parameter, value)
         values[parameter.name] = value
     if {"since", "until"} <= values.keys() and values["since"] >= values["until"]:
@@ -160,12 +156,21 @@ def bind(client: Client, query: Query, params: Mapping[str, str]) -> dict[str, s
 
 
 def _check(parameter: Parameter, value: str) -> None:
-    """Raise a QueryError when `value` is of its type and yet nothing can have it."""
+    """Raise a QueryError when nothing can have `value`, or ClickHouse would read another."""
+    if unsigned := re.fullmatch(r"UInt(\d+)", parameter.type):
+        least, most = int(parameter.name in _NOT_ZERO), 2 ** int(unsigned[1]) - 1
+        if not re.fullmatch("[0-9]{1,20}", value) or not least <= int(value) <= most:
+            raise QueryError(
+                f"parameter {parameter.name}: {value!r} is no whole number from {least} to {most}"
+            )
     empty = value == parameter.default == ""
     if parameter.name == "category" and value not in CATEGORIES and not empty:
         raise QueryError(f"no category {value!r}; there is {', '.join(CATEGORIES)}")
     if parameter.name == "threshold" and not _is_probability(value):
         raise QueryError(f"parameter threshold: {value!r} is not between 0 and 1")
+    # What ClickHouse's tokens are made of: ASCII letters and digits, and all that is not ASCII.
+    if parameter.name == "word" and not re.fullmatch(r"[A-Za-z0-9\x80-\U0010ffff]+", value):
+        raise QueryError(f"parameter word: {value!r} is not one word of letters and digits")
 
 
 def _is_probability(value: str) -> bool:
@@ -192,14 +197,28 @@ def _newest(client: Client) -> datetime:
     return newest + timedelta(hours=1)
 
 
-def _moment(name: str, value: str) -> datetime:
+def _time(client: Client, parameter: Parameter, value: str, ends: dict[str, datetime]) -> datetime:
+    """The moment that `value` means; `ends` holds what `newest` and `now` are, once known."""
+    relative = _RELATIVE.fullmatch(value)
+    if relative and relative[1] not in ends:
+        ends[relative[1]] = _newest(client)
     try:
-        moment = datetime.fromisoformat(value)
+        if relative:
+            moment = ends[relative[1]] - timedelta(days=int(relative[2] or 0))
+        else:
+            moment = datetime.fromisoformat(value)
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        in_range = 1970 <= moment.year <= 2200
+    except OverflowError:
+        in_range = False
     except ValueError:
         raise QueryError(
-            f"parameter {name}: {value!r} is no moment; write 2026-11-17 or 2026-11-17T10:00:00Z"
+            f"parameter {parameter.name}: {value!r} is no moment;"
+            " write 2026-11-17 or 2026-11-17T10:00:00Z"
         ) from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not in_range:
+        raise QueryError(f"parameter {parameter.name}: {value!r} is not between 1970 and 2200")
+    return moment
 
 
 def _refused(query: Query, error: ClickHouseError) -> QueryError:

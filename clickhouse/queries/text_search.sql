@@ -1,7 +1,7 @@
 -- text_search: Which content contains a word, and what was decided?
 --
--- The newest first, whole words, in any case. The text is user content; allowed text is kept for 30
--- days.
+-- The newest first, whole words, ASCII letters in any case. The text is user content; allowed text is
+-- kept for 30 days.
 --
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
