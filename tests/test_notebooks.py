@@ -62,6 +62,18 @@ def test_spike(run):
     assert names["spike"].changed_before == ["policy p2"]
     assert names["clusters"].cluster.iloc[0].startswith("link deal-")
     assert "usually 0" in names["finding"]
+    hour, clusters = names["spike"].hour, names["clusters"]
+    assert clusters.first_posted.min() >= hour
+    assert clusters.last_posted.max() < hour + pd.Timedelta(hours=1)
+
+
+def test_a_spike_is_looked_for_where_nothing_was_moderated(run, tmp_path, monkeypatch):
+    with clickhouse_server(tmp_path / "empty") as dsn:
+        writer = ClickHouseWriter(dsn)
+        writer.apply_schema()
+        writer.close()
+        monkeypatch.setenv("BREAKWATER_CLICKHOUSE_DSN", dsn)
+        assert run("spike")["finding"] == "nothing was moderated: there is no spike"
 
 
 def test_notebooks_are_kept_without_outputs():
