@@ -84,7 +84,7 @@ def item_card(item: WaitingItem | None, policies: Policies) -> list[Any]:
     """What is known of `item`; every text in it is shown as text."""
     if item is None:
         return [
-            html.H2("Nothing waits"),
+            html.H2("Nothing waits for you"),
             html.P("New items appear here as they come.", className="muted"),
         ]
     decision = item.decision
