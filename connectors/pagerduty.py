@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import httpx2
 import pagerduty
 
 from connectors.alert_text import first_command, playbook_page, sparkline
@@ -72,6 +73,8 @@ class PagerDutySender:
     def _call(self, request: Callable[[], str]) -> None:
         try:
             request()
+        except httpx2.DecodingError as error:
+            raise RetryLater("PagerDuty's answer cannot be read") from error
         except pagerduty.Error as error:
             answer = error.response
             if answer is None:

@@ -6,6 +6,7 @@ second; 50 blocks, 150 characters in a header, 3,000 in a section, 10 fields of 
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from typing import Any, Final
 
 from slack_sdk.webhook import WebhookClient
@@ -38,7 +39,8 @@ class SlackSender:
         """
         try:
             answer = self._client.send(text=fallback(alert), blocks=blocks(alert))
-        except OSError as error:
+        # What is no HTTP, ends too early or is in no charset comes from a proxy that is in trouble.
+        except (OSError, HTTPException, ValueError, LookupError) as error:
             raise RetryLater(f"Slack is unreachable: {type(error).__name__}") from error
         if answer.status_code == 200 and answer.body == "ok":
             return

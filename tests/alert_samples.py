@@ -1,8 +1,12 @@
-"""Alerts to test with."""
+"""Alerts to test with, and answers to them that are none."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import msgspec
 
@@ -39,3 +43,33 @@ def alert(number: int, state: AlertState = "open", minute: int = 1) -> Alert:
         state=state,
         window_end=START + timedelta(minutes=minute),
     )
+
+
+UNREADABLE = {
+    "bytes that are no UTF-8": b"HTTP/1.1 502 Bad\r\nContent-Length: 2\r\n\r\n\xff\xfe",
+    "an unknown charset": b"HTTP/1.1 502 Bad\r\nContent-Type: text/html; charset=none\r\n\r\nbad",
+    "a charset with a null": b"HTTP/1.1 502 Bad\r\nContent-Type: text/html; charset=a\0\r\n\r\nbad",
+    "a body that ends too early": b"HTTP/1.1 502 Bad\r\nContent-Length: 20\r\n\r\nbad",
+    "a chunk that is none": b"HTTP/1.1 502 Bad\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nbad",
+    "a body that is not packed": b"HTTP/1.1 502 Bad\r\nContent-Encoding: gzip\r\n\r\nbad",
+    "a header too long": b"HTTP/1.1 502 Bad\r\nX-Trace: " + b"a" * 70_000 + b"\r\n\r\n",
+    "no HTTP": b"\xff\xfe\r\n\r\n",
+    "nothing": b"",
+}
+"""What proxies in trouble answer, byte for byte."""
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """The URL of a server that answers one request with these bytes."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.wfile.write(answer)
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.handle_request)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        serving.join()

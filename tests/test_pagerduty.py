@@ -6,7 +6,7 @@ import json
 
 import msgspec
 import pytest
-from alert_samples import OPEN
+from alert_samples import OPEN, UNREADABLE, answering
 from pytest_httpserver import HTTPServer
 
 from connectors.outbox import PermanentError, RetryLater
@@ -87,3 +87,9 @@ def test_what_is_refused_for_good(httpserver: HTTPServer, status: int) -> None:
 def test_an_unreachable_pagerduty_is_tried_again() -> None:
     with pytest.raises(RetryLater):
         PagerDutySender(KEY, "http://127.0.0.1:1").send(OPEN)
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_an_answer_that_cannot_be_read_is_tried_again(what: str) -> None:
+    with answering(UNREADABLE[what]) as url, pytest.raises(RetryLater):
+        PagerDutySender(KEY, url).send(OPEN)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from alert_samples import OPEN
+from alert_samples import OPEN, UNREADABLE, answering
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
@@ -113,3 +113,9 @@ def test_what_is_refused_for_good(httpserver: HTTPServer, status: int, body: str
 def test_an_unreachable_slack_is_tried_again() -> None:
     with pytest.raises(RetryLater):
         SlackSender("http://127.0.0.1:1/hook").send(OPEN)
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_an_answer_that_cannot_be_read_is_tried_again(what: str) -> None:
+    with answering(UNREADABLE[what]) as url, pytest.raises(RetryLater):
+        SlackSender(url).send(OPEN)
