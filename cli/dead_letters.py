@@ -143,7 +143,7 @@ def replay(
     """Send the bytes of dead letters back to the content topic, each letter once.
 
     What would be refused again is not sent. Without Kafka they go into `replay.jsonl` in the output
-    directory, for `breakwater run --input`.
+    directory, for `breakwater run --input` with another --output.
     """
     if not (positions or every or reason or producer):
         raise UsageError("name positions, --reason, --producer or --all")

@@ -49,7 +49,7 @@ def run_demo(output: Path, posts: int, seed: int) -> None:
         source = output / "posts.jsonl"
         source.write_bytes(b"".join(encode(planted.content) + b"\n" for planted in day))
     with _bar(console, "moderating", source.stat().st_size) as advance:
-        job = file_job(str(source), settings, advance)
+        job = file_job(str(source), settings, advance, overwrite=True)
         started, clock = datetime.now(UTC), time.perf_counter()
         run(job, epoch=FILE_EPOCH)
         seconds = time.perf_counter() - clock

@@ -70,12 +70,15 @@ def run(
     output: Annotated[
         Path | None, typer.Option(help="Directory of the results and the embedded store.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the result files of an earlier run there.")
+    ] = False,
 ) -> None:
     """Run the main job."""
     from cli.run import run_files, run_kafka
 
     if input:
-        run_files(input, output)
+        run_files(input, output, overwrite=overwrite)
     else:
         run_kafka(output)
 

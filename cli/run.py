@@ -16,12 +16,12 @@ from flows.job import FILE_EPOCH, file_job, kafka_job, run
 from flows.settings import load_settings
 
 
-def run_files(source: str, output: Path | None) -> None:
+def run_files(source: str, output: Path | None, *, overwrite: bool) -> None:
     """Everything in `source` through the job into `output`, and a line on what came out."""
     settings = load_settings(**({"output": output} if output else {}))
     size = None if source == "-" or not Path(source).is_file() else Path(source).stat().st_size
     with _progress(size) as advance:
-        job = file_job(source, settings, advance)
+        job = file_job(source, settings, advance, overwrite=overwrite)
         run(job, epoch=FILE_EPOCH)
     job.store.close()
     print(f"{metrics.summary()}; results in {settings.output}", file=sys.stderr)

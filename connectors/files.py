@@ -107,10 +107,10 @@ class LinesSource(FixedPartitionedSource[Raw, ReadPoint]):
 
 
 class LinesWriter(Writer[M]):
-    """Messages of one type into a JSON Lines file, which begins empty."""
+    """Messages of one type, appended to a JSON Lines file."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
+        self._file = path.open("ab")
 
     def write(self, batch: list[M]) -> None:
         """Append a line a message."""

@@ -29,7 +29,7 @@ from flows import metrics
 from flows.health import Heartbeat, serve_health
 from flows.moderation import build
 from flows.settings import BadSettingError, Settings
-from flows.sinks import file_sinks, kafka_config, kafka_sinks, open_store
+from flows.sinks import file_sinks, kafka_config, kafka_sinks, open_store, result_files
 from flows.stages import StageError
 from models.registry import RegistryError
 from policy.errors import PolicyError
@@ -70,21 +70,30 @@ def file_job(
     source: str,
     settings: Settings,
     progress: Callable[[int], None] = lambda _: None,
+    *,
+    overwrite: bool = False,
 ) -> Job:
     """JSON Lines from the file `source` (`-`: standard input) to files in the output directory.
 
-    `progress` is told the bytes read.
+    `progress` is told the bytes read. `overwrite`: the results of an earlier run are replaced.
 
     Raises:
         BadSettingError, PolicyError, StoreError, FeatureStoreDownError: it cannot start.
     """
-    if source != "-" and not Path(source).is_file():
-        raise BadSettingError(f"--input: {source} is not a file")
+    if source != "-":
+        _check_readable(Path(source))
     _make_directory(settings.output)
+    if not overwrite:
+        _check_without_results(settings.output)
     store = open_store(settings)
     store.apply_schema()
     sinks = file_sinks(settings.output, store, settings)
-    return Job(build(LinesSource(source, progress=progress), sinks, settings), store)
+    flow = build(LinesSource(source, progress=progress), sinks, settings)
+    if overwrite:
+        # Last: a run that cannot start replaces nothing.
+        for path in result_files(settings.output):
+            os.truncate(path, 0)
+    return Job(flow, store)
 
 
 def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> Job:
@@ -222,6 +231,23 @@ def _engine_option(short: str, name: str) -> str:
     known, _ = parser.parse_known_args()
     variable = f"BYTEWAX_{name.lstrip('-').replace('-', '_').upper()}"
     return known.value or os.environ.get(variable, "")
+
+
+def _check_readable(path: Path) -> None:
+    if not path.is_file():
+        raise BadSettingError(f"--input: {path} is not a file")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise BadSettingError(f"--input: {path} cannot be read: {error.strerror}") from None
+
+
+def _check_without_results(output: Path) -> None:
+    if any(path.exists() and path.stat().st_size for path in result_files(output)):
+        raise BadSettingError(
+            f"{output} holds the results of an earlier run:"
+            " name another --output, or replace them with --overwrite"
+        )
 
 
 def _make_directory(path: Path) -> None:

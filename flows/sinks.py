@@ -124,15 +124,19 @@ def insert_thread(store: ClickHouseWriter) -> Executor:
     return ThreadPoolExecutor(1, "store") if store.embedded else DaemonExecutor("store")
 
 
+def result_files(output: Path) -> list[Path]:
+    """Where a run on files writes decisions, reviews, alerts and dead letters."""
+    return [output / f"{name}.jsonl" for name in ("decisions", "review", "alerts", "dead_letters")]
+
+
 def file_sinks(output: Path, store: ClickHouseWriter, settings: Settings) -> Sinks:
-    """JSON Lines files in `output`, and the store."""
+    """JSON Lines files in `output`, appended to, and the store."""
     executor = insert_thread(store)
     # Opened here and not in the worker, which builds a writer when the first item comes: a run
     # without alerts leaves an empty file.
-    decisions = LinesWriter[Decision](output / "decisions.jsonl")
-    reviews = LinesWriter[ReviewItem](output / "review.jsonl")
-    alerts = LinesWriter[Alert](output / "alerts.jsonl")
-    letters = LinesWriter[DeadLetter](output / "dead_letters.jsonl")
+    files = result_files(output)
+    decisions, reviews = LinesWriter[Decision](files[0]), LinesWriter[ReviewItem](files[1])
+    alerts, letters = LinesWriter[Alert](files[2]), LinesWriter[DeadLetter](files[3])
     outbox = open_outbox(output / "outbox.sqlite", settings)
     return Sinks(
         decisions=lambda: decisions,

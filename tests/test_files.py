@@ -84,7 +84,6 @@ def test_progress_is_told_every_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 2, 1000])
 def test_a_line_is_written_for_each_message(tmp_path: Path, count: int) -> None:
     path = tmp_path / "out.jsonl"
-    path.write_text("of an earlier run\n")
     writer = LinesWriter[Decision](path)
     made = [decision(f"c{number}\n") for number in range(count)]
     writer.write(made)

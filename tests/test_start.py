@@ -13,6 +13,8 @@ from policy.policy import BUILT_IN
 
 ROOT = Path(__file__).parent.parent
 RUN = [sys.executable, "-m", "cli.main", "run"]
+UNREADABLE = "/proc/sys/vm/compact_memory"
+"""A file that even root can only write to."""
 ENGINE = [sys.executable, "-m", "bytewax.run", "flows.moderation:build_from_env"]
 
 
@@ -49,6 +51,27 @@ def test_no_input_and_no_brokers(tmp_path: Path) -> None:
 def test_an_input_that_is_not_there(tmp_path: Path) -> None:
     line = start([*RUN, "--input", "nowhere.jsonl"], tmp_path)
     assert "nowhere.jsonl is not a file" in line
+
+
+@pytest.mark.parametrize(
+    ("what", "option", "settings", "name", "told"),
+    [
+        ("an input that cannot be read", ["--overwrite", "--input", UNREADABLE], {}, "decisions",
+         f"--input: {UNREADABLE} cannot be read: Permission denied"),
+        ("a server that is away", ["--overwrite"], {"redis_url": "redis://127.0.0.1:1"},
+         "decisions", "BREAKWATER_REDIS_URL"),
+        ("nobody said that decisions are to be replaced", [], {}, "decisions", "--overwrite"),
+        ("nor dead letters", [], {}, "dead_letters", "--overwrite"),
+    ],
+)  # fmt: skip
+def test_a_run_that_cannot_start_leaves_the_results_of_another(
+    tmp_path, what, option, settings, name, told
+) -> None:
+    earlier = tmp_path / "out" / f"{name}.jsonl"
+    earlier.parent.mkdir()
+    earlier.write_text("of an earlier run\n")
+    assert told in start([*file_run(tmp_path), *option], tmp_path, **settings), what
+    assert earlier.read_text() == "of an earlier run\n", what
 
 
 @pytest.mark.parametrize("command", [RUN, ENGINE], ids=["breakwater run", "bytewax.run"])

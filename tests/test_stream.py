@@ -76,9 +76,11 @@ def check_store(dsn: str, mixed: MixedInput) -> None:
     assert raw == set(mixed.broken)
 
 
-def run_file(input_path: str, output: Path, **kwargs) -> subprocess.CompletedProcess[bytes]:
+def run_file(
+    input_path: str, output: Path, *options: str, **kwargs
+) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [*BREAKWATER, "run", "--input", input_path, "--output", str(output)],
+        [*BREAKWATER, "run", "--input", input_path, "--output", str(output), *options],
         cwd=ROOT, env=environment(), capture_output=True, timeout=300, check=False, **kwargs,
     )  # fmt: skip
 
@@ -121,7 +123,7 @@ def test_a_second_run_over_the_same_file_changes_nothing_in_the_store(tmp_path, 
     source, output = tmp_path / "posts.jsonl", tmp_path / "out"
     source.write_bytes(b"\n".join(mixed.messages) + b"\n")
     for _ in range(2):
-        assert run_file(str(source), output).returncode == 0
+        assert run_file(str(source), output, "--overwrite").returncode == 0
     assert len(lines(output / "decisions.jsonl")) == len(mixed.identities)
     with clickhouse_server(output / "clickhouse") as dsn:
         check_store(dsn, mixed)

@@ -88,7 +88,8 @@ def output(tmp_path_factory, policy) -> Path:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("BREAKWATER_")}
     for _ in range(2):
         subprocess.run(
-            [sys.executable, "-m", "cli.main", "run", "--input", source, "--output", output],
+            [sys.executable, "-m", "cli.main", "run", "--input", source, "--output", output,
+             "--overwrite"],
             cwd=ROOT, timeout=300, check=True, capture_output=True,
             env=kept | {"BREAKWATER_OCR": "on", "BREAKWATER_POLICY": str(policy)},
         )  # fmt: skip
