@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -18,10 +18,11 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
+from cli.letters import identity_of, letters, named, place, producer_of
 from cli.terminal import printable
-from connectors.dead_letters import read_file, read_topic, resend
+from connectors.dead_letters import resend
 from events.decode import DecodeError, Decoder
-from events.messages import Content, DeadLetter, Position
+from events.messages import Content, DeadLetter
 from flows.settings import Settings, load_settings
 from flows.sinks import kafka_config
 
@@ -31,7 +32,7 @@ app = typer.Typer(
 
 _NUMBER = re.compile(r"(^|[^\w-])[0-9]+\b")
 REPLAYED = "replayed.txt"
-"""In the output directory: positions of what was sent again, a line each."""
+"""In the output directory: identities of the letters that were sent again, a line each."""
 BATCH_BYTES = 64 * 1024 * 1024
 """Messages are sent again, and remembered as sent, so many bytes at a time."""
 
@@ -40,7 +41,9 @@ Input = Annotated[
     typer.Option(help="A dead_letters.jsonl; without it Kafka, or else the output directory's."),
 ]
 Reason = Annotated[str, typer.Option(help="Only letters whose reason contains this.")]
-Producer = Annotated[str, typer.Option(help="Only letters from this TOPIC/PARTITION or file.")]
+Producer = Annotated[
+    str, typer.Option(help="Only letters from this TOPIC/PARTITION, file or stdin.")
+]
 
 
 @dataclass(frozen=True, order=True)
@@ -52,6 +55,16 @@ class _Listed:
     stage: str
     error: str
     size: int
+
+
+class _Message(NamedTuple):
+    """What is sent again for a letter."""
+
+    key: str
+    value: bytes
+    position: str
+    letter: str
+    """The letter's identity."""
 
 
 @app.command("list", epilog="Example: breakwater dead-letters list --reason 'not JSON' --page 2")
@@ -66,15 +79,15 @@ def list_letters(
     input: Input = None,  # noqa: A002 (the option's name)
 ) -> None:
     """Show dead letters, the newest first: position, stage, reason, size."""
-    letters = _letters(load_settings(), input, reason, producer)
+    found = letters(load_settings(), input, reason, producer)
     if summary:
-        _print_summary(letters)
+        _print_summary(found)
         return
     count = 0
 
     def listed() -> Iterator[_Listed]:
         nonlocal count
-        for letter in letters:
+        for letter in found:
             count += 1
             yield _Listed(
                 letter.failed_at,
@@ -106,8 +119,8 @@ def show(
     input: Input = None,  # noqa: A002 (the option's name)
 ) -> None:
     """Show one dead letter: where it stood, why it was refused, its bytes in hex and as text."""
-    letters = _letters(load_settings(), input)
-    letter = next((each for each in letters if place(each.source) == position), None)
+    found = letters(load_settings(), input)
+    letter = next((each for each in found if place(each.source) == named(position)), None)
     if letter is None:
         raise UsageError(f"no dead letter at {position!r}: see `breakwater dead-letters list`")
     if raw:
@@ -152,10 +165,11 @@ def replay(
     settings = load_settings()
     told = Counter[str]()
     wanted = _Replay(settings, corrected.read_bytes() if corrected is not None else None, told)
+    places = {named(position) for position in positions or ()}
     chosen = (
         letter
-        for letter in _letters(settings, input, reason, producer)
-        if not positions or place(letter.source) in positions
+        for letter in letters(settings, input, reason, producer)
+        if not places or place(letter.source) in places
     )
     for batch in _batches(wanted.usable(chosen)):
         if not dry_run:
@@ -184,11 +198,11 @@ class _Replay:
         self._told = told
         self._decode = Decoder(Content)
 
-    def usable(self, letters: Iterable[DeadLetter]) -> Iterator[tuple[str, bytes, str]]:
-        """Key, bytes and position of each letter that decodes now and was not sent yet."""
+    def usable(self, letters: Iterable[DeadLetter]) -> Iterator[_Message]:
+        """What each letter that decodes now, and was not sent yet, is sent again as."""
         for letter in letters:
-            position = place(letter.source)
-            if position in self._done:
+            position, identity = place(letter.source), identity_of(letter)
+            if identity in self._done:
                 self._told["were sent before"] += 1
                 continue
             value = self._corrected if self._corrected is not None else letter.raw
@@ -206,27 +220,20 @@ class _Replay:
                 self._told["still cannot be used"] += 1
                 typer.echo(f"{printable(position)}: {printable(str(error))}", err=True)
                 continue
-            self._done.add(position)
-            yield content.content_id, value, position
+            self._done.add(identity)
+            yield _Message(content.content_id, value, position, identity)
 
-    def send(self, batch: list[tuple[str, bytes, str]]) -> None:
+    def send(self, batch: list[_Message]) -> None:
         """Send and remember; a crash between the two sends contents twice, which has one effect."""
         self._ledger.parent.mkdir(parents=True, exist_ok=True)
         if self._config is not None:
-            resend(self._config, batch)
+            resend(self._config, [message[:3] for message in batch])
         else:
             with self.file.open("ab") as file:
                 # What decodes has newlines only between tokens.
-                file.writelines(value.replace(b"\n", b" ") + b"\n" for _, value, _ in batch)
+                file.writelines(sent.value.replace(b"\n", b" ") + b"\n" for sent in batch)
         with self._ledger.open("a") as ledger:
-            ledger.writelines(f"{position}\n" for _, _, position in batch)
-
-
-def place(source: Position) -> str:
-    """A position as the commands name it: TOPIC/PARTITION/OFFSET or FILE:LINE."""
-    if source.topic:
-        return f"{source.topic}/{source.partition}/{source.offset}"
-    return f"{source.file}:{source.line}"
+            ledger.writelines(f"{sent.letter}\n" for sent in batch)
 
 
 def hex_dump(data: bytes) -> Iterator[str]:
@@ -237,42 +244,9 @@ def hex_dump(data: bytes) -> Iterator[str]:
         yield f"{start:08x}  {row.hex(' '):<47}  {text}"
 
 
-def _letters(
-    settings: Settings, path: Path | None, reason: str = "", producer: str = ""
-) -> Iterator[DeadLetter]:
-    """The letters that are asked for, each position once: the topic may hold one twice."""
-    seen: set[str] = set()
-    for letter in _all_letters(settings, path):
-        position = place(letter.source)
-        from_there = producer in ("", _producer(letter.source))
-        if position not in seen and from_there and reason in letter.error:
-            seen.add(position)
-            yield letter
-
-
-def _all_letters(settings: Settings, path: Path | None) -> Iterator[DeadLetter]:
-    if path is None and settings.kafka_brokers:
-        yield from read_topic(kafka_config(settings))
-        return
-    path = path or settings.output / "dead_letters.jsonl"
-    try:
-        yield from read_file(path)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: {error.strerror}: name a dead_letters.jsonl with --input, or set"
-            " BREAKWATER_KAFKA_BROKERS"
-        ) from None
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def _producer(source: Position) -> str:
-    return f"{source.topic}/{source.partition}" if source.topic else source.file
-
-
 def _print_summary(letters: Iterable[DeadLetter]) -> None:
     counts = Counter(
-        (_producer(letter.source), letter.stage, _NUMBER.sub(r"\1N", letter.error)[:200])
+        (producer_of(letter.source), letter.stage, _NUMBER.sub(r"\1N", letter.error)[:200])
         for letter in letters
     )
     table = Table("producer", "stage", "kind of reason", "letters", box=None)
@@ -281,14 +255,12 @@ def _print_summary(letters: Iterable[DeadLetter]) -> None:
     _console().print(table)
 
 
-def _batches(
-    messages: Iterable[tuple[str, bytes, str]],
-) -> Iterator[list[tuple[str, bytes, str]]]:
-    batch: list[tuple[str, bytes, str]] = []
+def _batches(messages: Iterable[_Message]) -> Iterator[list[_Message]]:
+    batch: list[_Message] = []
     size = 0
     for message in messages:
         batch.append(message)
-        size += len(message[1])
+        size += len(message.value)
         if size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0

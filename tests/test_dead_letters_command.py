@@ -127,6 +127,15 @@ def test_show_tells_everything_and_escapes_it(output) -> None:
         call("show", "x")
 
 
+@pytest.mark.parametrize("position", [["stdin:2"], ["--", "-:2"]], ids=" ".join)
+def test_a_line_of_standard_input_has_a_name_that_is_no_option(output, position) -> None:
+    (output / "dead_letters.jsonl").write_bytes(encode(letter(2, GOOD, "x", file="-")) + b"\n")
+    for producer in ("stdin", "-"):
+        assert positions(call("list", "--producer", producer)[1]) == ["stdin:2"]
+    assert call("show", *position)[1].startswith("position  stdin:2\n")
+    assert "1 would be sent" in call("replay", "--dry-run", *position)[1]
+
+
 def test_raw_bytes_come_as_they_were(output) -> None:
     assert CliRunner().invoke(app, ["show", P3, "--raw"]).stdout_bytes == LETTERS[2].raw
 
@@ -175,6 +184,18 @@ def test_replay_on_files_sends_what_decodes_and_only_once(output) -> None:
     assert (output / "replay.jsonl").read_bytes() == GOOD + b"\n"
     assert call("replay", P2) == (0, "1 were sent before\n")
     assert (output / "replay.jsonl").read_bytes() == GOOD + b"\n"
+
+
+def test_another_letter_at_a_position_that_was_sent_is_sent(output) -> None:
+    """The lines of a file, or of standard input, are others in the next run."""
+    other = GOOD.replace(b"c1", b"c2")
+    for raw in (GOOD, other):
+        (output / "dead_letters.jsonl").write_bytes(
+            encode(letter(2, raw, "mended", file="-")) + b"\n"
+        )
+        for told in ("1 sent to", "1 were sent before"):
+            assert told in call("replay", "--all")[1]
+    assert lines(output / "replay.jsonl") == [GOOD, other]
 
 
 def test_corrected_bytes_go_instead(output, tmp_path) -> None:
