@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 
 import typer
+from msgspec.structs import replace
 
 from cli.errors import UsageError
 from connectors.ruleset_store import (
@@ -47,22 +48,31 @@ def version_of(
     )
 
 
-def earlier_files(store: RulesetStore, to: int) -> tuple[int, dict[str, str]]:
-    """Number and files of push `to`; -1 is the one before the active one, 0 the directory alone.
+def rollback_of(store: RulesetStore, to: int, author: str, reason: str) -> StoredRuleset:
+    """A version that goes back to push `to`; says which that is.
+
+    -1 is the one before that whose files are active, so that a second rollback goes further back
+    and not forth again; 0 is the directory alone.
 
     Raises:
         UsageError: there is no such push.
     """
-    number = store.active_number()
-    target = number - 1 if to < 0 else to
-    if number == 0:
+    active = store.load(store.active_number())
+    if active is None:
         raise UsageError("nothing was pushed yet")
-    if target == 0:
-        return 0, {}
-    stored = store.load(target)
-    if stored is None:
-        raise UsageError(f"--to {target}: no such push is kept; the last is {number}")
-    return target, stored.files
+    target = active.origin - 1 if to < 0 else to
+    if target < 0:
+        raise UsageError("nothing is before the policy directory alone: name a push with --to")
+    files, told = dict[str, str](), "the policy directory alone"
+    if target:
+        stored = store.load(target)
+        if stored is None:
+            raise UsageError(f"--to {target}: no such push is kept; the last is {active.number}")
+        target, files = stored.origin, stored.files
+        told = f"push {target}"
+    typer.echo(f"going back to {told}")
+    version = version_of(files, author, f"back to {target}: {reason}", "rollback")
+    return replace(version, back_to=target)
 
 
 def push_and_wait(store: RulesetStore, version: StoredRuleset, wait_s: float, undo: str) -> None:
@@ -74,6 +84,8 @@ def push_and_wait(store: RulesetStore, version: StoredRuleset, wait_s: float, un
     expected = set(store.workers())
     began = time.monotonic()
     number = store.push(version)
+    if version.back_to is not None:
+        undo += f" --to {number - 1}"
     typer.echo(f"push {number} stored, roll back with: {undo}")
     while True:
         reports = store.workers()

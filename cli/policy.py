@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
-from cli.live import earlier_files, open_store, push_and_wait, say, version_of
+from cli.live import open_store, push_and_wait, rollback_of, say, version_of
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
 from events.messages import RuleFileChange
 from flows.settings import load_settings
@@ -116,11 +116,12 @@ def rollback(
     author: Author = "",
     wait: Wait = 10.0,
 ) -> None:
-    """Make an earlier push active again; 0 is the policy directory alone."""
+    """Make an earlier push active again; 0 is the policy directory alone.
+
+    Rollbacks are no pushes to go back to: a second one goes back by one more.
+    """
     store = open_store("policy")
-    target, files = earlier_files(store, to)
-    version = version_of(files, author, f"back to {target}: {reason}", "rollback")
-    _activate(store, version, wait)
+    _activate(store, rollback_of(store, to, author, reason), wait)
 
 
 def _activate(store: RulesetStore, version: StoredRuleset, wait_s: float) -> None:

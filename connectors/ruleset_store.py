@@ -32,7 +32,8 @@ RULESET_KINDS: Final[tuple[RulesetKind, ...]] = ("rules", "policy")
 class StoredRuleset(Struct, frozen=True, kw_only=True):
     """One pushed version. `number` counts from 1; `files` are texts by name.
 
-    `changes` says what it changed, `ruleset_version` what decisions will carry.
+    `changes` says what it changed, `ruleset_version` what decisions will carry, `back_to` the push
+    whose files a rollback has brought back (0: none).
     """
 
     number: int = 0
@@ -43,6 +44,12 @@ class StoredRuleset(Struct, frozen=True, kw_only=True):
     action: RuleAction = "push"
     ruleset_version: str = ""
     changes: tuple[RuleFileChange, ...] = ()
+    back_to: int | None = None
+
+    @property
+    def origin(self) -> int:
+        """The push that these files were made by: of a rollback the one it went back to."""
+        return self.number if self.back_to is None else self.back_to
 
     def as_change(self, change_id: str = "", number: int = 0) -> RuleChange:
         """The entry of this push in the log of changes."""

@@ -110,6 +110,14 @@ def test_every_change_is_logged(server, tmp_path) -> None:
     assert changes[1].ruleset_version == parse_policy(TEXT, "policy.yaml").version
 
 
+def test_a_second_rollback_goes_further_back(server, tmp_path) -> None:
+    for text in (TEXT + "name: first\n", STRICT):
+        assert call("push", write(tmp_path / "p.yaml", text), "--reason", "x")[0] == 0
+    assert "going back to push 1\n" in call("rollback")[1]
+    assert "going back to the policy directory alone\n" in call("rollback")[1]
+    assert RedisRulesetStore(server, "policy").load(4).files == {}
+
+
 def test_a_trial_without_a_share_is_refused(server, tmp_path) -> None:
     with pytest.raises(ValueError, match=r"trial\.yaml:1: share missing"):
         call("push", write(tmp_path / "t.yaml", STRICT), "--as", "trial", "--reason", "x")

@@ -115,6 +115,40 @@ def test_the_history_says_who_and_why(server, tmp_path) -> None:
         call("rollback", "--to", 9)
 
 
+@pytest.mark.parametrize(
+    ("what", "history", "in_force", "told"),
+    [
+        ("one goes back by one", "okapi quagga back", "okapi", "going back to push 1\n"),
+        ("two by two", "okapi quagga back back", "", "going back to the policy directory alone\n"),
+        ("not to what an earlier one left", "okapi quagga back tapir back", "okapi", "to push 1\n"),
+        ("further back from there", "okapi quagga back tapir back back", "", "directory alone\n"),
+        ("a rollback by its number", "okapi quagga back=1 back=3", "okapi", "to push 1\n"),
+        ("forth again", "okapi quagga back back=2", "quagga", "going back to push 2\n"),
+        ("undone as it says", "okapi quagga back", "okapi", "breakwater rules rollback --to 2"),
+    ],
+)  # fmt: skip
+def test_rollbacks_step_over_rollbacks(server, tmp_path, what, history, in_force, told) -> None:
+    for step in history.split():
+        name, _, number = step.partition("=")
+        if name == "back":
+            code, output = call("rollback", *(("--to", number) if number else ()))
+        else:
+            path = write(tmp_path / "urgent.yaml", URGENT.replace("zebra", name))
+            code, output = call("push", path, "--reason", name)
+        assert code == 0, what
+    store = RedisRulesetStore(server)
+    files = {"rules/urgent.yaml": URGENT.replace("zebra", in_force)} if in_force else {}
+    assert store.load(store.active_number()).files == files, what
+    assert told in output, what
+
+
+def test_nothing_is_before_the_directory_alone(server, tmp_path) -> None:
+    call("push", write(tmp_path / "urgent.yaml", URGENT), "--reason", "wave")
+    call("rollback")
+    with pytest.raises(UsageError, match="name a push with --to"):
+        call("rollback")
+
+
 def test_every_change_is_logged_with_what_it_changed(workers, server, tmp_path) -> None:
     path = write(tmp_path / "urgent.yaml", URGENT)
     call("push", path, "--reason", "wave", "--author", "ann", "--wait", 60)
