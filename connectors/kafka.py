@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -44,6 +44,23 @@ TOPICS = (
 
 class BrokerError(RuntimeError):
     """The brokers do not answer or lack a topic; the text says what to do."""
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Return when librdkafka takes these settings of its own, beside ours.
+
+    Raises:
+        ValueError: it does not; the text says which it refuses.
+    """
+    ours = {"group.id": "breakwater", "log_level": 0}
+    try:
+        # Each client refuses settings that the other does not know of. Neither has a broker to ask.
+        Producer({**config, **ours, "enable.idempotence": True, "acks": "all"}, logger=_silent)
+        Consumer({**config, **ours}, logger=_silent).close()
+    except KafkaException as error:
+        raise ValueError(" ".join(error.args[0].str().split())) from None
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 def list_partitions(config: Mapping[str, Any]) -> dict[str, int]:

@@ -47,12 +47,13 @@ def kafka_config(settings: Settings) -> dict[str, Any]:
     """Settings of librdkafka: brokers, group, and what `BREAKWATER_KAFKA_CONFIG` adds.
 
     Raises:
-        BadSettingError: the file cannot be read.
+        BadSettingError: the file cannot be read, or librdkafka refuses what is in it.
     """
     config: dict[str, Any] = {}
     if settings.kafka_config is not None:
         try:
             config = tomllib.loads(settings.kafka_config.read_text())
+            kafka.check_config(config)
         except (OSError, ValueError) as error:
             raise BadSettingError(f"BREAKWATER_KAFKA_CONFIG: {error}") from None
     return config | {

@@ -195,6 +195,14 @@ def test_doctor_shows_its_doubts_and_exits_with_0(monkeypatch, capsys) -> None:
     assert "hunter2" not in shown
 
 
+def test_doctor_tells_which_kafka_setting_is_refused(tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "kafka.toml").write_text("'ssl.ca' = 'x'")
+    monkeypatch.setenv("BREAKWATER_KAFKA_BROKERS", "127.0.0.1:1")
+    monkeypatch.setenv("BREAKWATER_KAFKA_CONFIG", f"{tmp_path}/kafka.toml")
+    assert not examine()
+    assert "kafka       FAILED  BREAKWATER_KAFKA_CONFIG: No such" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("what", "arguments", "told"),
     [

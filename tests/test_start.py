@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from servers import free_port, start_broker
 
+from flows.settings import BadSettingError, load_settings
+from flows.sinks import kafka_config
 from policy.policy import BUILT_IN
 
 ROOT = Path(__file__).parent.parent
 RUN = [sys.executable, "-m", "cli.main", "run"]
+TOPICS = [sys.executable, "-m", "cli.main", "topics", "create"]
 UNREADABLE = "/proc/sys/vm/compact_memory"
 """A file that even root can only write to."""
 ENGINE = [sys.executable, "-m", "bytewax.run", "flows.moderation:build_from_env"]
@@ -79,6 +82,37 @@ def test_brokers_that_do_not_answer(tmp_path: Path, command: list[str]) -> None:
     where = f"127.0.0.1:{free_port()}"
     line = start(command, tmp_path, kafka_brokers=where)
     assert f"no Kafka broker answers at {where}" in line
+
+
+@pytest.mark.parametrize(
+    ("what", "text", "told"),
+    [
+        ("no such property", "'ssl.ca' = 'x'", 'No such configuration property: "ssl.ca"'),
+        ("a table", "[sasl]\nusername = 'x'", 'No such configuration property: "sasl"'),
+        ("a value that it does not know", "'security.protocol' = 'x'", 'Invalid value "x"'),
+        ("a number beyond its bounds", "'socket.timeout.ms' = 1", "outside allowed range"),
+        ("a text for a function", "'error_cb' = 'x'", "expected error_cb property as a callable"),
+        ("a file that is not there", "'security.protocol' = 'ssl'\n'ssl.ca.location' = '/no'",
+         "ssl.ca.location failed"),
+        ("what only producers refuse", "'max.in.flight' = 6", "`max.in.flight` must be set <= 5"),
+        ("what only consumers refuse", "'max.poll.interval.ms' = 1", "`max.poll.interval.ms`must"),
+        ("no TOML", "security.protocol", "Expected '=' after a key"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_librdkafka_refuses(tmp_path: Path, what: str, text: str, told: str) -> None:
+    path = tmp_path / "kafka.toml"
+    path.write_text(text)
+    with pytest.raises(BadSettingError, match=r"^BREAKWATER_KAFKA_CONFIG: [^\n]*$") as error:
+        kafka_config(load_settings(kafka_brokers="127.0.0.1:1", kafka_config=path))
+    assert told in str(error.value), what
+
+
+@pytest.mark.parametrize("command", [RUN, ENGINE, TOPICS], ids=["run", "bytewax.run", "topics"])
+def test_kafka_settings_that_cannot_be_used(tmp_path: Path, command: list[str]) -> None:
+    path = tmp_path / "kafka.toml"
+    path.write_text("'ssl.ca' = 'x'")
+    line = start(command, tmp_path, kafka_brokers="127.0.0.1:1", kafka_config=str(path))
+    assert line.startswith("breakwater: BREAKWATER_KAFKA_CONFIG: ")
 
 
 def test_a_missing_topic_names_the_command_that_makes_it(tmp_path: Path) -> None:
