@@ -75,7 +75,7 @@ def ack(
     settings = load_settings()
     if settings.pagerduty_routing_key is not None:
         key = settings.pagerduty_routing_key.get_secret_value()
-        sender = PagerDutySender(key, settings.pagerduty_url)
+        sender = PagerDutySender(key, settings.pagerduty_url.get_secret_value())
         if not _tried(sender.name, lambda: sender.acknowledge(alert)):
             raise typer.Exit(1)
     typer.echo(f"{alert}: acknowledged")

@@ -45,8 +45,8 @@ def set_up_logging(level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # What these cannot do they raise, and we say it.
+    # What these cannot do they raise, and we say it; httpx2 logs URLs with their passwords.
     # (clickhouse_connect sets the level of `urllib3` itself, hence the logger beneath.)
     libraries = "clickhouse_connect", "urllib3.connectionpool", "slack_sdk", "pagerduty", "RapidOCR"
-    for name in libraries:
+    for name in (*libraries, "httpx2"):
         logging.getLogger(name).setLevel(logging.ERROR)

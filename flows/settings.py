@@ -97,8 +97,8 @@ class Settings(BaseSettings):
     pagerduty_routing_key: SecretStr | None = Field(
         None, description="integration key that alerts are sent to"
     )
-    pagerduty_url: str = Field(
-        "https://events.pagerduty.com", description="base URL of the Events API v2"
+    pagerduty_url: Annotated[SecretStr, _url("http://", "https://")] = Field(
+        SecretStr("https://events.pagerduty.com"), description="base URL of the Events API v2"
     )
     image_uri_prefixes: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="prefixes that image URIs may have (file://, s3://), separated by commas"

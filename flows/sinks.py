@@ -88,7 +88,7 @@ def senders(settings: Settings) -> list[Sender]:
         result.append(SlackSender(settings.slack_webhook_url.get_secret_value()))
     if settings.pagerduty_routing_key is not None:
         key = settings.pagerduty_routing_key.get_secret_value()
-        result.append(PagerDutySender(key, settings.pagerduty_url))
+        result.append(PagerDutySender(key, settings.pagerduty_url.get_secret_value()))
     return result
 
 
@@ -99,8 +99,9 @@ def redaction(settings: Settings) -> Redact | None:
         BadSettingError, PolicyError: it cannot be made.
     """
     key = settings.token_key.get_secret_value().encode() if settings.token_key else b""
+    treatments = load_policy(settings.policy).file.personal_data
     try:
-        return redactor(load_policy(settings.policy).file.personal_data, key)
+        return redactor(treatments, key)
     except ValueError as error:
         raise BadSettingError(f"BREAKWATER_TOKEN_KEY: {error}") from None
 

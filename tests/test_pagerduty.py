@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -82,6 +86,18 @@ def test_what_is_refused_for_good(httpserver: HTTPServer, status: int) -> None:
     with pytest.raises(PermanentError, match="invalid event") as error:
         PagerDutySender(KEY, httpserver.url_for("/")).send(OPEN)
     assert KEY[-4:] not in str(error.value)
+
+
+def test_a_password_in_the_url_is_not_logged(httpserver: HTTPServer) -> None:
+    accept(httpserver)
+    url = httpserver.url_for("/").replace("://", "://user:hunter2@").rstrip("/")
+    named = {"BREAKWATER_PAGERDUTY_ROUTING_KEY": KEY, "BREAKWATER_PAGERDUTY_URL": url}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "alerts", "test"],
+        cwd=Path(__file__).parent.parent, env=os.environ | named, capture_output=True, text=True,
+        timeout=120, check=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("pagerduty: sent\n" * 2, "")
 
 
 def test_an_unreachable_pagerduty_is_tried_again() -> None:

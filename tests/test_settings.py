@@ -47,6 +47,8 @@ def test_prefixes_are_separated_by_commas(monkeypatch) -> None:
         ("REDIS_URL", "localhost:6379", "redis://"),
         ("CLICKHOUSE_DSN", "localhost", "chdb://"),
         ("SLACK_WEBHOOK_URL", "hooks.slack.com/x", "https://"),
+        ("PAGERDUTY_URL", "ftp://events.pagerduty.com", "https://"),
+        ("PAGERDUTY_URL", "http://[::1", "no host"),
     ],
 )
 def test_a_bad_value_is_named_with_what_was_expected(monkeypatch, name, value, expected) -> None:
@@ -55,7 +57,9 @@ def test_a_bad_value_is_named_with_what_was_expected(monkeypatch, name, value, e
         load_settings()
 
 
-@pytest.mark.parametrize("name", ["CLICKHOUSE_DSN", "REDIS_URL", "SLACK_WEBHOOK_URL"])
+@pytest.mark.parametrize(
+    "name", ["CLICKHOUSE_DSN", "REDIS_URL", "SLACK_WEBHOOK_URL", "PAGERDUTY_URL"]
+)
 @pytest.mark.parametrize(
     ("what", "place"),
     [
@@ -94,6 +98,7 @@ def test_a_password_that_cuts_its_url_is_refused_and_not_repeated(
         ("REDIS_URL", "redis://:hunter2@localhost:65535/0"),
         ("REDIS_URL", "unix://:hunter2@/run/valkey.sock?db=1"),
         ("REDIS_URL", "unix:///run/valkey.sock"),
+        ("PAGERDUTY_URL", "http://user:hunter2@proxy:8080/pagerduty"),
     ],
 )
 def test_urls_that_can_be_read(monkeypatch, name: str, url: str) -> None:
@@ -125,6 +130,7 @@ def test_a_bad_file_is_named(what: str, text: str, expected: str) -> None:
 def test_secrets_do_not_show(monkeypatch) -> None:
     monkeypatch.setenv("BREAKWATER_PAGERDUTY_ROUTING_KEY", "hunter2")
     monkeypatch.setenv("BREAKWATER_CLICKHOUSE_DSN", "http://u:hunter2@h")
+    monkeypatch.setenv("BREAKWATER_PAGERDUTY_URL", "http://u:hunter2@h")
     assert "hunter2" not in repr(load_settings()) + str(load_settings())
 
 

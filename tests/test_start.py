@@ -148,6 +148,7 @@ def test_a_redis_that_does_not_answer(tmp_path: Path) -> None:
 def test_a_policy_that_is_not_there(tmp_path: Path) -> None:
     line = start(file_run(tmp_path), tmp_path, policy=str(tmp_path / "nowhere"))
     assert "BREAKWATER_POLICY" in line
+    assert "BREAKWATER_TOKEN_KEY" not in line
 
 
 def test_a_policy_with_a_typo(tmp_path: Path, policy: Path) -> None:
