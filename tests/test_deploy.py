@@ -288,6 +288,8 @@ class TestKubernetes:
             pod = manifest["spec"]["template"]["spec"]
             assert pod["securityContext"]["runAsNonRoot"] is True
             assert pod["automountServiceAccountToken"] is False
+            # Else BREAKWATER_CONSOLE_PORT and its kin, which look like settings, are in every pod.
+            assert pod["enableServiceLinks"] is False
             for container in pod.get("initContainers", []) + pod["containers"]:
                 assert container["securityContext"] == {
                     "allowPrivilegeEscalation": False,
