@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+from msgspec.json import encode as json_encode
+from msgspec.structs import asdict
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from cli.errors import UsageError
@@ -19,6 +23,7 @@ from cli.terminal import printable, write_out
 from connectors.outbox import PermanentError, RetryLater
 from connectors.outbox_store import OutboxStore
 from connectors.pagerduty import PagerDutySender
+from events.categories import CATEGORIES
 from events.encode import encode
 from events.identity import alert_id
 from events.messages import Alert, AlertKey
@@ -28,26 +33,41 @@ app = typer.Typer(
     help="Alerts on their way to Slack and PagerDuty: list, acknowledge, mute, test.",
     no_args_is_help=True,
 )
+T = TypeVar("T")
+
 OutputOption = Annotated[
-    Path, typer.Option(help="The job's output directory, where its outboxes are.")
+    Path | None,
+    typer.Option(
+        help="The job's output directory, where its outboxes are; else BREAKWATER_OUTPUT."
+    ),
 ]
+Category = Annotated[str, typer.Option(help="A category; any without it.")]
+Signature = Annotated[str, typer.Option(help="A link domain or cluster; any without it.")]
+Community = Annotated[str, typer.Option(help="A community; any without it.")]
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 
 
 @app.command("list", epilog="Example: breakwater alerts list --output out --json")
 def list_alerts(
-    output: OutputOption = Path("out"),
+    output: OutputOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="How many, the newest first.")] = 20,
-    json: Annotated[bool, typer.Option("--json", help="One alert a line, as JSON.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One alert a line, as JSON; then one mute a line.")
+    ] = False,
 ) -> None:
-    """Show the newest alerts, how each stands, and whether it was sent."""
-    listed = [item for store in _stores(output) for item in store.newest(limit)]
+    """Show the newest alerts, how each stands, and whether it was sent; and what is muted."""
+    listed = _all(output, lambda store: store.newest(limit))
     listed.sort(key=lambda item: item.alert.window_end, reverse=True)
+    mutes = sorted(set(_all(output, OutboxStore.mutes)))
     if json:
         for item in listed[:limit]:
             write_out(encode(item.alert) + b"\n")
+        for until, key in mutes:
+            write_out(json_encode({"mute": key, "until": _moment(until)}) + b"\n")
         return
-    table = Table("alert", "state", "severity", "since", "what", "sent")
+    # Ids whole, however narrow the terminal: `ack` takes them.
+    table = Table(Column("alert", no_wrap=True, min_width=32), "state", "severity", "since", "what",
+                  "sent")  # fmt: skip
     for item in listed[:limit]:
         alert = item.alert
         sent = ", ".join(f"{name}: {status}" for name, status in item.statuses.items())
@@ -61,39 +81,64 @@ def list_alerts(
             sent,
         )
     Console().print(table)
+    for until, key in mutes:
+        typer.echo(f"muted until {_moment(until):%Y-%m-%d %H:%M} UTC: {_named(key)}")
 
 
-@app.command(epilog="Example: breakwater alerts ack 3f0c9a… --output out")
+@app.command(epilog="Example: breakwater alerts ack 3f0c9a --output out")
 def ack(
-    alert: Annotated[str, typer.Argument(help="An alert_id of `breakwater alerts list`.")],
-    output: OutputOption = Path("out"),
+    alert: Annotated[
+        str, typer.Argument(help="An alert_id of `breakwater alerts list`, or how it begins.")
+    ],
+    output: OutputOption = None,
 ) -> None:
     """Say that somebody is on it: no more updates are sent, only the end; PagerDuty is told."""
-    known = [store.acknowledge(alert) for store in _stores(output)]
-    if not any(known):
-        raise UsageError(f"no alert {alert!r} in {output}: see `breakwater alerts list`")
+    ids = set(_all(output, lambda store: store.ids(alert))) if alert else set[str]()
+    if not ids:
+        raise UsageError(f"no alert {alert!r}: see `breakwater alerts list`")
+    if len(ids) > 1:
+        raise UsageError(f"{len(ids)} alerts begin with {alert!r}: type more of its id")
+    [alert_id] = ids
+    _each(output, lambda store: store.acknowledge(alert_id))
     settings = load_settings()
     if settings.pagerduty_routing_key is not None:
-        key = settings.pagerduty_routing_key.get_secret_value()
-        sender = PagerDutySender(key, settings.pagerduty_url.get_secret_value())
-        if not _tried(sender.name, lambda: sender.acknowledge(alert)):
+        routing_key = settings.pagerduty_routing_key.get_secret_value()
+        sender = PagerDutySender(routing_key, settings.pagerduty_url.get_secret_value())
+        if not _tried(sender.name, lambda: sender.acknowledge(alert_id)):
             raise typer.Exit(1)
-    typer.echo(f"{alert}: acknowledged")
+    typer.echo(f"{alert_id}: acknowledged")
 
 
 @app.command(epilog="Example: breakwater alerts mute --category spam --for 2h --output out")
 def mute(
     duration: Annotated[str, typer.Option("--for", help="How long: 30m, 2h, 1d.")],
-    output: OutputOption = Path("out"),
-    category: Annotated[str, typer.Option(help="A category; any without it.")] = "",
-    signature: Annotated[str, typer.Option(help="A link domain or cluster; any without it.")] = "",
-    community: Annotated[str, typer.Option(help="A community; any without it.")] = "",
+    output: OutputOption = None,
+    category: Category = "",
+    signature: Signature = "",
+    community: Community = "",
 ) -> None:
     """Send nothing about these for a while; without a key, about nothing at all: maintenance."""
-    until = time.time() + _seconds(duration)
-    for store in _stores(output):
-        store.mute(AlertKey(category, signature, community), until)
-    typer.echo(f"muted until {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC")
+    key, until = AlertKey(category, signature, community), time.time() + _seconds(duration)
+    _each(output, lambda store: store.mute(key, until))
+    # Reports have categories of their own, and drift has series in their place.
+    if category not in ("", *CATEGORIES) and category not in _categories(output):
+        known = ", ".join(CATEGORIES)
+        typer.echo(f"breakwater: no alert had the category {category!r} yet: {known}?", err=True)
+    typer.echo(f"muted until {_moment(until):%Y-%m-%d %H:%M} UTC: {_named(key)}")
+
+
+@app.command(epilog="Example: breakwater alerts unmute --category spam --output out")
+def unmute(
+    output: OutputOption = None,
+    category: Category = "",
+    signature: Signature = "",
+    community: Community = "",
+) -> None:
+    """End a mute before its time; it is named as it was made."""
+    key = AlertKey(category, signature, community)
+    if not any(_each(output, lambda store: store.unmute(key))):
+        raise UsageError(f"{_named(key)}: no such mute, see `breakwater alerts list`")
+    typer.echo(f"no longer muted: {_named(key)}")
 
 
 @app.command(epilog="Example: BREAKWATER_SLACK_WEBHOOK_URL=https://… breakwater alerts test")
@@ -145,15 +190,42 @@ def _tried(name: str, attempt: Callable[[], None]) -> bool:
     return True
 
 
-def _stores(output: Path) -> list[OutboxStore]:
-    """Every outbox of the job: one over files, one a worker over Kafka."""
-    paths = sorted(output.glob("outbox*.sqlite"))
+def _each(output: Path | None, question: Callable[[OutboxStore], T]) -> list[T]:
+    """The answer of every outbox of the job: one over files, one a worker over Kafka."""
+    directory = output or load_settings().output
+    paths = sorted(directory.glob("outbox*.sqlite"))
     if not paths:
         raise UsageError(
-            f"no outbox in {output}: name the job's --output; one is made when Slack or PagerDuty"
-            " is set"
+            f"no outbox in {directory}: name the job's --output; one is made when Slack or"
+            " PagerDuty is set"
         )
-    return [OutboxStore(path) for path in paths]
+    return [_answer(path, question) for path in paths]
+
+
+def _all(output: Path | None, question: Callable[[OutboxStore], list[T]]) -> list[T]:
+    """What every outbox has of something, in one list."""
+    return [found for answer in _each(output, question) for found in answer]
+
+
+def _categories(output: Path | None) -> set[str]:
+    return {item.alert.key.category for item in _all(output, lambda store: store.newest(1_000))}
+
+
+def _answer(path: Path, question: Callable[[OutboxStore], T]) -> T:
+    try:
+        with closing(OutboxStore(path)) as store:
+            return question(store)
+    except sqlite3.Error as error:
+        raise UsageError(f"{path} cannot be used as an outbox: {error}") from None
+
+
+def _named(key: AlertKey) -> str:
+    parts = [f"{name} {value}" for name, value in asdict(key).items() if value]
+    return printable(", ".join(parts)) or "everything"
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _seconds(duration: str) -> float:

@@ -65,6 +65,13 @@ class Listed(NamedTuple):
     error: str
 
 
+class Mute(NamedTuple):
+    """What nothing is sent about, and until when (Unix seconds)."""
+
+    until: float
+    key: AlertKey
+
+
 class OutboxStore:
     """One connection to the file; use it from one thread at a time."""
 
@@ -156,6 +163,11 @@ class OutboxStore:
             (status, error[:500], row.sequence),
         )
 
+    def ids(self, prefix: str) -> list[str]:
+        """The ids of alerts that begin with `prefix`."""
+        query = "SELECT DISTINCT alert_id FROM outbox WHERE substr(alert_id, 1, ?) = ?"
+        return [found for (found,) in self._db.execute(query, (len(prefix), prefix))]
+
     def acknowledge(self, alert_id: str) -> bool:
         """Send no more updates of this alert, only its end; False for an unknown alert."""
         known = self._db.execute("SELECT 1 FROM outbox WHERE alert_id = ?", (alert_id,)).fetchone()
@@ -172,6 +184,22 @@ class OutboxStore:
             "INSERT OR REPLACE INTO mutes VALUES (?, ?, ?, ?)",
             (key.category, key.signature, key.community, until),
         )
+
+    def unmute(self, key: AlertKey) -> bool:
+        """End the mute of exactly `key` now; False when there is none."""
+        ended = self._db.execute(
+            "DELETE FROM mutes WHERE (category, signature, community) = (?, ?, ?) AND until > ?",
+            (key.category, key.signature, key.community, time.time()),
+        )
+        return ended.rowcount > 0
+
+    def mutes(self) -> list[Mute]:
+        """The mutes that have not ended."""
+        found = self._db.execute(
+            "SELECT until, category, signature, community FROM mutes WHERE until > ?",
+            (time.time(),),
+        )
+        return [Mute(until, AlertKey(*key)) for until, *key in found]
 
     def newest(self, limit: int) -> list[Listed]:
         """The alerts put last, each as it stands now."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 from cli.alerts import app
 from cli.errors import UsageError
 from connectors.outbox_store import OutboxStore
-from events.messages import Alert
+from events.messages import Alert, AlertKey
 
 
 @pytest.fixture
@@ -44,6 +46,18 @@ def test_ack_holds_back_updates(output: Path) -> None:
     assert "acknowledged" in store.newest(1)[0].statuses["slack"]
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+def test_an_id_is_listed_whole_and_its_beginning_is_enough_to_ack(
+    output: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    one = msgspec.structs.replace(alert(3), alert_id="3f0c9a" + "e" * 26)
+    OutboxStore(output / "outbox-1.sqlite").put(["slack"], [one])
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("BREAKWATER_OUTPUT", str(output))
+    assert one.alert_id in CliRunner().invoke(app, ["list"]).stdout
+    assert f"{one.alert_id}: acknowledged" in CliRunner().invoke(app, ["ack", "3f0"]).stdout
+
+
 def test_mute_holds_back_alerts(output: Path) -> None:
     arguments = ["mute", "--for", "30m", "--category", "spam", "--output", str(output)]
     assert CliRunner().invoke(app, arguments).exit_code == 0
@@ -52,10 +66,65 @@ def test_mute_holds_back_alerts(output: Path) -> None:
     assert store.newest(1)[0].statuses == {"slack": "muted"}
 
 
+def test_mutes_are_listed_until_they_end(output: Path) -> None:
+    run = ["--output", str(output)]
+    muted = ["--category", "spam", "--community", "music", *run]
+    OutboxStore(output / "outbox-1.sqlite").mute(AlertKey("hate"), time.time() - 1)
+    assert CliRunner().invoke(app, ["mute", "--for", "30m", *muted]).exit_code == 0
+    assert CliRunner().invoke(app, ["mute", "--for", "1h", *run]).exit_code == 0
+    told = CliRunner().invoke(app, ["list", *run]).stdout.splitlines()[-2:]
+    assert [line.partition(" UTC: ")[2] for line in told] == [
+        "category spam, community music",
+        "everything",
+    ]
+    lines = CliRunner().invoke(app, ["list", "--json", *run]).stdout.splitlines()[-2:]
+    assert [json.loads(line)["mute"] for line in lines] == [
+        {"category": "spam", "signature": "", "community": "music"},
+        {"category": "", "signature": "", "community": ""},
+    ]
+    assert CliRunner().invoke(app, ["unmute", *muted]).exit_code == 0
+    assert "category spam" not in CliRunner().invoke(app, ["list", *run]).stdout
+    assert isinstance(CliRunner().invoke(app, ["unmute", *muted]).exception, UsageError)
+
+
+@pytest.mark.parametrize(
+    ("what", "category", "told"),
+    [
+        ("any", "", ""),
+        ("one that there is", "hate", ""),
+        ("one of an alert", "report:rudeness", ""),
+        ("a misspelt one", "spma", "no alert had the category 'spma' yet: hate, harassment,"),
+    ],
+)
+def test_a_category_that_nothing_has_is_doubted(
+    output: Path, what: str, category: str, told: str
+) -> None:
+    report = msgspec.structs.replace(alert(3), key=AlertKey("report:rudeness"))
+    OutboxStore(output / "outbox.sqlite").put(["slack"], [report])
+    arguments = ["mute", "--for", "1h", "--category", category, "--output", str(output)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0
+    assert bool(done.stderr) == bool(told), what
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["ack", "0"], ["mute", "--for", "1h"], ["unmute"]], ids=" ".join
+)
+def test_an_outbox_that_cannot_be_used_is_named(output: Path, arguments: list[str]) -> None:
+    (output / "outbox-1.sqlite").write_bytes(b"not SQLite\n" * 100)
+    error = CliRunner().invoke(app, [*arguments, "--output", str(output)]).exception
+    assert isinstance(error, UsageError)
+    assert f"{output / 'outbox-1.sqlite'} cannot be used as an outbox: " in str(error)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["ack", "unknown", "--output", "."],
+        ["ack", "0000", "--output", "."],  # two alerts begin so
+        ["ack", "", "--output", "."],
+        ["unmute", "--output", "."],
         ["list", "--output", "elsewhere"],
         ["mute", "--for", "soon", "--output", "."],
         ["mute", "--for", "0m", "--output", "."],
