@@ -44,6 +44,7 @@ OutputOption = Annotated[
 Category = Annotated[str, typer.Option(help="A category; any without it.")]
 Signature = Annotated[str, typer.Option(help="A link domain or cluster; any without it.")]
 Community = Annotated[str, typer.Option(help="A community; any without it.")]
+_COLUMNS = ("state", "severity", "since", "what", "sent")
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -66,8 +67,8 @@ def list_alerts(
             write_out(json_encode({"mute": key, "until": _moment(until)}) + b"\n")
         return
     # Ids whole, however narrow the terminal: `ack` takes them.
-    table = Table(Column("alert", no_wrap=True, min_width=32), "state", "severity", "since", "what",
-                  "sent")  # fmt: skip
+    others = (Column(name, overflow="fold") for name in _COLUMNS)
+    table = Table(Column("alert", no_wrap=True, min_width=32), *others, box=None)
     for item in listed[:limit]:
         alert = item.alert
         sent = ", ".join(f"{name}: {status}" for name, status in item.statuses.items())
