@@ -13,6 +13,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -196,19 +197,20 @@ def _langid(detector: LanguageDetector, batch: list[Item]) -> Callable[[], objec
 
 
 def _onnxruntime(scorer: Any, batch: list[Item]) -> Callable[[], object]:
-    """The fast model's session on ready features, the transformer on the texts that go on to it."""
+    """The fast model's session on ready features, the others on the texts that go on to them."""
     cascade = scorer._model  # noqa: SLF001 (the models beneath the stage)
-    fast, transformer = cascade.models
-    parts = [[_normalized(item) for item in part] for part in _parts(batch)]
-    features = [featurise(texts) for texts in parts]
-    inputs = [{"buckets": each.buckets, "bounds": each.bounds} for each in features]
-    sent_on = [
-        [texts[row] for row in cascade.settle(texts).settled_by.nonzero()[0]] for texts in parts
-    ]
-    return lambda: _drain(
-        (fast._session.run(["probabilities"], ready), transformer.predict(texts))  # noqa: SLF001
-        for ready, texts in zip(inputs, sent_on, strict=True)
-    )
+    fast, *others = cascade.models
+    calls: list[Callable[[], object]] = []
+    for part in _parts(batch):
+        texts = [_normalized(item) for item in part]
+        ready = featurise(texts)
+        inputs = {"buckets": ready.buckets, "bounds": ready.bounds}
+        calls.append(partial(fast._session.run, ["probabilities"], inputs))  # noqa: SLF001
+        settled_by = cascade.settle(texts).settled_by
+        for number, model in enumerate(others, 1):
+            sent_on = [texts[row] for row in (settled_by >= number).nonzero()[0]]
+            calls.append(partial(model.predict, sent_on))
+    return lambda: _drain(call() for call in calls)
 
 
 def _lightgbm(fuser: Any, batch: list[Item]) -> Callable[[], object]:

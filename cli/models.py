@@ -24,6 +24,7 @@ app = typer.Typer(help="The models.", no_args_is_help=True)
 
 PARTS = {
     "text-fast": ("text", "fast"),
+    "text-student": ("text", "student"),
     "text-transformer": ("text", "minilm"),
     "text": ("text", "."),
     "fusion": ("fusion", "."),
@@ -59,15 +60,18 @@ def train(
         Path | None, typer.Option(help="Where the model and its card go; by default out/models/.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same model.")] = 0,
+    student_budget: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of texts that the student may see.")
+    ] = 0.08,
     budget: Annotated[
         float, typer.Option(min=0, max=1, help="Share of texts that the transformer may see.")
-    ] = 0.04,
+    ] = 0.02,
     epochs: Annotated[int, typer.Option(min=1, help="Of the transformer.")] = 3,
     minutes: Annotated[float, typer.Option(help="The transformer's training ends then.")] = 120,
 ) -> None:
     """Train a model on labelled data; its card says how good it is on splits it never saw.
 
-    `text` makes both text models and the gate between them; what lies in --out already is kept,
+    `text` makes all text models and the gates between them; what lies in --out already is kept,
     and a training that was broken off goes on. `text-fast` makes the fast one alone.
     """
     unit = PARTS[name][0] if name in PARTS else name
@@ -85,15 +89,23 @@ def train(
         else:
             raise UsageError(f"{name}: text, text-fast and fusion can be trained")
         if name == "text":
-            from training import cascade, text_card, transformer
+            _train_transformers(data, target, epochs=epochs, minutes=minutes)
+            from training import cascade, text_card
 
-            if not (target / "minilm" / "card.json").exists():
-                work = target / "work"
-                transformer.train(
-                    data, target / "minilm", work=work, epochs=epochs, minutes=minutes
-                )
-            cascade.train(data, target, budget=budget)
+            cascade.train(data, target, budgets=(student_budget, budget))
             text_card.write_card(data, target)
+
+
+def _train_transformers(data: Path, target: Path, *, epochs: int, minutes: float) -> None:
+    """The transformer, then its student; each is kept where it lies there already."""
+    from training import student, transformer
+
+    work = target / "work"
+    if not (target / "minilm" / "card.json").exists():
+        transformer.train(data, target / "minilm", work=work, epochs=epochs, minutes=minutes)
+    if not (target / "student" / "card.json").exists():
+        teacher = [work / transformer.WEIGHTS]
+        student.train(data, target / "student", work=work / "student", teacher=teacher)
 
 
 @app.command(epilog="Example: breakwater models retrain fusion --data ../data --out out/candidates")
@@ -186,7 +198,7 @@ def _shown(path: Path) -> str:
 
 
 def _version(directory: Path) -> str:
-    """Of its card; of both text models together, what `models list` shows line by line."""
+    """Of its card; of all text models together, what `models list` shows line by line."""
     try:
         card: dict[str, object] = json.loads((directory / "card.json").read_text("utf-8"))
     except (OSError, ValueError):

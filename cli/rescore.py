@@ -12,7 +12,7 @@ from events.messages import Position
 from flows.settings import Settings
 from models.fusion.fusion import FusionModel
 from models.registry import Registry, verify
-from models.text.cascade import Cascade
+from models.text.cascade import PARTS, Cascade
 from operators.item import Item
 from operators.rescore import Rescorer
 from policy.policy import load_policy
@@ -26,7 +26,7 @@ def load_rescorer(settings: Settings, text_model: Path | None) -> Rescorer:
     """
     registry = Registry(settings.models)
     if text_model is not None:
-        verify(text_model, parts=("fast", "minilm"))
+        verify(text_model, parts=PARTS)
     text = Cascade.load(text_model or registry.current("text"))
     return Rescorer(text, FusionModel(registry.current("fusion")))
 

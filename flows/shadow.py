@@ -7,7 +7,7 @@ from flows.live_policy import LivePolicy
 from flows.live_rules import LiveRulebook
 from flows.settings import Settings
 from models.registry import verify
-from models.text.cascade import Cascade
+from models.text.cascade import PARTS, Cascade
 from operators.decide import Decider
 from operators.item import Stage
 from operators.normalize import Normalizer
@@ -34,7 +34,7 @@ def load_shadow(
     scorer: Stage | None = None
     live_names = [model.name for model in live.models]
     if settings.shadow_model is not None:
-        verify(settings.shadow_model, parts=("fast", "minilm"))
+        verify(settings.shadow_model, parts=PARTS)
         shadow = Cascade.load(settings.shadow_model)
         scorer = text_scorer(shadow)
         model_versions = model_versions | {model.name: model.version for model in shadow.models}

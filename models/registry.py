@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from models.image.classifier import model_file
+from models.text.cascade import PARTS
 
 MODELS: Final = Path(__file__).parent
 BUILT_IN: Final = {
@@ -23,7 +24,7 @@ BUILT_IN: Final = {
     "fusion": MODELS / "fusion" / "lightgbm",
     "image": MODELS / "image" / "nsfw",
 }
-"""What decides together is promoted together: `text` is both text models and the gate between."""
+"""What decides together is promoted together: `text` is all text models and the gates between."""
 _VERSION_DIGITS: Final = 12
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """It names a directory."""
@@ -154,4 +155,4 @@ def _digest(path: Path) -> str:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    return ("fast", "minilm") if name == "text" else (".",)
+    return PARTS if name == "text" else (".",)

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from models.text.cascade import Blend, Cascade
-from models.text.groups import GroupNames
+from models.text.fast import FastTextModel
+from models.text.groups import COMMON, NAMED, NOBODY, GroupNames, doubtful
 from tests.gates import gate
 
 
@@ -115,10 +116,34 @@ def test_gates_and_models_must_fit() -> None:
         Cascade([Ruler("fast"), Ruler("slow")], [])
 
 
-def test_what_others_doubt_goes_on_however_sure_the_first_model_is() -> None:
-    cascade = Cascade([Ruler("fast"), Ruler("slow", shift=0.1)], [gate(0.3, 0.7)])
+def test_what_others_doubt_goes_to_the_last_model_however_sure_the_others_are() -> None:
+    models = [Ruler("fast"), Ruler("middle"), Ruler("slow", shift=0.1)]
+    cascade = Cascade(models, [gate(0.3, 0.7)] * 2)
     found = cascade.settle(["", "a" * 9, "a" * 9], np.array([True, True, False]))
-    assert found.settled_by.tolist() == [1, 1, 0]
+    assert found.settled_by.tolist() == [2, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names", "by"),
+    [
+        (0.1, 0.1, NOBODY, 0),
+        (0.1, 0.1, NAMED, 1),  # a name, and then a clear answer
+        (0.9, 0.9, NAMED, 1),
+        (0.1, 0.3, NAMED, 2),  # a name, and the second model leaves it open
+        (0.1, 0.2, NAMED, 1),  # on the bound: clear
+        (0.1, 0.3, COMMON, 0),  # a common name, and clean so far
+        (0.5, 0.3, COMMON, 2),
+        (0.5, 0.3, NOBODY, 1),  # open, but nobody is named: the gates decide
+    ],
+)
+def test_a_name_takes_a_text_on_until_a_model_is_clear(
+    first: float, second: float, names: int, by: int
+) -> None:
+    only_hate = (True, False, False, False, False)
+    cascade = Cascade([FastTextModel()] * 3, [gate(0.45, 0.55, opens=only_hate)] * 2)
+    scores = [np.array([[score, 0, 0, 0, 0]], np.float32) for score in (first, second, 0.5)]
+    found = cascade.settle_scores(*scores, lengths=np.array([9]), names=np.array([names], np.int8))
+    assert found.settled_by.tolist() == [by]
 
 
 @pytest.mark.parametrize(
@@ -141,10 +166,11 @@ def test_abuse_where_a_group_is_named_is_read_in_context(
     text: str, score: float, goes_on: bool
 ) -> None:
     scores = np.array([[0.0, score, 0.0, 0.0, 0.0]], np.float32)
-    assert GroupNames().doubtful([text], scores).tolist() == [goes_on]
+    assert doubtful(GroupNames().find([text], scores), scores).tolist() == [goes_on]
 
 
 def test_spam_about_a_group_is_no_abuse_of_it() -> None:
     scores = np.array([[0.0, 0.0, 0.0, 0.9, 0.9]] * 2, np.float32)
-    assert not GroupNames().doubtful(["muslims", "gays"], scores).any()
-    assert GroupNames().doubtful([], np.zeros((0, 5), np.float32)).shape == (0,)
+    assert not GroupNames().find(["muslims", "gays"], scores).any()
+    nothing = np.zeros((0, 5), np.float32)
+    assert doubtful(GroupNames().find([], nothing), nothing).shape == (0,)

@@ -107,7 +107,7 @@ def test_a_bad_line_keeps_its_id_where_that_can_be_read(stages, bad, id, error) 
 def test_what_is_plainly_a_threat_is_not_allowed_and_says_which_stage(stages) -> None:
     [answer] = score_batch([line("I will find you and kill you and your family")], stages)
     assert answer["action"] != "allow"
-    assert answer["stage"] in {"rules", "text-fast", "text", "fusion"}
+    assert answer["stage"] in {"rules", "text-fast", "text-student", "text", "fusion"}
 
 
 def test_everyday_talk_is_allowed(stages) -> None:

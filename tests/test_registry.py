@@ -13,7 +13,7 @@ import pytest
 
 from models.fusion.fusion import FusionModel
 from models.registry import BUILT_IN, Registry, RegistryError, verify
-from models.text.cascade import Cascade
+from models.text.cascade import PARTS, Cascade
 from models.text.transformer import ModelError
 
 
@@ -106,7 +106,7 @@ def test_a_gate_of_other_text_models_are_refused(tmp_path: Path) -> None:
     table = json.loads((candidate / "cascade.json").read_text())
     (candidate / "cascade.json").write_text(json.dumps(table | {"models": ["1", "2"]}))
     with pytest.raises(RegistryError, match="was fitted to the models"):
-        verify(candidate, parts=("fast", "minilm"))
+        verify(candidate, parts=PARTS)
     with pytest.raises(ModelError, match="fitted to other models"):
         Cascade.load(candidate)
 
@@ -146,7 +146,7 @@ def test_promoting_and_taking_back_as_typed(candidate: Path, tmp_path: Path) -> 
     assert breakwater(models, "rollback", "fusion").returncode == 0
     listed = breakwater(models, "list").stdout
     assert "0123456789ab" not in listed
-    assert listed.count("built in") == 5
+    assert listed.count("built in") == 6
 
 
 @pytest.mark.parametrize(

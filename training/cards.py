@@ -25,7 +25,8 @@ def version_of(out: Path, artefacts: tuple[str, ...]) -> str:
 
 def write_draft(out: Path, artefacts: tuple[str, ...], categories: tuple[str, ...]) -> None:
     """The least card a runtime loads: for measuring a model before it is published."""
-    draft = {"version": version_of(out, artefacts), "categories": list(categories)}
+    version = version_of(out, artefacts)
+    draft = {"name": "draft", "version": version, "categories": list(categories)}
     (out / "card.json").write_text(json.dumps(draft) + "\n")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel
@@ -49,3 +51,17 @@ class Classifier(nn.Module):
         weights = attention_mask.unsqueeze(-1).to(states.dtype)
         logits: Tensor = self.head((states * weights).sum(1) / weights.sum(1))
         return logits
+
+
+def mean_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of weights, each saved by itself or as a checkpoint.
+
+    A fine-tune and what it started from together forget less than it alone (Wortsman et al. 2022,
+    Robust fine-tuning of zero-shot models).
+    """
+    saved: list[dict[str, Any]] = [torch.load(path, weights_only=False) for path in paths]
+    states: list[dict[str, Tensor]] = [each.get("model", each) for each in saved]
+    return {
+        name: torch.stack([state[name].float() for state in states]).mean(0).to(tensor.dtype)
+        for name, tensor in states[0].items()
+    }

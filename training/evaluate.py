@@ -29,35 +29,29 @@ class Evaluation:
     scored: Scored
     cascade: NDArray[np.float32]
     """(n, C)."""
-    sent_on: NDArray[np.bool_]
-    """(n,): the texts that the transformer saw."""
+    settled_by: NDArray[np.int64]
+    """(n,): number of the last model that saw the text."""
 
     def figures(self, model: str) -> dict[str, Figures]:
-        """By category, of `fast`, `transformer` or `cascade`."""
-        return by_category(self.scored.targets, self.scores(model))
-
-    def scores(self, model: str) -> NDArray[np.float32]:
-        """(n, C), of `fast`, `transformer` or `cascade`."""
-        each = {"fast": self.scored.fast, "transformer": self.scored.transformer}
-        return each.get(model, self.cascade)
+        """By category, of one of MODELS."""
+        each = (*self.scored.scores, self.cascade)
+        return by_category(self.scored.targets, each[MODELS.index(model)])
 
 
-MODELS: Final = ("fast", "transformer", "cascade")
+MODELS: Final = ("fast", "student", "transformer", "cascade")
 
 
 def evaluate(cascade: Cascade, data: Path) -> Evaluation:
     """Scores all rows of the test split with every model. Raises DatasetError."""
     scored = score(cascade.models, load(data), "test")
-    settled = cascade.settle_scores(
-        scored.fast, scored.transformer, lengths=scored.lengths, doubted=scored.doubted
-    )
-    return Evaluation(scored, settled.scores, settled.settled_by > 0)
+    settled = cascade.settle_scores(*scored.scores, lengths=scored.lengths, names=scored.names)
+    return Evaluation(scored, settled.scores, settled.settled_by)
 
 
 def f1_table(found: Evaluation) -> str:
     """Markdown: F1 at 0.5 by category, of the cascade and of each model on every text."""
     by_model = {model: found.figures(model) for model in MODELS}
-    lines = ["| category | positives | fast | transformer | cascade |", "|---|---|---|---|---|"]
+    lines = [f"| category | positives | {' | '.join(MODELS)} |", "|---|---|" + "---|" * len(MODELS)]
     for category in TEXT_CATEGORIES:
         cells = " | ".join(f"{by_model[model][category].f1:.3f}" for model in MODELS)
         lines.append(f"| {category} | {by_model['fast'][category].positives} | {cells} |")
@@ -71,9 +65,14 @@ def macro_f1(by_category: dict[str, Figures]) -> float:
 
 
 def sent_on(found: Evaluation) -> str:
-    """Which share of texts the transformer sees."""
-    mix = float(found.scored.mix[found.sent_on].sum())
-    return f"Sent on: {mix:.1%} of the real mix, {found.sent_on.mean():.1%} of the labelled sets."
+    """Which shares of texts the dearer models see."""
+    shares = [
+        f"to the {model} {found.scored.mix[sent].sum():.1%} of the real mix"
+        f" and {sent.mean():.1%} of the labelled sets"
+        for number, model in enumerate(MODELS[1:-1], 1)
+        for sent in (found.settled_by >= number,)
+    ]
+    return f"Sent on: {', '.join(shares)}."
 
 
 def report(cascade: Cascade, data: Path, found: Evaluation) -> str:

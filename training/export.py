@@ -1,8 +1,8 @@
 """Fine-tuned weights to what the job loads: ONNX in INT8, tokenizer, calibration, card.
 
-`python -m training.export --data DIR --weights FILE…`. Calibration and the loss by quantization are
-measured on the validation split, the figures of the card on the test split, on texts of up to 400
-characters of each.
+`python -m training.export --data DIR --weights FILE…` of the transformer; of several weights the
+mean is taken. Calibration and the loss by quantization are measured on the validation split, the
+figures of the card on the test split, on texts of up to 400 characters of each.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,27 +24,34 @@ from models.text.transformer import ARTEFACTS, TransformerModel
 from operators.normalize import normalize
 from policy.taxonomy import TEXT_CATEGORIES
 from training.cards import write_card, write_draft
-from training.classifier import MAX_TOKENS, Classifier, base_directory, load_tokenizer
+from training.classifier import (
+    MAX_TOKENS,
+    Classifier,
+    base_directory,
+    load_tokenizer,
+    mean_weights,
+)
 from training.datasets import Corpus, load
 from training.metrics import by_category
 from training.platt import platt
 from training.smooth import smooth
 
 MAX_BYTES: Final = 25_000_000
+_ABOUT: Final = {
+    "text": Path(__file__).with_name("transformer_card.md"),
+    "text-student": Path(__file__).with_name("student_card.md"),
+}
 _MAX_CHARACTERS: Final = 400
 _HEARD: Final = 768
 """Training texts that show how loud the activations are."""
 
 
-def export(data: Path, out: Path, *, work: Path, weights: Sequence[Path]) -> None:
+def export(data: Path, out: Path, *, work: Path, model: Classifier, name: str = "text") -> None:
     """Writes model.onnx (INT8), tokenizer.json, runtime.json, card.json and card.md to `out`.
 
-    Of several `weights` the mean is taken: a fine-tune and what it started from together forget
-    less than it alone (Wortsman et al. 2022, Robust fine-tuning of zero-shot models).
-    Raises ValueError when the model is larger than MAX_BYTES.
+    `model`, called `name`, is smoothed on the way. Raises ValueError when it is larger than
+    MAX_BYTES.
     """
-    model = Classifier()
-    model.load_state_dict(_mean([torch.load(path, weights_only=False) for path in weights]))
     model.eval()
     corpus = load(data)
     smooth(model, _batches(corpus))
@@ -63,24 +69,15 @@ def export(data: Path, out: Path, *, work: Path, weights: Sequence[Path]) -> Non
     scores = TransformerModel(out).predict(texts)
     write_card(
         out,
-        name="text",
+        name=name,
         artefacts=ARTEFACTS,
         categories=TEXT_CATEGORIES,
         command="breakwater models train text --data DIR",
-        about=(Path(__file__).with_name("transformer_card.md")).read_text("utf-8"),
+        about=_ABOUT[name].read_text("utf-8"),
         files=corpus.files,
         figures=by_category(corpus.targets[rows], scores),
         facts={"validation_rows": len(targets), "test_rows": len(rows), "quantization": loss},
     )
-
-
-def _mean(saved: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-    """The mean of weights, saved by themselves or as a checkpoint."""
-    states: list[dict[str, Tensor]] = [each.get("model", each) for each in saved]
-    return {
-        name: torch.stack([state[name].float() for state in states]).mean(0).to(tensor.dtype)
-        for name, tensor in states[0].items()
-    }
 
 
 def _batches(corpus: Corpus) -> list[tuple[Tensor, Tensor]]:
@@ -181,7 +178,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(".work/minilm"))
     parser.add_argument("--weights", type=Path, nargs="+", required=True)
     options = parser.parse_args()
-    export(options.data, options.out, work=options.work, weights=options.weights)
+    model = Classifier()
+    model.load_state_dict(mean_weights(options.weights))
+    export(options.data, options.out, work=options.work, model=model)
     print((options.out / "card.md").read_text("utf-8"))  # noqa: T201 - a command
 
 

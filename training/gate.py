@@ -1,16 +1,18 @@
-"""The gate of the cascade: learned from where the transformer mends the fast model's answers.
+"""A gate of the cascade: learned from where dearer models mend the answers so far.
 
 Cost-sensitive learning to defer (Jitkrittum et al., When Does Confidence-Based Cascade Deferral
 Suffice?, 2023). Every text of the validation split is an example for asking, weighted by what the
-second answer adds to macro F1, and one against, weighted by what the transformer has to read for it
-in the real mix: the log odds of a logistic regression on them are the log of gain over cost. What
-an answer adds is told from the weighed probability of both models and not from the label, so texts
-without one count too, and one odd label does not open the gate.
+last answer adds to macro F1, and one against, weighted by what has to be read for it in the real
+mix: the log odds of a logistic regression on them are the log of gain over cost. What an answer
+adds is told from the weighed probability of all models and not from the label, so texts without one
+count too, and one odd label does not open the gate.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -30,12 +32,15 @@ _UNLABELLED: Final = 0.5
 """Weight of an answer that no label can prove right or wrong."""
 _START: Final = 20
 """What a text costs beside its characters, in characters."""
-MIDDLE: Final = {"threat": (0.2, 0.6), "sexual": (0.2, 0.6), "spam": (0.12, 0.65)}
-"""Scores that go on whatever the curves say, of categories of which the labelled sets know few
-kinds: a scam that no set has gets such a score, and no row could teach the gate to ask about it.
+MIDDLE: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
+    {"threat": (0.2, 0.6), "sexual": (0.2, 0.6), "spam": (0.12, 0.65)}
+)
+"""Scores of the fast model that go on whatever the curves say, of categories of which the labelled
+sets know few kinds: a scam that no set has gets such a score, and no row could teach the gate to
+ask about it.
 """
 _READ: Final = 2500
-"""Characters of a text that the transformer reads at most."""
+"""Characters of a text that a transformer reads at most."""
 _RIDGE: Final = 0.3
 _SMOOTH: Final = 10.0
 """Penalty on the difference of neighbouring knots (Eilers and Marx, P-splines, 1996)."""
@@ -68,14 +73,15 @@ def fit(
     lengths: NDArray[np.int64],
     gain: NDArray[np.float64],
     cost: NDArray[np.float64],
+    middle: Mapping[str, tuple[float, float]] = MIDDLE,
 ) -> Gate:
-    """A gate from the fast model's `scores`, (n, C), and `gain` and `cost` of asking, (n,)."""
+    """A gate from the `scores` so far, (n, C), and `gain` and `cost` of asking, (n,)."""
     curves = [*(_hats(odds, _ODDS) for odds in log_odds(scores).T), _hats(lengths, _LENGTHS)]
     ends = np.cumsum([curve.shape[1] for curve in curves])
     weights = _regress(np.hstack(curves), ends, gain, cost)
     by_odds = weights[: ends[-2]].reshape(-1, len(_ODDS))
-    middle = np.array([MIDDLE.get(name, (1.0, 1.0)) for name in TEXT_CATEGORIES], dtype=np.float32)
-    return Gate(_ODDS, by_odds, _LENGTHS, weights[ends[-2] :], middle)
+    bounds = np.array([middle.get(name, (1.0, 1.0)) for name in TEXT_CATEGORIES], dtype=np.float32)
+    return Gate(_ODDS, by_odds, _LENGTHS, weights[ends[-2] :], bounds)
 
 
 def within(

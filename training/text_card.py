@@ -30,7 +30,7 @@ def write_card(data: Path, directory: Path = BUILT_IN) -> None:
     (directory / "fairness.md").write_text(audit.markdown(rates, summary))
     wronged = rates["fpr"][rates["fpr"] > 0].sort_values(ascending=False)
     about = _ABOUT.read_text("utf-8").format(
-        budget=json.loads((directory / "cascade.json").read_text("utf-8"))["budget"],
+        budgets=json.loads((directory / "cascade.json").read_text("utf-8"))["budgets"],
         mix=", ".join(f"{share:.0%} {name}" for name, share in REAL_MIX.items()),
         machine=machine(),
         date=datetime.now(UTC).date(),

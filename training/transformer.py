@@ -28,6 +28,7 @@ _RATE: Final = 1e-4
 _HEAD_FACTOR: Final = 10
 """The head is new and learns that many times as fast."""
 _WARMUP: Final = 40
+WEIGHTS: Final = "weights.pt"
 _SAVED_EVERY: Final = 120.0
 """Seconds."""
 
@@ -62,15 +63,15 @@ def train(
     model.encoder.embeddings.requires_grad_(requires_grad=False)
     model.encoder.encoder.layer[:frozen_layers].requires_grad_(requires_grad=False)
     lengths = np.array([len(row) for row in ids])
-    plan = [_batches(lengths, seed + epoch) for epoch in range(epochs)]
+    plan = [cut(lengths, seed + epoch) for epoch in range(epochs)]
     batches = [rows for epoch in plan for rows in epoch][:steps]
     checkpoint = work / "checkpoint.pt"
-    _fit(model, examples, ids, batches, checkpoint=checkpoint, limit=60 * minutes, rate=rate)
-    torch.save(model.state_dict(), work / "weights.pt")
-    export(data, out, work=work, weights=[work / "weights.pt"])
+    fit(model, examples, ids, batches, checkpoint=checkpoint, limit=60 * minutes, rate=rate)
+    torch.save(model.state_dict(), work / WEIGHTS)
+    export(data, out, work=work, model=model)
 
 
-def _fit(
+def fit(
     model: Classifier,
     examples: Examples,
     ids: list[NDArray[np.int64]],
@@ -149,7 +150,7 @@ def pad(rows: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.in
     return tokens, mask
 
 
-def _batches(lengths: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
+def cut(lengths: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
     """Rows in batches of about _BATCH_TOKENS tokens and alike lengths, in an order of chance."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(lengths))

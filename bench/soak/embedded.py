@@ -47,6 +47,7 @@ def full_disk() -> tuple[str, bool]:
 
 def _run(source: Path, output: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", "run", "--input", source, "--output", output],
+        [sys.executable, "-m", "cli.main", "run", "--input", source, "--output", output,
+         "--overwrite"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.text.fast import FastTextModel
 from models.text.gate import Gate, log_odds
-from models.text.groups import GroupNames
+from models.text.groups import GroupNames, doubtful, still_open
 from models.text.model import Contribution, TextModel
 from models.text.transformer import ModelError, TransformerModel
 from policy.taxonomy import TEXT_CATEGORIES
@@ -21,7 +21,11 @@ from policy.taxonomy import TEXT_CATEGORIES
 _Opinion: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 BUILT_IN: Final = Path(__file__).parent
-"""Both models and `cascade.json`, the gate and blends that were fitted to them."""
+"""The models, each in its part, and `cascade.json`: the gates and blends that were fitted to them.
+"""
+PARTS: Final = ("fast", "student", "minilm")
+"""From the cheapest to the dearest: a hashed linear model, two narrow layers of a transformer, the
+transformer."""
 
 
 @dataclass(frozen=True)
@@ -90,30 +94,24 @@ class Cascade:
 
     @classmethod
     def load(cls, directory: Path = BUILT_IN) -> Cascade:
-        """The models under `directory` with the gate between them (training/cascade.py).
+        """The models under `directory` with the gates between them (training/cascade.py).
 
         Raises:
-            ModelError: the gate was fitted to other models.
+            ModelError: the gates were fitted to other models.
         """
         table = json.loads((directory / "cascade.json").read_text("utf-8"))
-        models = (FastTextModel(directory / "fast"), TransformerModel(directory / "minilm"))
+        models = load_models(directory)
         if table["models"] != [model.version for model in models]:
             raise ModelError(
                 f"{directory / 'cascade.json'} was fitted to other models:"
                 " `breakwater models train text` fits it to these"
             )
-        curves = table["gate"]
-        gate = Gate(
-            np.array(curves["odds"]),
-            np.array([curves["by_odds"][category] for category in TEXT_CATEGORIES]),
-            np.array(curves["lengths"]),
-            np.array(curves["by_length"]),
-            np.array(
-                [curves["middle"][category] for category in TEXT_CATEGORIES], dtype=np.float32
-            ),
-        )
-        blends = [table["blends"][category] for category in TEXT_CATEGORIES]
-        return cls(models, [gate], [Blend(*np.array(blends, dtype=np.float32).T)], GroupNames())
+        gates = [_gate(step["gate"]) for step in table["steps"]]
+        blends = [
+            Blend(*np.array([step["blends"][c] for c in TEXT_CATEGORIES], dtype=np.float32).T)
+            for step in table["steps"]
+        ]
+        return cls(models, gates, blends, GroupNames())
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Probabilities, (n, C), of normalized texts."""
@@ -124,8 +122,9 @@ class Cascade:
     ) -> CascadeResult:
         """Scores of normalized texts and who gave them.
 
-        Each model sees in one batch all that the one before was unsure of, texts of abuse that
-        name a group, and all that is `doubted` by others, (n,).
+        Each model sees in one batch all that the one before was unsure of. The second sees texts of
+        abuse that name a group as well, the others those of them that are still open, and all see
+        what is `doubted` by others, (n,).
         """
 
         def ask(number: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -133,48 +132,51 @@ class Cascade:
 
         scores = self.models[0].predict(texts)
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        named = self.doubtful(texts, scores)
-        doubted = named if doubted is None else named | doubted
-        return self._settle(scores, lengths, doubted, ask)
+        if doubted is None:
+            doubted = np.zeros(len(texts), dtype=np.bool_)
+        return self._settle(scores, lengths, self.names(texts, scores), doubted, ask)
 
     def settle_scores(
         self,
         *scores: NDArray[np.float32],
         lengths: NDArray[np.int64],
-        doubted: NDArray[np.bool_],
+        names: NDArray[np.int8],
     ) -> CascadeResult:
         """What `settle` would say of texts that every model has scored, (n, C) each.
 
-        `lengths`, (n,), are in characters; `doubted`, (n,), go on in any case: what `doubtful` says
-        of them.
+        `lengths`, (n,), are in characters; `names`, (n,), is what `names` says of them.
         """
 
         def ask(number: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
             return scores[number][rows]
 
-        return self._settle(scores[0].copy(), lengths, doubted, ask)
+        doubted = np.zeros(len(names), dtype=np.bool_)
+        return self._settle(scores[0].copy(), lengths, names, doubted, ask)
 
-    def doubtful(self, texts: Sequence[str], scores: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which texts, of the first model's `scores`, go on because of whom they name; (n,)."""
+    def names(self, texts: Sequence[str], scores: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Whom normalized texts name, (n,), as `GroupNames.find`; `scores` of the first model."""
         if self._groups is None:
-            return np.zeros(len(texts), dtype=np.bool_)
-        return self._groups.doubtful(texts, scores)
+            return np.zeros(len(texts), dtype=np.int8)
+        return self._groups.find(texts, scores)
 
     def _settle(
         self,
         scores: NDArray[np.float32],
         lengths: NDArray[np.int64],
+        names: NDArray[np.int8],
         doubted: NDArray[np.bool_],
         ask: Callable[[int, NDArray[np.int64]], NDArray[np.float32]],
     ) -> CascadeResult:
         settled_by = np.zeros(len(scores), dtype=np.int64)
         rows = np.arange(len(scores))
+        going_on = doubted | doubtful(names, scores)
         for number, (gate, blend) in enumerate(self._steps, 1):
-            rows = rows[gate.unsure(scores[rows], lengths[rows]) | doubted[rows]]
+            rows = rows[gate.unsure(scores[rows], lengths[rows]) | going_on[rows]]
             if not rows.size:
                 break
             scores[rows] = blend(scores[rows], ask(number, rows))
             settled_by[rows] = number
+            going_on = doubted | still_open(names, scores)
         return CascadeResult(scores, settled_by)
 
     def attribute(
@@ -186,6 +188,25 @@ class Cascade:
         one text, which is for `breakwater check` and not for the stream.
         """
         return self.models[model].attribute(texts, categories)
+
+
+def load_models(directory: Path) -> tuple[TextModel, ...]:
+    """The models of PARTS under `directory`. Raises ModelError, or OSError of the first one."""
+    first, *others = (directory / part for part in PARTS)
+    return FastTextModel(first), *(TransformerModel(part) for part in others)
+
+
+def _gate(table: dict[str, Any]) -> Gate:
+    """What training/cascade.py wrote of a gate."""
+    by_odds = [table["by_odds"][category] for category in TEXT_CATEGORIES]
+    middle = [table["middle"][category] for category in TEXT_CATEGORIES]
+    return Gate(
+        np.array(table["odds"]),
+        np.array(by_odds),
+        np.array(table["lengths"]),
+        np.array(table["by_length"]),
+        np.array(middle, dtype=np.float32),
+    )
 
 
 def _replace(_: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,8 @@
 
 The fast model weighs words, and of most groups it has read little: abuse of few people would pass
 as clean while the same words of others do not. Where a short text names a group and scores at all,
-the transformer reads it; long ones cost much and name groups often, so the gate decides on them.
+the next model reads it, and the one after that where the score is still middling; long ones cost
+much and name groups often, so the gates decide on them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ _LEVEL: Final = 0.03
 _FLAGGED: Final = 0.5
 _LONGEST: Final = 100
 """Characters. Up to here the names take a fifth of what the transformer reads in the real mix."""
-_ABUSE: Final = [TEXT_CATEGORIES.index(name) for name in ("hate", "harassment", "threat")]
+_MIDDLE: Final = (0.2, 0.8)
+"""Between these a narrow model may mistake whom a text is about for what it says of them."""
+_ABUSE: Final = slice(TEXT_CATEGORIES.index("hate"), TEXT_CATEGORIES.index("threat") + 1)
+"""Hate, harassment and threat."""
+
+
+NOBODY, COMMON, NAMED = range(3)
+"""What a text names: no group, one of a common name (old, black, women), another one."""
 
 
 class GroupNames:
@@ -32,24 +40,50 @@ class GroupNames:
         self._names = _pattern(_HERE / "groups.txt")
         self._common = _pattern(_HERE / "common_groups.txt")
 
-    def doubtful(self, texts: Sequence[str], scores: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which of n normalized texts are short, name a group and score for abuse, (n,).
+    def find(self, texts: Sequence[str], scores: NDArray[np.float32]) -> NDArray[np.int8]:
+        """NOBODY, COMMON or NAMED for each of n normalized texts, (n,).
 
-        `scores`, (n, C), are the fast model's, whose columns are TEXT_CATEGORIES. Where the name is
-        a common one, only those that it would flag.
+        `scores`, (n, C), are the fast model's, whose columns are TEXT_CATEGORIES. Long texts and
+        those that do not score for abuse are not looked at: NOBODY.
         """
-        highest = scores[:, _ABUSE].max(axis=1, initial=0.0)
-        found: NDArray[np.bool_] = highest > _LEVEL
-        for row in np.flatnonzero(found).tolist():
-            flagged = bool(highest[row] >= _FLAGGED)
-            found[row] = len(texts[row]) <= _LONGEST and self.named(texts[row], common=flagged)
+        found = np.full(len(texts), NOBODY, dtype=np.int8)
+        for row in np.flatnonzero(_abuse(scores) > _LEVEL).tolist():
+            if len(texts[row]) <= _LONGEST:
+                found[row] = self._named(texts[row])
         return found
 
-    def named(self, text: str, *, common: bool = False) -> bool:
-        """Whether a group is named in `text`, a `common` one too or not."""
+    def _named(self, text: str) -> int:
         if not text.isascii():
             text = text.encode("utf-8", "replace").decode("utf-8")
-        return bool(self._names.search(text) or (common and self._common.search(text)))
+        if self._names.search(text):
+            return NAMED
+        return COMMON if self._common.search(text) else NOBODY
+
+
+def doubtful(names: NDArray[np.int8], scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which texts, of the fast model's `scores` (n, C), go on because of whom they name, (n,).
+
+    Where the name is a common one, only those that the fast model would flag.
+    """
+    found = names == NAMED
+    common = np.flatnonzero(names == COMMON)
+    found[common] = _abuse(scores[common]) >= _FLAGGED
+    return np.asarray(found)
+
+
+def still_open(names: NDArray[np.int8], scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which texts that name a group are neither clean nor abuse by their `scores` (n, C), (n,)."""
+    found = np.zeros(len(names), dtype=np.bool_)
+    named = np.flatnonzero(names)
+    low, high = _MIDDLE
+    abuse = scores[named][:, _ABUSE]
+    found[named] = ((abuse > low) & (abuse < high)).any(axis=1)
+    return found
+
+
+def _abuse(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The highest score for abuse of each text, (n,)."""
+    return np.asarray(scores[:, _ABUSE].max(axis=1, initial=0.0))
 
 
 def _pattern(path: Path) -> Any:

@@ -1,4 +1,7 @@
-"""The transformer of the text way: MiniLM-L6, fine-tuned, in INT8 (see minilm/card.md)."""
+"""The transformers of the text way, in INT8: MiniLM-L6, fine-tuned, and a student of it.
+
+See minilm/card.md and student/card.md.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +40,7 @@ class ModelError(Exception):
 
 
 class TransformerModel:
-    """Probabilities by a fine-tuned MiniLM-L6; of long texts the highest of their pieces."""
-
-    name: Final = "text"
+    """Probabilities by a fine-tuned transformer; of long texts the highest of their pieces."""
 
     def __init__(self, directory: Path = DIRECTORY, *, threads: int = 1) -> None:
         """Loads `directory`: the artefacts and card.json. Raises ModelError."""
@@ -67,6 +68,7 @@ class TransformerModel:
         self._room: int = settings["max_tokens"] - 2
         self._slope = np.array(settings["slope"], dtype=np.float32)
         self._intercept = np.array(settings["intercept"], dtype=np.float32)
+        self.name: str = card["name"]
         self.version: str = card["version"]
         self.categories: tuple[str, ...] = tuple(card["categories"])
 
