@@ -139,7 +139,7 @@ def test_the_quick_answer_blocks_by_text_and_else_holds_as_the_policy_says(answe
 def test_memes_are_told_apart_by_what_is_written_in_them(answers) -> None:
     final = {name: answers[name, 0][-1] for name in MEMES}
     assert {name: (one.action, one.category) for name, one in final.items()} == {
-        "hateful-1": ("review", "hate"),
+        "hateful-1": ("block", "hate"),
         "hateful-2": ("block", "hate"),
         "threat": ("block", "threat"),
         "benign-1": ("allow", ""),
@@ -176,7 +176,7 @@ def test_moderators_get_final_answers_only(output) -> None:
     lines = (output / "review.jsonl").read_bytes().splitlines()
     reviewed = [msgspec.json.decode(line, type=ReviewItem).decision for line in lines]
     assert all(decision.final for decision in reviewed)
-    assert {"hateful-1", "broken"} <= {decision.content_id for decision in reviewed}
+    assert "broken" in {decision.content_id for decision in reviewed}
 
 
 def test_the_store_has_one_row_an_identity_and_it_is_the_final_one(output) -> None:
