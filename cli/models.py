@@ -62,10 +62,10 @@ def train(
     seed: Annotated[int, typer.Option(help="The same seed makes the same model.")] = 0,
     student_budget: Annotated[
         float, typer.Option(min=0, max=1, help="Share of texts that the student may see.")
-    ] = 0.08,
+    ] = 0.06,
     budget: Annotated[
         float, typer.Option(min=0, max=1, help="Share of texts that the transformer may see.")
-    ] = 0.02,
+    ] = 0.01,
     epochs: Annotated[int, typer.Option(min=1, help="Of the transformer.")] = 3,
     minutes: Annotated[float, typer.Option(help="The transformer's training ends then.")] = 120,
 ) -> None:

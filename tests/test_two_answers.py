@@ -24,13 +24,13 @@ AT = datetime.now(UTC) - timedelta(minutes=10)
 LISTED = picture(12)
 PORTRAIT = picture(6)
 
-HATEFUL = "immigrants are vermin and must be wiped out"
+HATEFUL = "immigrants are vermin"
 MEMES = {
     "hateful-1": HATEFUL,
     "hateful-2": "women are inferior to men",
     "threat": "i will find you and kill you",
-    "benign-1": "good morning to all my neighbours",
-    "benign-2": "immigrants are good for the village market",
+    "benign-1": "good morning neighbours",
+    "benign-2": "immigrants are good for us",
 }
 
 

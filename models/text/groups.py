@@ -37,8 +37,8 @@ class GroupNames:
     """The names of groups.txt and common_groups.txt, one a line; blind to case, whole words."""
 
     def __init__(self) -> None:
-        self._names = _pattern(_HERE / "groups.txt")
-        self._common = _pattern(_HERE / "common_groups.txt")
+        names, common = _HERE / "groups.txt", _HERE / "common_groups.txt"
+        self._any, self._names = _pattern(names, common), _pattern(names)
 
     def find(self, texts: Sequence[str], scores: NDArray[np.float32]) -> NDArray[np.int8]:
         """NOBODY, COMMON or NAMED for each of n normalized texts, (n,).
@@ -55,9 +55,9 @@ class GroupNames:
     def _named(self, text: str) -> int:
         if not text.isascii():
             text = text.encode("utf-8", "replace").decode("utf-8")
-        if self._names.search(text):
-            return NAMED
-        return COMMON if self._common.search(text) else NOBODY
+        if not self._any.search(text):
+            return NOBODY
+        return NAMED if self._names.search(text) else COMMON
 
 
 def doubtful(names: NDArray[np.int8], scores: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -86,8 +86,8 @@ def _abuse(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(scores[:, _ABUSE].max(axis=1, initial=0.0))
 
 
-def _pattern(path: Path) -> Any:
-    """What finds the names in the lines of `path`; re2 is not typed."""
-    lines = path.read_text("utf-8").splitlines()
+def _pattern(*paths: Path) -> Any:
+    """What finds the names in the lines of `paths`; re2 is not typed."""
+    lines = [line for path in paths for line in path.read_text("utf-8").splitlines()]
     names = "|".join(re2.escape(line) for line in lines if not line.startswith("#"))
     return re2.compile(rf"(?i)\b(?:{names})\b")
