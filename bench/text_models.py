@@ -47,10 +47,13 @@ def real_mix(corpus: Corpus, number: int = _TEXTS) -> list[str]:
 
 
 def measure(cascade: Cascade, texts: Sequence[str]) -> list[Speed]:
-    """Each model on every text, then the cascade."""
+    """Each model on every text, then the cascade; in turns, since a machine's speed varies."""
     models: tuple[TextModel | Cascade, ...] = (*cascade.models, cascade)
-    named = zip(MODELS, models, strict=True)
-    return [Speed(name, len(texts), seconds(model.predict, texts)) for name, model in named]
+    spent = dict.fromkeys(MODELS, 0.0)
+    for at in range(0, len(texts), _BATCH):
+        for name, model in zip(MODELS, models, strict=True):
+            spent[name] += seconds(model.predict, texts[at : at + _BATCH])
+    return [Speed(name, len(texts), taken) for name, taken in spent.items()]
 
 
 def seconds(predict: Predict, texts: Sequence[str]) -> float:

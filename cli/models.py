@@ -89,9 +89,9 @@ def train(
         else:
             raise UsageError(f"{name}: text, text-fast and fusion can be trained")
         if name == "text":
-            _train_transformers(data, target, epochs=epochs, minutes=minutes)
             from training import cascade, text_card
 
+            _train_transformers(data, target, epochs=epochs, minutes=minutes)
             cascade.train(data, target, budgets=(student_budget, budget))
             text_card.write_card(data, target)
 
@@ -104,8 +104,13 @@ def _train_transformers(data: Path, target: Path, *, epochs: int, minutes: float
     if not (target / "minilm" / "card.json").exists():
         transformer.train(data, target / "minilm", work=work, epochs=epochs, minutes=minutes)
     if not (target / "student" / "card.json").exists():
-        teacher = [work / transformer.WEIGHTS]
-        student.train(data, target / "student", work=work / "student", teacher=teacher)
+        teacher = work / transformer.WEIGHTS
+        if not teacher.exists():
+            raise UsageError(
+                f"{teacher} is missing, from which the student learns:"
+                f" without {target / 'minilm'} the transformer is trained anew"
+            )
+        student.train(data, target / "student", work=work / "student", teacher=[teacher])
 
 
 @app.command(epilog="Example: breakwater models retrain fusion --data ../data --out out/candidates")
