@@ -36,6 +36,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     console = Console()
+    beside = ""
+    if arguments.data:
+        # First: the store's engine and a million posts leave threads and a large heap behind.
+        with console.status("the text models on the labelled sets"):
+            beside = "\n" + text_models.report(arguments.data)
     with console.status("generating a day of traffic"):
         day = [planted.content for planted in day_of_traffic(yesterday(), arguments.stage_posts)]
     with console.status("stage by stage"):
@@ -49,9 +54,7 @@ def main() -> None:
     report = "\n".join([_head(), _stage_table(costs, day, transformer), _run_table(runs)])
     with console.status("images, stage by stage"):
         report += f"\n## Images, a second of one core's processor time\n\n{rate_table()}\n"
-    if arguments.data:
-        with console.status("the text models on the labelled sets"):
-            report += "\n" + text_models.report(arguments.data)
+    report += beside
     console.print(report, markup=False, highlight=False)
     RESULTS.write_text(report)
 
