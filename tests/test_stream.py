@@ -255,6 +255,8 @@ def test_a_cluster_killed_on_its_way_loses_nothing_and_doubles_nothing(
     distinct = {decision.decision_id: decision for decision in decisions}
     assert len(distinct) == len(mixed.identities)
     check_store(servers["clickhouse_dsn"], mixed)
-    blocked = Counter(d.category for d in distinct.values() if d.action == "block")
-    assert blocked
-    assert counted_against_quotas(servers["redis_url"]) == blocked
+    # And with the author's history as it is by then: what was once blocked may be reviewed now. Its
+    # block had its effect.
+    blocks = {d.decision_id: d.category for d in decisions if d.action == "block"}
+    assert blocks
+    assert counted_against_quotas(servers["redis_url"]) == Counter(blocks.values())
