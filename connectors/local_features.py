@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from events.messages import AuthorCount, AuthorFeatures, Content, Position
 
 _TABLES = """
-    CREATE TABLE claims (identity TEXT PRIMARY KEY, position TEXT, counted INT) WITHOUT ROWID;
+    CREATE TABLE claims (
+        identity TEXT PRIMARY KEY, position TEXT, decisions INT, violations INT, first_seen REAL,
+        counted INT
+    ) WITHOUT ROWID;
     CREATE TABLE authors (
         author_id TEXT PRIMARY KEY, decisions INT, violations INT, first_seen REAL
     ) WITHOUT ROWID;
@@ -34,29 +37,23 @@ class LocalFeatureStore:
     def admit(self, posts: Sequence[tuple[Content, Position]]) -> list[AuthorFeatures | None]:
         """See `operators.enrich.FeatureStore.admit`."""
         self._db.execute("BEGIN")
-        admitted = [
-            self._history(content.author_id) if self._owns(content, position) else None
-            for content, position in posts
-        ]
+        admitted = [self._admitted(content, position) for content, position in posts]
         self._db.execute("COMMIT")
         return admitted
 
-    def _owns(self, content: Content, position: Position) -> bool:
+    def _admitted(self, content: Content, position: Position) -> AuthorFeatures | None:
         execute, mine = self._db.execute, position.place
         identity = f"{content.revision}:{content.content_id}"
+        query = "SELECT decisions, violations, first_seen FROM authors WHERE author_id = ?"
+        history = execute(query, (content.author_id,)).fetchone() or (0, 0, None)
         inserted = execute(
-            "INSERT OR IGNORE INTO claims VALUES (?, ?, 0)", (identity, mine)
+            "INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?, ?, 0)", (identity, mine, *history)
         ).rowcount
         if inserted:
-            return True
-        query = "SELECT position FROM claims WHERE identity = ?"
-        (owner,) = execute(query, (identity,)).fetchone()
-        return bool(owner == mine)
-
-    def _history(self, author_id: str) -> AuthorFeatures:
-        query = "SELECT decisions, violations, first_seen FROM authors WHERE author_id = ?"
-        row = self._db.execute(query, (author_id,)).fetchone()
-        return AuthorFeatures(*row) if row else AuthorFeatures()
+            return AuthorFeatures(*history)
+        query = "SELECT position, decisions, violations, first_seen FROM claims WHERE identity = ?"
+        owner, *then = execute(query, (identity,)).fetchone()
+        return AuthorFeatures(*then) if owner == mine else None
 
     def count(self, counts: Sequence[AuthorCount]) -> None:
         """See `operators.enrich.FeatureStore.count`."""

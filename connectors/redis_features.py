@@ -9,29 +9,39 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from connectors.redis_line import FIRST_PAUSE_S, RedisDownError, RedisLine
 from events.messages import AuthorCount, AuthorFeatures, Content, Position
 
 CLAIM_TTL_S = 24 * 3600
 """How long an identity is remembered: repeats come within minutes, this bounds the memory."""
 
-# KEYS: claims, then authors; ARGV: ttl, then a position a claim. Returns 1 for each claim that
-# belongs to its position, and three values an author.
+# KEYS: claims, then authors; ARGV: ttl, the index of each claim's author as JSON, the positions.
+# Returns three values an author, and for each claim 1 (new), 0 (another position has it) or the
+# author's three values of when it was new, with spaces between them: none for an unknown author.
+# A claim keeps them in one field with its position, on a line of their own: another field would
+# cost as much as the claim.
 _ADMIT = """
-local owned, authors = {}, {}
-local claims = #ARGV - 1
+local admitted, authors, before, author_of = {}, {}, {}, cjson.decode(ARGV[2])
+local claims = #author_of
+for i = claims + 1, #KEYS do
+  local author = redis.call('HMGET', KEYS[i], 'decisions', 'violations', 'first_seen')
+  authors[i - claims] = author
+  before[i - claims] = author[1]
+    and '\\n' .. table.concat({author[1], author[2] or 0, author[3] or ''}, ' ') or ''
+end
 for i = 1, claims do
-  if redis.call('HSETNX', KEYS[i], 'position', ARGV[i + 1]) == 1 then
-    redis.call('EXPIRE', KEYS[i], ARGV[1])
-    owned[i] = 1
+  local claim, position = KEYS[i], ARGV[i + 2]
+  if redis.call('HSETNX', claim, 'position', position .. before[author_of[i] + 1]) == 1 then
+    redis.call('EXPIRE', claim, ARGV[1])
+    admitted[i] = 1
   else
-    owned[i] = redis.call('HGET', KEYS[i], 'position') == ARGV[i + 1] and 1 or 0
+    local place, author = redis.call('HGET', claim, 'position'):match('^([^\\n]*)(.*)')
+    admitted[i] = place == position and author or 0
   end
 end
-for i = claims + 1, #KEYS do
-  authors[i - claims] = redis.call('HMGET', KEYS[i], 'decisions', 'violations', 'first_seen')
-end
-return {owned, authors}
+return {authors, admitted}
 """
 
 # KEYS: claim, author, claim, author, ...; ARGV: ttl, now, then 0 or 1 (a violation) a pair.
@@ -81,23 +91,22 @@ class RedisFeatureStore:
     def admit(self, posts: Sequence[tuple[Content, Position]]) -> list[AuthorFeatures | None]:
         """See `operators.enrich.FeatureStore.admit`; claims are forgotten after `CLAIM_TTL_S`."""
         claims = [claim_key(content.content_id, content.revision) for content, _ in posts]
-        distinct = list(dict.fromkeys(content.author_id for content, _ in posts))
-        owned, rows = self._call(
+        distinct = dict.fromkeys(content.author_id for content, _ in posts)
+        numbers = {author: number for number, author in enumerate(distinct)}
+        author_of = [numbers[content.author_id] for content, _ in posts]
+        rows, admitted = self._call(
             self._admit,
-            keys=[*claims, *map(_author_key, distinct)],
-            args=[CLAIM_TTL_S, *(position.place for _, position in posts)],
+            keys=[*claims, *map(_author_key, numbers)],
+            args=[
+                CLAIM_TTL_S,
+                msgspec.json.encode(author_of),
+                *(position.place for _, position in posts),
+            ],
         )
-        known = {
-            author: AuthorFeatures(
-                int(decisions or 0),
-                int(violations or 0),
-                float(first_seen) if first_seen else None,
-            )
-            for author, (decisions, violations, first_seen) in zip(distinct, rows, strict=True)
-        }
+        authors = [_features(*row) for row in rows]
         return [
-            known[content.author_id] if own else None
-            for (content, _), own in zip(posts, owned, strict=True)
+            _as_admitted(answer, authors[number])
+            for answer, number in zip(admitted, author_of, strict=True)
         ]
 
     def count(self, counts: Sequence[AuthorCount]) -> None:
@@ -123,3 +132,18 @@ def claim_key(content_id: str, revision: int) -> str:
 
 def _author_key(author_id: str) -> str:
     return f"breakwater:author:{author_id}"
+
+
+def _as_admitted(answer: int | bytes, author: AuthorFeatures) -> AuthorFeatures | None:
+    """By the answer of the script to one claim: the history as it is, as it was, or none."""
+    if isinstance(answer, bytes):
+        return _features(*answer.split())
+    return author if answer else None
+
+
+def _features(
+    decisions: bytes | None = None, violations: bytes | None = None, first_seen: bytes | None = None
+) -> AuthorFeatures:
+    return AuthorFeatures(
+        int(decisions or 0), int(violations or 0), float(first_seen) if first_seen else None
+    )

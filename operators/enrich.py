@@ -22,7 +22,8 @@ class FeatureStore(Protocol):
         """The history of each post's author, in order; None for a repeat.
 
         The first position that claims a content's revision owns it: a replay of the same message
-        comes from the same position and is no repeat. An unknown author has an empty history.
+        comes from the same position and is no repeat. It gets the history it had at first, and so
+        the decision. An unknown author has an empty history.
         """
         ...
 

@@ -18,7 +18,7 @@ def content(content_id: str = "c1", **fields: Any) -> Content:
 
 def item(content_id: str = "c1", *, line: int = 1, scores: dict[str, float] | None = None,
          **fields: Any) -> Item:  # fmt: skip
-    made = Item(content(content_id, **fields), Position(file="f", line=line), AT.timestamp())
+    made = Item(content(content_id, **fields), Position(file="a file", line=line), AT.timestamp())
     made.scores = scores or {}
     return made
 

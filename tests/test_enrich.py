@@ -13,6 +13,7 @@ from connectors.redis_features import FeatureStoreDownError, RedisFeatureStore
 from connectors.redis_ledger import RedisLedger
 from events.messages import AuthorFeatures, Position
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
+from operators.item import Item
 
 MakeStore = Callable[[], FeatureStore]
 
@@ -76,6 +77,23 @@ def test_decisions_are_counted_and_read_back(store) -> None:
         AuthorFeatures(3, 1, 1000.0),
         AuthorFeatures(1, 0, 1000.0),
     ]
+
+
+def test_a_replay_has_the_history_that_it_had_at_first(store) -> None:
+    enricher, counter = Enricher(store), AuthorCounter(store)
+
+    def posts() -> list[Item]:
+        return [item(one, line=n, author_id="x") for n, one in enumerate("ab")]
+
+    first = posts()
+    for one in first:
+        enricher([one])
+        counter.write([judgement(one.content.content_id, author_id="x", action="block")])
+    before = [AuthorFeatures(0, 0, None), AuthorFeatures(1, 1, 1000.0)]
+    assert [one.author for one in first] == before
+    assert [one.author for one in enricher(posts())] == before
+    [new] = enricher([item("c", line=3, author_id="x")])
+    assert new.author == AuthorFeatures(2, 2, 1000.0)
 
 
 def test_a_decision_that_comes_again_is_counted_once(store) -> None:

@@ -128,7 +128,7 @@ def fit(held: Scored, blends: Sequence[Blend], budgets: Sequence[float]) -> list
     read = gate.reading(held.lengths, held.mix)
     gates: list[Gate] = []
     arriving, forced = np.ones(len(read), dtype=np.bool_), doubtful(held.names, said[0])
-    for before, budget in zip(said, budgets, strict=False):
+    for before, budget in zip(said[:-1], budgets, strict=True):
         open_to = arriving & ~forced
         gain = gate.gains(before, said[-1], held.targets) * open_to
         middle: Mapping[str, tuple[float, float]] = {} if gates else gate.MIDDLE

@@ -51,9 +51,9 @@ def train(
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     work.mkdir(parents=True, exist_ok=True)
-    model = Classifier()
-    model.load_state_dict(mean_weights(teacher))
     if not (work / WEIGHTS).exists():
+        model = Classifier()
+        model.load_state_dict(mean_weights(teacher))
         examples, ids = prepare(data, work, seed=seed)
         lengths = np.array([len(row) for row in ids])
         taught = _teach(model, examples, ids, cut(lengths, seed))
@@ -62,10 +62,10 @@ def train(
         checkpoint = work / "checkpoint.pt"
         fit(model, taught, ids, batches, checkpoint=checkpoint, limit=float("inf"), rate=_RATE)
         torch.save(model.state_dict(), work / WEIGHTS)
-    else:
-        narrow(model)
-        model.load_state_dict(mean_weights([work / WEIGHTS]))
-    export(data, out, work=work, model=model, name="text-student")
+    student = Classifier()
+    narrow(student)
+    student.load_state_dict(mean_weights([work / WEIGHTS]))
+    export(data, out, work=work, model=student, name="text-student")
 
 
 def narrow(model: Classifier, layers: int = _LAYERS, inner: int = _INNER) -> None:
@@ -118,16 +118,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=7)
-    options = parser.parse_args()
-    train(
-        options.data,
-        options.out,
-        work=options.work,
-        teacher=options.teacher,
-        epochs=options.epochs,
-        threads=options.threads,
-        seed=options.seed,
-    )
+    train(**vars(parser.parse_args()))
 
 
 if __name__ == "__main__":

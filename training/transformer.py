@@ -220,19 +220,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=_RATE, help="of learning, at its highest")
     parser.add_argument("--steps", type=int, help="batches at most: a short fine-tune")
     parser.add_argument("--seed", type=int, default=7)
-    options = parser.parse_args()
-    train(
-        options.data,
-        options.out,
-        work=options.work,
-        epochs=options.epochs,
-        threads=options.threads,
-        minutes=options.minutes,
-        frozen_layers=options.frozen_layers,
-        rate=options.rate,
-        steps=options.steps,
-        seed=options.seed,
-    )
+    train(**vars(parser.parse_args()))
 
 
 if __name__ == "__main__":

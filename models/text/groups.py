@@ -28,7 +28,6 @@ _MIDDLE: Final = (0.2, 0.8)
 _ABUSE: Final = slice(TEXT_CATEGORIES.index("hate"), TEXT_CATEGORIES.index("threat") + 1)
 """Hate, harassment and threat."""
 
-
 NOBODY, COMMON, NAMED = range(3)
 """What a text names: no group, one of a common name (old, black, women), another one."""
 
