@@ -44,7 +44,7 @@ def main() -> None:
     with console.status("generating a day of traffic"):
         day = [planted.content for planted in day_of_traffic(yesterday(), arguments.stage_posts)]
     with console.status("stage by stage"):
-        costs = measure_stages(day)
+        costs = measure_stages(list(repeated(day, len(day))))
         read = [content.text for content in day[:_READ]]
         transformer = text_models.seconds(TransformerModel().predict, read) / len(read)
     runs = []

@@ -8,13 +8,18 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import msgspec
 
 from events.encode import encode
 from events.messages import Content
+
+PEAK: Final = 10_000
+"""Posts a second at the peak of the design load."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,16 @@ class Run:
 
 
 def repeated(contents: Sequence[Content], count: int) -> Iterator[Content]:
-    """`count` contents with ids of their own, over and over from `contents`."""
+    """`count` contents over and over from `contents`, with ids and times of their own.
+
+    They were posted at `PEAK`, the last one just now: a batch is of seconds, as it is in earnest,
+    and not of all the minutes of the day.
+    """
+    first = datetime.now(UTC) - timedelta(seconds=count / PEAK)
     for number in range(count):
         content = contents[number % len(contents)]
-        yield msgspec.structs.replace(content, content_id=f"bench-{number}")
+        at = first + timedelta(seconds=number / PEAK)
+        yield msgspec.structs.replace(content, content_id=f"bench-{number}", created_at=at)
 
 
 def measure_run(contents: Iterable[Content]) -> Run:

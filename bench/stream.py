@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,6 +26,7 @@ import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 from rich.console import Console
 
+from bench.chain import repeated
 from bench.cluster import PARTITIONS, ROOT, Cluster, cpu_by_role, servers
 from bench.machine import machine
 from bench.text_models import real_mix
@@ -91,10 +91,8 @@ def _fill(brokers: str, contents: Sequence[Content], posts: int) -> None:
     producer = Producer(
         {"bootstrap.servers": brokers, "queue.buffering.max.messages": posts + 1, "linger.ms": 50}
     )
-    for number, content in enumerate(islice(cycle(contents), posts)):
-        content_id = f"stream-{number}"
-        value = encode(msgspec.structs.replace(content, content_id=content_id))
-        producer.produce(CONTENT_TOPIC, value, content_id.encode())
+    for number, content in enumerate(repeated(contents, posts)):
+        producer.produce(CONTENT_TOPIC, encode(content), content.content_id.encode())
         if number % 1000 == 0:
             producer.poll(0)
     producer.flush()

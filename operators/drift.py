@@ -29,6 +29,8 @@ from operators.signature import signatures
 from operators.sliding import versions_of
 
 _SHARD: Final = "drift"
+_NOWHERE: Final = 2**32
+"""Beyond the place of every content."""
 MAIN_LANGUAGES: Final = (
     "ar", "de", "es", "fr", "hi", "id", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh",
 )  # fmt: skip
@@ -36,31 +38,43 @@ MAIN_LANGUAGES: Final = (
 _LANGUAGE_SERIES: Final = {code: f"language {code}" for code in MAIN_LANGUAGES}
 
 
-def drift_samples(judgements: list[Judgement], share: int = 8) -> list[tuple[str, DriftSample]]:
-    """Samples of one final, live decision in `share`, chosen by content id; all under one key."""
-    found = []
-    for judgement in judgements:
-        decision, content = judgement.decision, judgement.content
-        if not decision.final or decision.mode != "live":
-            continue
-        if crc32(content.content_id.encode("utf-8", "replace")) % share:
-            continue
-        values = {_named("score", name): score for name, score in decision.scores.items()}
-        values["sent to people"] = float(decision.action == "review")
-        values |= _of_models(judgement.outputs)
-        values |= _of_text(content.text)
-        values |= _of_signals(decision.signals)
-        sample = DriftSample(
-            content.created_at.timestamp(),
-            decision.community,
-            decision.author_id,
-            decision.content_id,
-            next(iter(signatures(content.text)), "") if decision.action != "allow" else "",
-            values,
-            versions_of(decision),
-        )
-        found.append((_SHARD, sample))
-    return found
+def drift_samples(
+    judgements: list[Judgement], share: int = 8, most: int = 16
+) -> list[tuple[str, DriftSample]]:
+    """Samples of one final, live decision in `share`, chosen by content id; all under one key.
+
+    A batch has `most` samples: a stream of thousands a second tells no more by a share of them.
+    """
+    places = [
+        crc32(judgement.content.content_id.encode("utf-8", "replace"))
+        if judgement.decision.final and judgement.decision.mode == "live"
+        else _NOWHERE
+        for judgement in judgements
+    ]
+    chosen = sorted(place for place in places if place < _NOWHERE // share)[:most]
+    return [
+        (_SHARD, _sample(judgement))
+        for judgement, place in zip(judgements, places, strict=True)
+        if chosen and place <= chosen[-1]
+    ]
+
+
+def _sample(judgement: Judgement) -> DriftSample:
+    decision, content = judgement.decision, judgement.content
+    values = {_named("score", name): score for name, score in decision.scores.items()}
+    values["sent to people"] = float(decision.action == "review")
+    values |= _of_models(judgement.outputs)
+    values |= _of_text(content.text)
+    values |= _of_signals(decision.signals)
+    return DriftSample(
+        content.created_at.timestamp(),
+        decision.community,
+        decision.author_id,
+        decision.content_id,
+        next(iter(signatures(content.text)), "") if decision.action != "allow" else "",
+        values,
+        versions_of(decision),
+    )
 
 
 def _of_models(outputs: Sequence[ModelOutput]) -> dict[str, float]:

@@ -223,6 +223,30 @@ def test_only_final_live_decisions_are_sampled() -> None:
     assert drift_samples(judged(final=False), share=1) == []
 
 
+def judged(count: int) -> list[Judgement]:
+    return [Judgement(content(f"c{n}"), decision(f"c{n}")) for n in range(count)]
+
+
+def sampled(judgements: list[Judgement], **options: int) -> list[str]:
+    return [sample.content_id for _, sample in drift_samples(judgements, **options)]
+
+
+def test_a_share_of_the_contents_is_sampled_whatever_the_batches() -> None:
+    stream = judged(1_000)
+    found = sampled(stream, most=1_000)
+    assert len(found) == pytest.approx(125, abs=25)
+    assert found == [one for judgement in stream for one in sampled([judgement])]
+
+
+@pytest.mark.parametrize(
+    ("what", "count", "samples"), [("none", 0, 0), ("fewer", 15, 15), ("more", 17, 16)]
+)
+def test_a_batch_has_so_many_samples_at_most(what, count, samples) -> None:
+    found = sampled(judged(count), share=1)
+    assert len(found) == samples
+    assert found == sorted(found, key=lambda name: int(name[1:])), "in the order of time"
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 1000])
 def test_through_the_engine(batch_size: int) -> None:
     samples = [("drift", sample) for sample in stream(1, model_drifts)]
