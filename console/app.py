@@ -8,6 +8,7 @@ from typing import Any
 
 import dash
 from dash import Input, Output, State, ctx, dcc, html, no_update
+from flask import abort, request
 
 from console import live_page, queue_page, security
 from console.data import ConsoleStore
@@ -87,6 +88,13 @@ def build_app(
     _work(app, desk, policies, reviewer)
     _watch(app, store, desk)
     security.protect(app.server, script_hashes=app.csp_hashes(), hosts=hosts, password=password)
+
+    @app.server.before_request  # type: ignore[untyped-decorator]
+    def known() -> None:
+        # Dash gives its page to every path that is not its own.
+        if str(request.url_rule) == "/<path:path>" and request.path != "/live":
+            abort(404)
+
     return app
 
 

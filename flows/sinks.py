@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tomllib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -198,6 +199,15 @@ def kafka_sinks(
 
 
 def open_outbox(path: Path, settings: Settings) -> list[Writer[Alert]]:
-    """The outbox at `path`, when Slack or PagerDuty is set; it sends what was left there."""
+    """The outbox at `path`, when Slack or PagerDuty is set; it sends what was left there.
+
+    Raises:
+        BadSettingError: the file is none.
+    """
     notify = senders(settings)
-    return [OutboxWriter(Outbox(path, notify))] if notify else []
+    try:
+        return [OutboxWriter(Outbox(path, notify))] if notify else []
+    except sqlite3.Error as error:
+        raise BadSettingError(
+            f"{path} cannot be used as an outbox: {error}; move it away, and its alerts with it"
+        ) from None

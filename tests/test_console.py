@@ -649,6 +649,20 @@ class TestSecurity:
         assert "Access-Control-Allow-Origin" not in answer.headers
 
     @pytest.mark.parametrize(
+        ("path", "status"),
+        [
+            ("/", 200),
+            ("/live", 200),
+            ("/_dash-layout", 200),
+            ("/assets/keys.js", 200),
+            ("/nothing", 404),
+            ("/live/nothing", 404),
+        ],
+    )
+    def test_a_path_that_is_no_page_is_not_found(self, path: str, status: int) -> None:
+        assert app_of().server.test_client().get(path).status_code == status
+
+    @pytest.mark.parametrize(
         ("host", "status"),
         [
             ("localhost:8050", 200),

@@ -77,6 +77,14 @@ def test_a_run_that_cannot_start_leaves_the_results_of_another(
     assert earlier.read_text() == "of an earlier run\n", what
 
 
+def test_an_outbox_that_is_none(tmp_path: Path) -> None:
+    outbox = tmp_path / "out" / "outbox.sqlite"
+    outbox.parent.mkdir()
+    outbox.write_text("not a database, and longer than the head of one: " * 3)
+    line = start(file_run(tmp_path), tmp_path, slack_webhook_url="http://127.0.0.1:1/hook")
+    assert "outbox.sqlite cannot be used as an outbox: file is not a database; move it" in line
+
+
 @pytest.mark.parametrize("command", [RUN, ENGINE], ids=["breakwater run", "bytewax.run"])
 def test_brokers_that_do_not_answer(tmp_path: Path, command: list[str]) -> None:
     where = f"127.0.0.1:{free_port()}"
