@@ -74,7 +74,7 @@ class AuthorCounter:
     MAX_PENDING = 100_000
     AT_ONCE = 1_000
     CATCH_UP = 5
-    """Questions a batch, at most."""
+    """Questions a batch, at most, beside those about the batch itself."""
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
@@ -92,7 +92,7 @@ class AuthorCounter:
             for decision in (judgement.decision for judgement in batch)
             if decision.final
         ]
-        self._count(self.CATCH_UP)
+        self._count(self.CATCH_UP + len(batch) // self.AT_ONCE)
 
     def flush(self) -> None:
         """Count all that is pending, as long as the store answers."""

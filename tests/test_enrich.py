@@ -167,6 +167,15 @@ def test_while_the_server_is_down_items_pass_degraded_and_counting_catches_up() 
         assert (one.author.decisions, one.author.violations) == (2, 1)
 
 
+def test_a_batch_of_a_backlog_is_counted_at_once(store) -> None:
+    posts = AuthorCounter.AT_ONCE * (AuthorCounter.CATCH_UP + 2) + 1
+    enricher, counter = Enricher(store), AuthorCounter(store)
+    enricher(items(posts))
+    counter.write([judgement(f"c{n}") for n in range(posts)])
+    [one] = enricher([item("new", line=posts + 1)])
+    assert one.author.decisions == posts
+
+
 def test_a_long_outage_is_counted_some_at_a_time() -> None:
     posts = AuthorCounter.AT_ONCE * AuthorCounter.CATCH_UP
     with ValkeyServer() as server:
