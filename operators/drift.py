@@ -39,11 +39,11 @@ _LANGUAGE_SERIES: Final = {code: f"language {code}" for code in MAIN_LANGUAGES}
 
 
 def drift_samples(
-    judgements: list[Judgement], share: int = 8, most: int = 16
+    judgements: list[Judgement], share: int = 8, most: int = 64
 ) -> list[tuple[str, DriftSample]]:
     """Samples of one final, live decision in `share`, chosen by content id; all under one key.
 
-    A batch has `most` samples: a stream of thousands a second tells no more by a share of them.
+    A batch has at most `most`: of thousands a second a share of all would tell no more.
     """
     places = [
         crc32(judgement.content.content_id.encode("utf-8", "replace"))

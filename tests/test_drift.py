@@ -242,7 +242,7 @@ def test_a_share_of_the_contents_is_sampled_whatever_the_batches() -> None:
     ("what", "count", "samples"), [("none", 0, 0), ("fewer", 15, 15), ("more", 17, 16)]
 )
 def test_a_batch_has_so_many_samples_at_most(what, count, samples) -> None:
-    found = sampled(judged(count), share=1)
+    found = sampled(judged(count), share=1, most=16)
     assert len(found) == samples
     assert found == sorted(found, key=lambda name: int(name[1:])), "in the order of time"
 
