@@ -32,6 +32,7 @@ _RANK: dict[Action, int] = {"allow": 0, "review": 1, "block": 2}
 
 Verdict = tuple[Action, str]
 """An action and the category that led to it ("" when allowed)."""
+_ALLOWED: Final[Verdict] = ("allow", "")
 
 
 def verdict(
@@ -50,7 +51,7 @@ def verdict(
     reviewed at least.
     """
     best: tuple[int, int, float] = (0, 0, 0.0)
-    result: Verdict = ("allow", "")
+    result = _ALLOWED
     for category, treatment in categories.items():
         score = scores.get(category, 0.0)
         action = _action(score, treatment, band)
@@ -146,13 +147,18 @@ class Decider:
     ) -> Judgement:
         content = item.content
         categories = policy.categories(content.community)
-        action, category = verdict(
-            item.scores,
-            blind=blind_categories(item.degraded),
-            categories=categories,
-            band=policy.file.uncertainty_band,
-            unseen=not final,
-        )
+        quiet = max(item.scores.values(), default=0.0) < policy.floor(content.community)
+        # Most are: their categories need not be gone through.
+        if quiet and final and not item.degraded:
+            action, category = _ALLOWED
+        else:
+            action, category = verdict(
+                item.scores,
+                blind=blind_categories(item.degraded),
+                categories=categories,
+                band=policy.file.uncertainty_band,
+                unseen=not final,
+            )
         if action == "allow" and item.asked_review:
             action, category = "review", item.asked_review
         if action == "allow" and _asks_for_language(item, policy):

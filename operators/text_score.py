@@ -48,12 +48,16 @@ class TextScorer:
             [self._model.categories[column] for _, column in flagged],
             [settled_by[row] for row, _ in flagged],
         )
-        for item, row, model in zip(texted, scores.tolist(), settled_by, strict=True):
-            item.text_scores = dict(zip(self._model.categories, row, strict=True))
-            item.outputs.append(_output(model, item.text_scores))
-        for (row, column), found in zip(flagged, contributions, strict=True):
+        tops = scores.argmax(axis=1).tolist()
+        for item, row, top, model in zip(texted, scores.tolist(), tops, settled_by, strict=True):
+            found = dict(zip(self._model.categories, row, strict=True))
+            prediction = self._model.categories[top] if row[top] >= _PREDICTED else ""
+            output = ModelOutput(model.name, model.version, prediction, row[top], found)
+            item.outputs.append(output)
+            item.text_scores = found.copy()
+        for (row, column), parts in zip(flagged, contributions, strict=True):
             category, name = self._model.categories[column], settled_by[row].name
-            evidence = _evidence(texted[row], found)
+            evidence = _evidence(texted[row], parts)
             score = float(scores[row, column])
             texted[row].signals.append(Signal(name, name, category, score, evidence))
         return items
@@ -82,12 +86,6 @@ def _evidence(item: Item, contributions: Sequence[Contribution]) -> tuple[Eviden
     if item.normalized is not None:
         spans = [item.normalized.original_span(start, end) for start, end in spans]
     return tuple(Evidence("text", start, end) for start, end in spans)
-
-
-def _output(model: TextModel, scores: dict[str, float]) -> ModelOutput:
-    top = max(scores, key=scores.__getitem__)
-    prediction = top if scores[top] >= _PREDICTED else ""
-    return ModelOutput(model.name, model.version, prediction, scores[top], dict(scores))
 
 
 def _text(item: Item) -> str:

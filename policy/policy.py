@@ -119,6 +119,22 @@ class Policy(Struct, frozen=True, dict=True):
         """The treatment of each category in `community`."""
         return self._communities.get(community, self.file.categories)
 
+    @cached_property
+    def _floors(self) -> dict[str, float]:
+        return {name: self._floor(treated) for name, treated in self._communities.items()}
+
+    @cached_property
+    def _common_floor(self) -> float:
+        return self._floor(self.file.categories)
+
+    def _floor(self, treatments: Mapping[str, CategoryPolicy]) -> float:
+        bounds = [min(each.review, each.block) for each in treatments.values()]
+        return min([self.file.uncertainty_band[0], *bounds])
+
+    def floor(self, community: str) -> float:
+        """What no category of `community` acts on: a score below it."""
+        return self._floors.get(community, self._common_floor)
+
     def allowed_rules(self, community: str) -> frozenset[str]:
         """Ids of the rules that do not apply in `community`."""
         return self._allowed.get(community, frozenset())

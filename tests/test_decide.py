@@ -20,7 +20,7 @@ POLICY = parse_policy(
     "uncertainty_band: [0.45, 0.55]\n"
     "categories:\n"
     + "".join(f"  {name}: {TREATMENTS.get(name, OTHERS)}\n" for name in CATEGORIES)
-    + "communities:\n  medical:\n    spam: {review: 0.8}\n",
+    + "communities:\n  medical:\n    spam: {review: 0.8}\n  children:\n    csam: {review: 0.05}\n",
     "policy.yaml",
 )
 
@@ -48,6 +48,8 @@ POLICY = parse_policy(
 def test_verdict(what: str, scores: dict[str, float], expected: tuple[str, str]) -> None:
     categories = POLICY.categories("")
     assert verdict(scores, blind=(), categories=categories, band=BAND) == expected
+    [judged] = Decider(POLICY)([item(scores=scores)])
+    assert (judged.decision.action, judged.decision.category) == expected
 
 
 @pytest.mark.parametrize(
@@ -145,9 +147,18 @@ def test_a_quick_answer_is_not_reviewed() -> None:
     assert ReviewPicker(POLICY)([Judgement(content(), made)]) == []
 
 
-@pytest.mark.parametrize(("community", "action"), [("", "review"), ("medical", "allow")])
-def test_a_community_overrides_what_it_names(community: str, action: str) -> None:
-    judged = Decider(POLICY)([item(community=community, scores={"spam": 0.7})])
+@pytest.mark.parametrize(
+    ("community", "scores", "action"),
+    [
+        ("", {"spam": 0.7}, "review"),
+        ("medical", {"spam": 0.7}, "allow"),
+        ("", {"csam": 0.05}, "allow"),
+        ("children", {"csam": 0.05}, "review"),
+        ("children", {"csam": 0.0499}, "allow"),
+    ],
+)
+def test_a_community_overrides_what_it_names(community, scores, action) -> None:
+    judged = Decider(POLICY)([item(community=community, scores=scores)])
     assert judged[0].decision.action == action
 
 
