@@ -8,15 +8,14 @@ of any of these are told from the others by a compiled pattern, many at a time.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Final
 
 import re2
 from msgspec import Struct
 
 from events.messages import Signal
+from models.text.joined import matching
 from operators.item import Item
 from operators.normalize_characters import fold_characters, fold_mixed_words, undo_entities
 from operators.normalize_draft import Draft
@@ -76,15 +75,7 @@ def find_suspicious(texts: Sequence[str]) -> set[int]:
     """Indexes of the `texts` that have a sign of anything to undo."""
     # A lone surrogate has no UTF-8; the entity that stands in for it is a sign too.
     encoded = [text.encode("utf-8", "xmlcharrefreplace") for text in texts]
-    joined = _BETWEEN.join(encoded)
-    ends = list(accumulate(len(text) + len(_BETWEEN) for text in encoded))
-    found: set[int] = set()
-    sign = _SUSPICIOUS.search(joined)
-    while sign is not None:
-        index = bisect_right(ends, sign.start())
-        found.add(index)
-        sign = _SUSPICIOUS.search(joined, ends[index])
-    return found
+    return set(matching(_SUSPICIOUS, encoded, _BETWEEN))
 
 
 def _slowly(text: str) -> Normalized:

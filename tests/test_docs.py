@@ -62,6 +62,13 @@ def test_the_samples_of_the_readme_have_every_field(number: int, message: type) 
     assert list(json.loads(sample)) == [each.name for each in msgspec.structs.fields(message)]
 
 
+def test_the_decision_of_the_readme_is_by_the_models_that_are_shipped() -> None:
+    versions = json.loads(re.findall(r"```json\n(.*?)```", README, re.DOTALL)[0])["model_versions"]
+    parts = ("text/fast", "text/student", "text/minilm", "fusion/lightgbm")
+    cards = [json.loads((ROOT / "models" / part / "card.json").read_text()) for part in parts]
+    assert versions == {card["name"]: card["version"] for card in cards}
+
+
 def test_the_docs_name_no_setting_that_there_is_not() -> None:
     named = set(re.findall(r"BREAKWATER_([A-Z_]+)", DOCS))
     assert named <= {name.upper() for name in Settings.model_fields}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.text.model import MAX_CONTRIBUTIONS
-from models.text.transformer import MAX_CHUNKS, ModelError, TransformerModel, readable
+from models.text.transformer import DIRECTORY, MAX_CHUNKS, ModelError, TransformerModel, readable
 from operators.normalize import normalize
 from policy.taxonomy import TEXT_CATEGORIES
 
@@ -50,8 +50,16 @@ def test_no_texts_have_no_scores(model: TransformerModel) -> None:
 def test_order_is_kept_in_batches_of_any_size(model: TransformerModel, size: int) -> None:
     texts = [INSULT, KIND, "hm", KIND + " " + KIND] * 8
     parts = [model.predict(texts[at : at + size]) for at in range(0, len(texts), size)]
-    # INT8 scales activations over a whole batch, so that scores differ a little between batches.
-    np.testing.assert_allclose(np.concatenate(parts), model.predict(texts), atol=0.1)
+    np.testing.assert_allclose(np.concatenate(parts), model.predict(texts), atol=1e-5)
+
+
+@pytest.mark.parametrize("part", ["student", "minilm"])
+def test_a_score_does_not_hang_on_the_neighbours(part: str) -> None:
+    model = TransformerModel(DIRECTORY.with_name(part))
+    shouted = "!!! WTF " * 40
+    texts = [INSULT, KIND, shouted, "hm", "日本語", KIND + " " + INSULT]
+    alone = np.concatenate([model.predict([text]) for text in texts])
+    np.testing.assert_allclose(model.predict(texts), alone, atol=1e-5)
 
 
 def test_the_worst_piece_of_a_long_text_counts(model: TransformerModel) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from training.classifier import (
     mean_weights,
 )
 from training.datasets import Corpus, load
+from training.graph import settle
 from training.metrics import by_category
 from training.platt import platt
 from training.smooth import smooth
@@ -42,7 +44,7 @@ _ABOUT: Final = {
     "text-student": Path(__file__).with_name("student_card.md"),
 }
 _MAX_CHARACTERS: Final = 400
-_HEARD: Final = 768
+_HEARD: Final = 3072
 """Training texts that show how loud the activations are."""
 
 
@@ -54,10 +56,11 @@ def export(data: Path, out: Path, *, work: Path, model: Classifier, name: str = 
     """
     model.eval()
     corpus = load(data)
-    smooth(model, _batches(corpus))
+    heard = _batches(corpus)
+    smooth(model, heard)
     floating = work / "float32"
     _write_float32(model, floating)
-    _write_int8(floating, out)
+    _write_int8(floating, out, heard)
     rows, texts = _split(corpus, "validation")
     targets = corpus.targets[rows]
     odds = TransformerModel(out).logits(texts)
@@ -121,7 +124,7 @@ def _write_float32(model: Classifier, out: Path) -> None:
     write_draft(out, ARTEFACTS, TEXT_CATEGORIES)
 
 
-def _write_int8(floating: Path, out: Path) -> None:
+def _write_int8(floating: Path, out: Path, heard: Sequence[tuple[Tensor, Tensor]]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     quantize_dynamic(
         floating / "model.onnx",
@@ -131,6 +134,8 @@ def _write_int8(floating: Path, out: Path) -> None:
         op_types_to_quantize=["MatMul", "Gather"],
         extra_options={"MatMulConstBOnly": True},
     )
+    tokens = [{"input_ids": ids.numpy(), "attention_mask": mask.numpy()} for ids, mask in heard]
+    onnx.save(settle(onnx.load(out / "model.onnx"), tokens), out / "model.onnx")
     size = (out / "model.onnx").stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f"{out / 'model.onnx'} is {size} bytes, at most {MAX_BYTES} are allowed")

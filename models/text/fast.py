@@ -135,6 +135,9 @@ def _chunks(texts: Sequence[str]) -> tuple[Sequence[str], list[int]]:
     firsts: list[int] = []
     for text in texts:
         firsts.append(len(chunks))
-        last = max(len(text) - _OVERLAP, 1)
+        if len(text) <= MAX_CHARACTERS:
+            chunks.append(text)
+            continue
+        last = len(text) - _OVERLAP
         chunks.extend(text[at : at + MAX_CHARACTERS] for at in range(0, last, _STRIDE))
     return chunks, firsts

@@ -16,6 +16,7 @@ import numpy as np
 import re2
 from numpy.typing import NDArray
 
+from models.text.joined import matching
 from policy.taxonomy import TEXT_CATEGORIES
 
 _HERE: Final = Path(__file__).parent
@@ -46,17 +47,16 @@ class GroupNames:
         those that do not score for abuse are not looked at: NOBODY.
         """
         found = np.full(len(texts), NOBODY, dtype=np.int8)
-        for row in np.flatnonzero(_abuse(scores) > _LEVEL).tolist():
-            if len(texts[row]) <= _LONGEST:
-                found[row] = self._named(texts[row])
+        looked_at = [
+            row
+            for row in np.flatnonzero(_abuse(scores) > _LEVEL).tolist()
+            if len(texts[row]) <= _LONGEST
+        ]
+        encoded = [texts[row].encode("utf-8", "replace") for row in looked_at]
+        for number in matching(self._any, encoded, b"\n"):
+            named = self._names.search(encoded[number])
+            found[looked_at[number]] = NAMED if named else COMMON
         return found
-
-    def _named(self, text: str) -> int:
-        if not text.isascii():
-            text = text.encode("utf-8", "replace").decode("utf-8")
-        if not self._any.search(text):
-            return NOBODY
-        return NAMED if self._names.search(text) else COMMON
 
 
 def doubtful(names: NDArray[np.int8], scores: NDArray[np.float32]) -> NDArray[np.bool_]:
