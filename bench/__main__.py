@@ -36,11 +36,10 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     console = Console()
-    beside = ""
     if arguments.data:
         # First: the store's engine and a million posts leave threads and a large heap behind.
         with console.status("the text models on the labelled sets"):
-            beside = "\n" + text_models.report(arguments.data)
+            console.print(text_models.write_report(arguments.data), markup=False, highlight=False)
     with console.status("generating a day of traffic"):
         day = [planted.content for planted in day_of_traffic(yesterday(), arguments.stage_posts)]
     with console.status("stage by stage"):
@@ -54,7 +53,6 @@ def main() -> None:
     report = "\n".join([_head(), _stage_table(costs, day, transformer), _run_table(runs)])
     with console.status("images, stage by stage"):
         report += f"\n## Images, a second of one core's processor time\n\n{rate_table()}\n"
-    report += beside
     console.print(report, markup=False, highlight=False)
     RESULTS.write_text(report)
 

@@ -1,20 +1,25 @@
-"""The text models beside each other: the cascade against the transformer on every text.
+"""The text models beside each other; writes bench/RESULTS-text.md.
 
-Texts a second of the processor time of one thread, normalizing included, on the real mix; F1 at 0.5
-on the labelled sets. Both are of the test split of the labelled sets, which are not in the project:
-`make bench DATA=DIR`.
+python -m bench.text_models --data DIR (also part of `make bench DATA=DIR`)
+
+The cascade against the transformer on every text: texts a second of the processor time of one
+thread, normalizing included, on the real mix; F1 at 0.5 on the labelled sets. Both are of the test
+split of the labelled sets, which are not in the project.
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.machine import machine
 from models.text.cascade import Cascade
 from models.text.model import TextModel
 from operators.normalize import normalize
@@ -22,6 +27,7 @@ from training.cascade import mix_weights
 from training.datasets import Corpus, load
 from training.evaluate import MODELS, evaluate, f1_table, macro_f1, sent_on
 
+RESULTS = Path(__file__).parent / "RESULTS-text.md"
 _TEXTS = 8_000
 _BATCHES = (1_000, 8_000)
 """What a steady stream brings at a time, and what the job reads of a backlog."""
@@ -60,8 +66,14 @@ def seconds(predict: Predict, texts: Sequence[str], batch: int = _BATCHES[0]) ->
     return time.thread_time() - start
 
 
-def report(data: Path) -> str:
+def write_report(data: Path) -> str:
     """Markdown: speeds, F1 by category, and what the cascade gives for what it saves."""
+    page = _report(data)
+    RESULTS.write_text(page)
+    return page
+
+
+def _report(data: Path) -> str:
     cascade = Cascade.load()
     texts = real_mix(load(data))
     speeds = [measure(cascade, texts, batch) for batch in _BATCHES]
@@ -77,8 +89,9 @@ def report(data: Path) -> str:
     batches = " | ".join(
         f"texts/s in batches of {batch:,} | against the transformer" for batch in _BATCHES
     )
-    return f"""## Text models
+    return f"""# The text models beside each other
 
+`python -m bench.text_models --data DIR`, {datetime.now(UTC):%Y-%m-%d}, {machine()}.
 {len(texts):,} texts of {length:.0f} characters in the real mix; F1 on the whole test split.
 
 | model | {batches} |
@@ -89,3 +102,13 @@ def report(data: Path) -> str:
 
 {sent_on(found)} Macro F1 of the cascade against the transformer on every text: {100 * gained:+.1f}.
 """
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.text_models", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the labelled sets")
+    print(write_report(parser.parse_args().data))
+
+
+if __name__ == "__main__":
+    main()
