@@ -23,7 +23,7 @@ from console.app import LOCAL_HOSTS, build_app
 from console.desk import Desk, SubmitError
 from console.store import ClickHouseStore
 from events.encode import encode
-from events.messages import Label
+from events.messages import Appeal, Label
 from flows.live_policy import LivePolicy
 from flows.settings import Settings, load_settings
 from flows.sinks import kafka_config
@@ -43,7 +43,8 @@ def console_command(
 
     Items and the state of the stream come from ClickHouse: the server that the settings name, else
     the embedded one of an earlier run under `output`. Labels go to the topic
-    `moderation.labels.v1` when Kafka is set; else into that ClickHouse and `output`/labels.jsonl.
+    `moderation.labels.v1` and answers to appeals to `moderation.appeals.v1` when Kafka is set; else
+    into that ClickHouse, `output`/labels.jsonl and `output`/appeals.jsonl.
     Thresholds and severities are those of the policy in force, as it was pushed.
 
     Raises:
@@ -98,25 +99,34 @@ def console_command(
             writer.close()
 
 
-def _submit_to_kafka(settings: Settings) -> Callable[[Label], None]:
+def _submit_to_kafka(settings: Settings) -> Callable[[Label | Appeal], None]:
     config = kafka_config(settings)
     kafka.check_topics(config)
-    writer: KafkaWriter[Label] = KafkaWriter(
-        config, kafka.LABELS_TOPIC, lambda label: label.content_id, patience_s=LABEL_PATIENCE_S
-    )
 
-    def submit(label: Label) -> None:
-        writer.write([label])
+    def writer_to(topic: str) -> KafkaWriter[Label | Appeal]:
+        return KafkaWriter(
+            config, topic, lambda answer: answer.content_id, patience_s=LABEL_PATIENCE_S
+        )
+
+    labels, appeals = writer_to(kafka.LABELS_TOPIC), writer_to(kafka.APPEALS_TOPIC)
+
+    def submit(answer: Label | Appeal) -> None:
+        writer = appeals if isinstance(answer, Appeal) else labels
+        writer.write([answer])
         writer.flush()
 
     return submit
 
 
-def _submit_to_store(writer: ClickHouseWriter, output: Path) -> Callable[[Label], None]:
-    def submit(label: Label) -> None:
-        writer.insert_labels([label])
-        with (output / "labels.jsonl").open("ab") as lines:
-            lines.write(encode(label) + b"\n")
+def _submit_to_store(writer: ClickHouseWriter, output: Path) -> Callable[[Label | Appeal], None]:
+    def submit(answer: Label | Appeal) -> None:
+        if isinstance(answer, Appeal):
+            writer.insert_appeals([answer])
+        else:
+            writer.insert_labels([answer])
+        name = "appeals.jsonl" if isinstance(answer, Appeal) else "labels.jsonl"
+        with (output / name).open("ab") as lines:
+            lines.write(encode(answer) + b"\n")
 
     return submit
 

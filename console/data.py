@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, Protocol
 from zlib import crc32
 
-from events.messages import Alert, ReviewItem
+from events.messages import Alert, Appeal, ReviewItem
 
 Key = tuple[str, int]
 """(content_id, revision): what a reviewer answers about."""
@@ -24,6 +24,7 @@ class WaitingItem(ReviewItem, frozen=True, kw_only=True):
     """An item of the queue, with what its message does not say."""
 
     images: int = 0
+    appeal: Appeal | None = None
 
 
 def key_of(item: ReviewItem) -> Key:
@@ -32,7 +33,7 @@ def key_of(item: ReviewItem) -> Key:
 
 
 def answers_wanted(key: Key) -> int:
-    """How many people are to answer about this content."""
+    """How many people are to answer about this content, unless it is an appeal: that is closed."""
     return 2 if crc32(key[0].encode()) % SECOND_ANSWERS == 0 else 1
 
 

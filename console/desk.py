@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from console.appeals import closed
 from console.data import ConsoleStore, Key, WaitingItem, answers_wanted, key_of
 from events.identity import label_id
-from events.messages import Action, Label
+from events.messages import Action, Appeal, Label, LabelSource
 from policy.taxonomy import CATEGORIES
 
 BATCH = 100
@@ -58,14 +59,15 @@ class _Reviewer:
 class Desk:
     """The queue as its reviewers see it; safe to use from several threads.
 
-    Two reviewers never hold the same item. `submit` receives each label once it is certain; when it
-    raises, the item waits again. `clock` gives Unix seconds; `hold_s` 0 sends every label at once.
+    Two reviewers never hold the same item. `submit` receives each label once it is certain, and
+    after that of an appeal its answer; when it raises, the item waits again. `clock` gives Unix
+    seconds; `hold_s` 0 sends every label at once.
     """
 
     def __init__(
         self,
         store: ConsoleStore,
-        submit: Callable[[Label], None],
+        submit: Callable[[Label | Appeal], None],
         clock: Callable[[], float] = time.time,
         hold_s: float = HOLD_S,
     ) -> None:
@@ -111,7 +113,7 @@ class Desk:
                     "not taken: the item has gone to another, or the console was restarted"
                 )
             self.settle(reviewer)
-            who.held = Answered(who.current, self._label(reviewer, key, action, category))
+            who.held = Answered(who.current, self._label(reviewer, who.current, action, category))
             who.history.append(who.held)
             who.answered += 1
             self._done.add((reviewer, key))
@@ -163,6 +165,8 @@ class Desk:
                 return
             try:
                 self._submit(held.label)
+                if held.item.appeal is not None:
+                    self._submit(closed(held.item.appeal, held.label))
             except Exception as error:
                 self._done.discard((reviewer, key_of(held.item)))
                 if held in who.history:
@@ -249,7 +253,8 @@ class Desk:
             holder, until = self._leases.get(key, ("", 0.0))
             taken = holder not in ("", reviewer) and until > self._clock()
             seen = key in who.skipped or (reviewer, key) in self._done
-            if not taken and not seen and answers[key] < answers_wanted(key):
+            wanted = 1 if item.appeal else answers_wanted(key)
+            if not taken and not seen and answers[key] < wanted:
                 return item
         return None
 
@@ -262,14 +267,16 @@ class Desk:
             open_keys.add(key_of(who.held.item))
         self._done = {(by, key) for by, key in self._done if by != reviewer or key in open_keys}
 
-    def _label(self, reviewer: str, key: Key, action: Action, category: str) -> Label:
+    def _label(self, reviewer: str, item: WaitingItem, action: Action, category: str) -> Label:
+        content_id, revision = key_of(item)
+        source: LabelSource = "appeal" if item.appeal else "review"
         return Label(
-            label_id=label_id(*key, reviewer, "review"),
-            content_id=key[0],
-            revision=key[1],
+            label_id=label_id(content_id, revision, reviewer, source),
+            content_id=content_id,
+            revision=revision,
             reviewer_id=reviewer,
             action=action,
             category=category if action == "block" else "",
-            source="review",
+            source=source,
             labeled_at=datetime.fromtimestamp(self._clock(), UTC),
         )

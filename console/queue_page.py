@@ -99,6 +99,7 @@ def item_card(item: WaitingItem | None, policies: Policies) -> list[Any]:
             ],
         ),
         _text(item),
+        *_appeal(item),
         _facts(item),
         html.H3("Scores"),
         html.Div(
@@ -131,12 +132,22 @@ def _text(item: WaitingItem) -> html.Div:
     )
 
 
+def _appeal(item: WaitingItem) -> list[Any]:
+    """What its author says against the decision; nothing when nobody has appealed."""
+    if item.appeal is None:
+        return []
+    said = html.Div(_shown(item.appeal.statement or "nothing"), className="text", dir="auto")
+    return [html.H3("Its author says"), said]
+
+
 def _facts(item: WaitingItem) -> html.Dl:
     decision = item.decision
     known = {
         "author": decision.author_id,
         "community": decision.community,
         "kind": decision.kind,
+        "decided": decision.action if item.appeal else "",
+        "appealed": f"{item.appeal.appealed_at:%Y-%m-%d %H:%M:%S} UTC" if item.appeal else "",
         "posted": f"{decision.created_at:%Y-%m-%d %H:%M:%S} UTC",
         "content": f"{decision.content_id} · revision {decision.revision}",
         "images": f"{item.images} (not shown)" if item.images else "",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any, Protocol
 
 import msgspec
 
+from console import appeals
 from console.data import SECOND_ANSWERS, Overview, RuleCount, WaitingItem
-from events.messages import Alert, AlertKey, Decision, ReviewReason, Signal
+from events.messages import Alert, AlertKey, Appeal, Decision, ReviewReason, Signal
 from policy.policies import Policies
 
 QUEUE_DAYS = 14
@@ -129,22 +130,28 @@ class ClickHouseStore:
             categories=list(categories),
             severities=[float(treatment.severity) for treatment in categories.values()],
         )
-        ids = [row["content_id"] for row in rows]
-        contents = {
-            (row["content_id"], row["revision"]): row
-            for row in (self._query(_TEXTS, since=chosen["since"], ids=ids) if ids else [])
+        appealed = {
+            (row["content_id"], row["revision"]): appeals.appeal_of(row)
+            for row in self._query(appeals.OLDEST, **chosen, limit=limit)
         }
+        rows = [row for row in rows if _key(row) not in appealed]
+        decided = self._of(appeals.DECISIONS, ids=[content_id for content_id, _ in appealed])
+        rows += [decided[key] for key in appealed if key in decided]
+        oldest = min((row["created_at"] for row in rows), default=chosen["since"])
+        contents = self._of(_TEXTS, ids=[row["content_id"] for row in rows], since=oldest)
         items = [
-            self._item(_decision(row), contents.get((row["content_id"], row["revision"]), {}))
+            self._item(_decision(row), contents.get(_key(row), {}), appealed.get(_key(row)))
             for row in rows
         ]
         # The database orders by the policy's own severities; a community may have others.
-        return sorted(items, key=lambda item: -item.priority)
+        return sorted(items, key=lambda item: -item.priority)[:limit]
 
     def count_waiting(self) -> int:
         """How many items want an answer."""
-        rows = self._query("SELECT count() AS waiting" + _WAITING, **self._chosen(""))
-        return int(rows[0]["waiting"])
+        return sum(
+            self._query("SELECT count() AS waiting" + chosen, **self._chosen(""))[0]["waiting"]
+            for chosen in (_WAITING, appeals.OPEN)
+        )
 
     def overview(self, hours: float) -> Overview:
         """The last `hours` before the newest decision, in at most `MAX_STEPS` steps."""
@@ -197,13 +204,23 @@ class ClickHouseStore:
         with self._lock:
             return list(self._client.query(sql, parameters).named_results())
 
-    def _item(self, decision: Decision, content: Mapping[str, Any]) -> WaitingItem:
+    def _of(
+        self, sql: str, *, ids: Sequence[str], **parameters: Any
+    ) -> dict[tuple[str, int], dict[str, Any]]:
+        """Rows about the contents with these ids, by content and revision."""
+        rows = self._query(sql, ids=ids, **parameters) if ids else []
+        return {_key(row): row for row in rows}
+
+    def _item(
+        self, decision: Decision, content: Mapping[str, Any], appeal: Appeal | None
+    ) -> WaitingItem:
         return WaitingItem(
             decision=decision,
             text=content.get("text", ""),
             priority=self._priority(decision),
-            reason=self._reason(decision),
+            reason="appeal" if appeal else self._reason(decision),
             images=content.get("images", 0),
+            appeal=appeal,
         )
 
     def _priority(self, decision: Decision) -> float:
@@ -220,6 +237,10 @@ class ClickHouseStore:
         low, high = policy.file.uncertainty_band
         uncertain = low <= decision.scores.get(decision.category, 0.0) <= high
         return "uncertain" if uncertain else "policy"
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, int]:
+    return row["content_id"], row["revision"]
 
 
 def _decision(row: Mapping[str, Any]) -> Decision:

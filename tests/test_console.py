@@ -24,12 +24,14 @@ from clickhouse_server import clickhouse_server, free_port
 from dash import Dash
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from playwright.sync_api import Page, expect
 from werkzeug.serving import make_server
 
 from connectors.clickhouse import ClickHouseWriter, connect
 from connectors.ruleset_store import LocalRulesetStore, StoredRuleset
 from console.app import build_app
+from console.appeals import closed
 from console.data import SECOND_ANSWERS, Overview, WaitingItem, answers_wanted
 from console.desk import FRESH_S, LEASE_S, AnswerError, Desk, SubmitError
 from console.marked_text import MAX_PIECES, Piece, pieces
@@ -38,6 +40,7 @@ from console.store import ClickHouseStore
 from events.messages import (
     Alert,
     AlertKey,
+    Appeal,
     Evidence,
     Image,
     Judgement,
@@ -73,6 +76,18 @@ def waiting(
 def review_item(content_id: str, text: str = "hello", images: int = 0) -> WaitingItem:
     decision = waiting(content_id).decision
     return WaitingItem(decision=decision, text=text, priority=1.0, reason="policy", images=images)
+
+
+def appeal(content_id: str, appeal_id: str = "a1", **changes: Any) -> Appeal:
+    """What the author of a content says against the decision on it."""
+    made: dict[str, Any] = {"user_id": "author", "statement": "it was a joke", "appealed_at": AT}
+    return Appeal(appeal_id=appeal_id, content_id=content_id, **(made | changes))
+
+
+def appealed_item(content_id: str, **changes: Any) -> WaitingItem:
+    return structs.replace(
+        review_item(content_id), reason="appeal", appeal=appeal(content_id, **changes)
+    )
 
 
 class Shelf:
@@ -249,6 +264,35 @@ class TestDesk:
         desk.answer("ann", ("c1", 0), "allow", "")
         assert at(desk, "ann") == "c3"
 
+    @pytest.mark.parametrize(("action", "state"), [("allow", "granted"), ("block", "denied")])
+    def test_an_appeal_is_closed_by_its_first_answer(self, action: Any, state: str) -> None:
+        sent: list[Label | Appeal] = []
+        shelf, clock = Shelf(), Clock()
+        shelf.items = [appealed_item(TWICE)]
+        desk = Desk(shelf, sent.append, clock, hold_s=0)
+        assert at(desk, "ann") == TWICE
+        desk.answer("ann", (TWICE, 0), action, "spam")
+        answer, closing = sent
+        assert isinstance(answer, Label)
+        assert (answer.source, answer.action) == ("appeal", action)
+        assert isinstance(closing, Appeal)
+        assert (closing.appeal_id, closing.state, closing.reviewer_id) == ("a1", state, "ann")
+        assert closing.resolved_at == answer.labeled_at
+        assert at(desk, "bob") == ""
+
+    def test_an_appeal_whose_answer_cannot_be_sent_waits_again(self) -> None:
+        def broken(answer: Label | Appeal) -> None:
+            if isinstance(answer, Appeal):
+                raise OSError("no broker")
+
+        shelf = Shelf()
+        shelf.items = [appealed_item("c1")]
+        desk = Desk(shelf, broken, Clock(), hold_s=0)
+        at(desk, "ann")
+        with pytest.raises(SubmitError, match="no broker"):
+            desk.answer("ann", ("c1", 0), "allow", "")
+        assert at(desk, "ann") == "c1"
+
     def test_with_nothing_answered_there_is_nothing_to_undo(self) -> None:
         desk, _, _ = desk_of("c1")
         assert not desk.undo("ann")
@@ -369,6 +413,13 @@ class TestItemCard:
     def test_what_cannot_be_seen_is_said(self, item: WaitingItem, said: str) -> None:
         assert said in words(item_card(item, POLICIES))
 
+    def test_what_its_author_says_is_shown_as_text(self) -> None:
+        said = words(item_card(appealed_item("c1", statement="\u202e" + HOSTILE), POLICIES))
+        assert "Its author says" in said
+        assert "U+202E" in said
+        assert HOSTILE in said
+        assert "Its author says" not in words(item_card(review_item("c1"), POLICIES))
+
     def test_a_text_without_images_says_neither(self) -> None:
         said = words(item_card(review_item("c1"), POLICIES))
         assert "not shown" not in said
@@ -406,7 +457,10 @@ def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def writer(dsn: str) -> ClickHouseWriter:
     """A writer into empty tables."""
     made = ClickHouseWriter(dsn)
-    tables = ("content", "moderation_logs", "human_labels", "surge_alerts", "decisions_by_minute")
+    tables = (
+        "content", "moderation_logs", "human_labels", "appeals", "surge_alerts",
+        "decisions_by_minute",
+    )  # fmt: skip
     for table in tables:
         made.client.command(f"TRUNCATE TABLE moderation.{table}")
     return made
@@ -485,6 +539,45 @@ class TestStore:
         assert msgspec.structs.replace(item.decision, scores={}) == msgspec.structs.replace(
             made.decision, scores={}
         )
+
+    def test_an_appeal_waits_for_someone_who_has_not_looked_yet(
+        self, dsn: str, writer: ClickHouseWriter
+    ) -> None:
+        writer.insert_judgements([blocked("wronged", "hate"), blocked("settled"), waiting("new")])
+        writer.insert_labels([label("wronged", "ann")])
+        writer.insert_appeals(
+            [
+                appeal("wronged"),
+                appeal("wronged", "a2", statement="again"),  # appeals of one content are one item
+                appeal("settled", "a3", state="denied", resolved_at=AT),
+                appeal("unknown", "a4"),  # nothing is kept of its decision
+            ]
+        )
+        store, _ = store_of(dsn)
+        assert [i.decision.content_id for i in store.waiting(10, "ann")] == ["new"]
+        first, second = store.waiting(10, "bob")
+        assert (first.reason, first.decision.action, first.text) == ("appeal", "block", "hello")
+        assert first.appeal == appeal("wronged")
+        assert (second.decision.content_id, second.appeal) == ("new", None)
+
+    def test_an_answered_appeal_waits_no_more(self, dsn: str, writer: ClickHouseWriter) -> None:
+        writer.insert_judgements([blocked("wronged", "hate")])
+        writer.insert_appeals([appeal("wronged")])
+        store, _ = store_of(dsn)
+        assert store.count_waiting() == 1
+        (item,) = store.waiting(10, "bob")
+        assert item.appeal is not None
+        writer.insert_appeals([closed(item.appeal, label("wronged", "bob", "appeal"))])
+        assert store.waiting(10, "eve") == []
+        assert store.count_waiting() == 0
+
+    def test_what_waits_and_is_appealed_is_one_item(
+        self, dsn: str, writer: ClickHouseWriter
+    ) -> None:
+        writer.insert_judgements([waiting("held")])
+        writer.insert_appeals([appeal("held")])
+        store, _ = store_of(dsn)
+        assert [item.reason for item in store.waiting(10, "bob")] == ["appeal"]
 
     def test_images_are_counted(self, dsn: str, writer: ClickHouseWriter) -> None:
         shown = waiting("c1")
