@@ -121,10 +121,11 @@ def _submit_to_kafka(settings: Settings) -> Callable[[Label | Appeal], None]:
 def _submit_to_store(writer: ClickHouseWriter, output: Path) -> Callable[[Label | Appeal], None]:
     def submit(answer: Label | Appeal) -> None:
         if isinstance(answer, Appeal):
+            name = "appeals.jsonl"
             writer.insert_appeals([answer])
         else:
+            name = "labels.jsonl"
             writer.insert_labels([answer])
-        name = "appeals.jsonl" if isinstance(answer, Appeal) else "labels.jsonl"
         with (output / name).open("ab") as lines:
             lines.write(encode(answer) + b"\n")
 

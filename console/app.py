@@ -16,6 +16,7 @@ from console.desk import AnswerError, Desk, SubmitError
 from policy.policies import Policies
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+_LIVE = "/live"
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -70,7 +71,7 @@ def build_app(
                     html.Nav(
                         [
                             dcc.Link("Review", href="/", id="to-queue"),
-                            dcc.Link("Live", href="/live"),
+                            dcc.Link("Live", href=_LIVE),
                         ]
                     ),
                     html.Span(id="status", className="muted push"),
@@ -92,7 +93,7 @@ def build_app(
     @app.server.before_request  # type: ignore[untyped-decorator]
     def known() -> None:
         # Dash gives its page to every path that is not its own.
-        if str(request.url_rule) == "/<path:path>" and request.path != "/live":
+        if str(request.url_rule) == "/<path:path>" and request.path != _LIVE:
             abort(404)
 
     return app
@@ -101,7 +102,7 @@ def build_app(
 def _route(app: dash.Dash) -> None:
     @app.callback(Output("page", "children"), Input("where", "pathname"))
     def page(path: str) -> Any:
-        return live_page.layout() if path == "/live" else queue_page.layout()
+        return live_page.layout() if path == _LIVE else queue_page.layout()
 
 
 def _work(

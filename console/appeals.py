@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC
-from typing import Any, Final
+from typing import Final
 
 from msgspec import structs
 
@@ -29,14 +27,6 @@ DECISIONS: Final = """
     SELECT * FROM moderation.moderation_logs FINAL
     WHERE mode = 'live' AND final AND content_id IN {ids:Array(String)}
 """
-
-
-def appeal_of(row: Mapping[str, Any]) -> Appeal:
-    """The open appeal that a row of `OLDEST` tells of."""
-    known = {name: row[name] for name in Appeal.__struct_fields__ if name != "resolved_at"}
-    appealed_at = known["appealed_at"]
-    # The driver gives times of the zone UTC without their zone.
-    return Appeal(**known | {"appealed_at": appealed_at.replace(tzinfo=UTC)})
 
 
 def closed(appeal: Appeal, label: Label) -> Appeal:

@@ -33,7 +33,7 @@ def key_of(item: ReviewItem) -> Key:
 
 
 def answers_wanted(key: Key) -> int:
-    """How many people are to answer about this content, unless it is an appeal: that is closed."""
+    """How many people are to answer about this content; an appeal is closed by one."""
     return 2 if crc32(key[0].encode()) % SECOND_ANSWERS == 0 else 1
 
 

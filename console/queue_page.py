@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from dash import dcc, html
@@ -147,8 +148,8 @@ def _facts(item: WaitingItem) -> html.Dl:
         "community": decision.community,
         "kind": decision.kind,
         "decided": decision.action if item.appeal else "",
-        "appealed": f"{item.appeal.appealed_at:%Y-%m-%d %H:%M:%S} UTC" if item.appeal else "",
-        "posted": f"{decision.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        "appealed": _time(item.appeal.appealed_at) if item.appeal else "",
+        "posted": _time(decision.created_at),
         "content": f"{decision.content_id} · revision {decision.revision}",
         "images": f"{item.images} (not shown)" if item.images else "",
         "decided without": ", ".join(decision.degraded),
@@ -162,6 +163,10 @@ def _facts(item: WaitingItem) -> html.Dl:
         ],
         className="facts",
     )
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def history(answers: Sequence[Answered]) -> list[html.Li]:

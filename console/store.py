@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from console import appeals
-from console.data import SECOND_ANSWERS, Overview, RuleCount, WaitingItem
+from console.data import SECOND_ANSWERS, Key, Overview, RuleCount, WaitingItem
 from events.messages import Alert, AlertKey, Appeal, Decision, ReviewReason, Signal
 from policy.policies import Policies
 
@@ -131,8 +131,7 @@ class ClickHouseStore:
             severities=[float(treatment.severity) for treatment in categories.values()],
         )
         appealed = {
-            (row["content_id"], row["revision"]): appeals.appeal_of(row)
-            for row in self._query(appeals.OLDEST, **chosen, limit=limit)
+            _key(row): _appeal(row) for row in self._query(appeals.OLDEST, **chosen, limit=limit)
         }
         rows = [row for row in rows if _key(row) not in appealed]
         decided = self._of(appeals.DECISIONS, ids=[content_id for content_id, _ in appealed])
@@ -148,9 +147,10 @@ class ClickHouseStore:
 
     def count_waiting(self) -> int:
         """How many items want an answer."""
+        chosen = self._chosen("")
         return sum(
-            self._query("SELECT count() AS waiting" + chosen, **self._chosen(""))[0]["waiting"]
-            for chosen in (_WAITING, appeals.OPEN)
+            self._query("SELECT count() AS waiting" + those, **chosen)[0]["waiting"]
+            for those in (_WAITING, appeals.OPEN)
         )
 
     def overview(self, hours: float) -> Overview:
@@ -204,9 +204,7 @@ class ClickHouseStore:
         with self._lock:
             return list(self._client.query(sql, parameters).named_results())
 
-    def _of(
-        self, sql: str, *, ids: Sequence[str], **parameters: Any
-    ) -> dict[tuple[str, int], dict[str, Any]]:
+    def _of(self, sql: str, *, ids: Sequence[str], **parameters: Any) -> dict[Key, dict[str, Any]]:
         """Rows about the contents with these ids, by content and revision."""
         rows = self._query(sql, ids=ids, **parameters) if ids else []
         return {_key(row): row for row in rows}
@@ -239,7 +237,7 @@ class ClickHouseStore:
         return "uncertain" if uncertain else "policy"
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, int]:
+def _key(row: Mapping[str, Any]) -> Key:
     return row["content_id"], row["revision"]
 
 
@@ -265,6 +263,11 @@ def _decision(row: Mapping[str, Any]) -> Decision:
         decided_at=_aware(row["timestamp"]),
         latency_ms=row["latency_ms"],
     )
+
+
+def _appeal(row: Mapping[str, Any]) -> Appeal:
+    known = {name: row[name] for name in Appeal.__struct_fields__ if name != "resolved_at"}
+    return Appeal(**known | {"appealed_at": _aware(row["appealed_at"])})
 
 
 def _alert(row: Mapping[str, Any]) -> Alert:

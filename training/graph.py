@@ -28,6 +28,7 @@ _TABLES: Final = "encoder.embeddings"
 
 def settle(model: onnx.ModelProto, heard: Sequence[Tokens]) -> onnx.ModelProto:
     """`model` with its shapes and its scales settled; `heard` are texts like those to come."""
+    _merge_twins(model)
     return _settle_scales(_settle_shapes(model), heard)
 
 
@@ -35,7 +36,6 @@ class _Graph:
     """A graph whose nodes are found by what they give and by what they take."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        _merge_twins(model)
         self.model = model
         nodes = model.graph.node
         self.constants = {one.name: one for one in model.graph.initializer}
@@ -70,7 +70,7 @@ class _Graph:
             before = [self.giver[taken] for taken in node.input if taken in self.giver]
             missing = [giver for giver in before if id(giver) not in ordered]
             if not missing:
-                ordered.setdefault(id(waiting.pop()), node)
+                ordered[id(node)] = waiting.pop()
             waiting += missing
         needed = {taken for node in ordered.values() for taken in node.input}
         kept = [one for one in graph.initializer if one.name in needed]
@@ -133,11 +133,7 @@ def _table(graph: _Graph, name: str) -> NDArray[np.float32]:
 def _settle_scales(model: onnx.ModelProto, heard: Sequence[Tokens]) -> onnx.ModelProto:
     """`model` with the scale of each activation fixed to the widest range that `heard` gives it."""
     graph = _Graph(model)
-    quantizers = [
-        node
-        for node in model.graph.node
-        if node.op_type == "DynamicQuantizeLinear" and graph.takers[node.output[0]]
-    ]
+    quantizers = [node for node in model.graph.node if node.op_type == "DynamicQuantizeLinear"]
     for node, (low, high) in zip(quantizers, _ranges(model, quantizers, heard), strict=True):
         quantized, scale, zero = node.output
         width = np.float32((high - low) / _LEVELS)

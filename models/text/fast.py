@@ -137,7 +137,7 @@ def _chunks(texts: Sequence[str]) -> tuple[Sequence[str], list[int]]:
         firsts.append(len(chunks))
         if len(text) <= MAX_CHARACTERS:
             chunks.append(text)
-            continue
-        last = len(text) - _OVERLAP
-        chunks.extend(text[at : at + MAX_CHARACTERS] for at in range(0, last, _STRIDE))
+        else:
+            starts = range(0, len(text) - _OVERLAP, _STRIDE)
+            chunks.extend(text[at : at + MAX_CHARACTERS] for at in starts)
     return chunks, firsts
