@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 from typing import Final
 
 _WRITE_ERRORS: Final = {
@@ -31,6 +32,8 @@ def exit_code(error: Exception) -> int | None:
 
 
 def _to_do(error: Exception) -> str | None:
+    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return _WRITE_ERRORS[errno.ENOSPC]
     return _WRITE_ERRORS.get(error.errno) if isinstance(error, OSError) and error.errno else None
 
 
@@ -38,4 +41,4 @@ def in_a_line(error: Exception) -> str:
     """What is wrong and what to do."""
     if isinstance(error, OSError) and error.errno:
         return ": ".join(map(str, filter(None, (error.filename, error.strerror, _to_do(error)))))
-    return str(error)
+    return ": ".join(filter(None, (str(error), _to_do(error))))

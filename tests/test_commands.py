@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from image_files import png
 from msgspec.structs import replace
 
 from cli.doctor import doubts, examine
+from cli.errors import exit_code, in_a_line
 from cli.score import score_batch
 from connectors.outbox_store import OutboxStore
 from flows.settings import load_settings
@@ -261,6 +263,21 @@ def test_a_full_disk_is_told_in_a_line(tmp_path, what: str, command: list[str]) 
     assert done.stderr == (
         "breakwater: No space left on device: free some and run it again, or write elsewhere\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [("CREATE TABLE t AS SELECT zeroblob(9999)", 1), ("SELECT nonsense", None)],
+    ids=["the disk is full", "a fault of ours"],
+)
+def test_what_sqlite_says_of_a_full_disk(statement: str, code: int | None) -> None:
+    db = sqlite3.connect("")
+    db.execute("PRAGMA max_page_count=1")
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        db.execute(statement)
+    assert exit_code(caught.value) == code
+    told = "database or disk is full: free some and run it again, or write elsewhere"
+    assert (in_a_line(caught.value) == told) == (code == 1)
 
 
 @pytest.mark.parametrize(
