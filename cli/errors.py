@@ -32,7 +32,7 @@ def exit_code(error: Exception) -> int | None:
 
 
 def _to_do(error: Exception) -> str | None:
-    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return _WRITE_ERRORS[errno.ENOSPC]
     return _WRITE_ERRORS.get(error.errno) if isinstance(error, OSError) and error.errno else None
 
