@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.text.model import MAX_CONTRIBUTIONS
 from models.text.transformer import DIRECTORY, MAX_CHUNKS, ModelError, TransformerModel, readable
@@ -19,6 +22,11 @@ KIND = "thank you so much, this was a lovely evening"
 @pytest.fixture(scope="module")
 def model() -> TransformerModel:
     return TransformerModel()
+
+
+@cache
+def _student() -> TransformerModel:
+    return TransformerModel(DIRECTORY.with_name("student"))
 
 
 def test_it_scores_the_categories_of_text(model: TransformerModel) -> None:
@@ -51,6 +59,19 @@ def test_order_is_kept_in_batches_of_any_size(model: TransformerModel, size: int
     texts = [INSULT, KIND, "hm", KIND + " " + KIND] * 8
     parts = [model.predict(texts[at : at + size]) for at in range(0, len(texts), size)]
     np.testing.assert_allclose(np.concatenate(parts), model.predict(texts), atol=1e-5)
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=40))
+def test_plain_ascii_is_read_as_by_the_tokenizers_own_normalizer(text: str) -> None:
+    # The end of a line sends a text the long way, where it counts for nothing.
+    short_way, long_way = _student().predict([text, text + "\n"])
+    np.testing.assert_array_equal(short_way, long_way)
+
+
+@pytest.mark.parametrize("token", ["[SEP]", "[PAD]", "[MASK]", "[CLS]", "[UNK]"])
+def test_nobody_writes_a_special_token(token: str) -> None:
+    written, apart = _student().predict([f"{INSULT} {token}", f"{INSULT} [ {token[1:-1]} ]"])
+    np.testing.assert_array_equal(written, apart)
 
 
 @pytest.mark.parametrize("part", ["student", "minilm"])

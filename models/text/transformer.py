@@ -64,6 +64,9 @@ class TransformerModel:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         tokenizer.no_padding()
         tokenizer.no_truncation()
+        # Its normalizer takes as long as all the rest, and a text that has been through it holds no
+        # name of a special token any more.
+        self._normalizer, tokenizer.normalizer = tokenizer.normalizer, None
         self._tokenizer = tokenizer
         self._ends = tokenizer.encode("").ids
         self._room: int = settings["max_tokens"] - 2
@@ -82,7 +85,7 @@ class TransformerModel:
         pieces: list[NDArray[np.int64]] = []
         owners: list[int] = []
         encoded = self._tokenizer.encode_batch_fast(
-            [readable(_encodable(text)) for text in texts], add_special_tokens=False
+            [self._normal(readable(_encodable(text))) for text in texts], add_special_tokens=False
         )
         for owner, encoding in enumerate(encoded):
             for piece in self._pieces(encoding.ids):
@@ -117,6 +120,13 @@ class TransformerModel:
             return []
         order = np.argsort(-falls, kind="stable")[:MAX_CONTRIBUTIONS].tolist()
         return [(*spans[i], float(falls[i]) / total) for i in order if falls[i] > 0]
+
+    def _normal(self, text: str) -> str:
+        """`text` as the tokenizer's normalizer gives it: of plain ASCII it lowers the case."""
+        if text.isascii() and text.isprintable():
+            return text.lower()
+        normal: str = self._normalizer.normalize_str(text)
+        return normal
 
     def _pieces(self, ids: list[int]) -> list[NDArray[np.int64]]:
         first, last = self._ends
