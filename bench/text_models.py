@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "RESULTS-text.md"
 _TEXTS = 8_000
 _BATCHES = (1_000, 8_000)
 """What a steady stream brings at a time, and what the job reads of a backlog."""
-_ROUNDS = 2
+_ROUNDS = 4
 
 Predict: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
 

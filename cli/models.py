@@ -62,10 +62,10 @@ def train(
     seed: Annotated[int, typer.Option(help="The same seed makes the same model.")] = 0,
     student_budget: Annotated[
         float, typer.Option(min=0, max=1, help="Share of texts that the student may see.")
-    ] = 0.06,
+    ] = 0.08,
     budget: Annotated[
         float, typer.Option(min=0, max=1, help="Share of texts that the transformer may see.")
-    ] = 0.01,
+    ] = 0.011,
     epochs: Annotated[int, typer.Option(min=1, help="Of the transformer.")] = 3,
     minutes: Annotated[float, typer.Option(help="The transformer's training ends then.")] = 120,
 ) -> None:
@@ -104,13 +104,7 @@ def _train_transformers(data: Path, target: Path, *, epochs: int, minutes: float
     if not (target / "minilm" / "card.json").exists():
         transformer.train(data, target / "minilm", work=work, epochs=epochs, minutes=minutes)
     if not (target / "student" / "card.json").exists():
-        teacher = work / transformer.WEIGHTS
-        if not teacher.exists():
-            raise UsageError(
-                f"{teacher} is missing, from which the student learns:"
-                f" without {target / 'minilm'} the transformer is trained anew"
-            )
-        student.train(data, target / "student", work=work / "student", teacher=[teacher])
+        student.train(data, target / "student", work=work / "student", teacher=target / "minilm")
 
 
 @app.command(epilog="Example: breakwater models retrain fusion --data ../data --out out/candidates")

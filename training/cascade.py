@@ -1,6 +1,6 @@
 """The cascade: which texts each model sends on, for stated budgets, and how opinions are weighed.
 
-`python -m training.cascade --data DIR --student-budget 0.07 --budget 0.0125` writes cascade.json
+`python -m training.cascade --data DIR --student-budget 0.08 --budget 0.011` writes cascade.json
 beside the models. On the validation split a gate before each model but the first learns where the
 answers to come mend those so far, and what would have to be read of the real mix for them
 (training/gate.py); it lets the worthiest through, as many as its budget allows, beside the texts
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +32,7 @@ from training.datasets import Corpus, load
 
 REAL_MIX: Final = {"discord": 0.8, "sms_spam": 0.1}
 """Everyday chat and messages: nine tenths of what a platform sees; the other sets share a tenth."""
-BUDGETS: Final = (0.07, 0.0125)
+BUDGETS: Final = (0.08, 0.011)
 """Shares of the real mix that the student and the transformer may see."""
 _MIN_POSITIVES: Final = 40
 
@@ -128,10 +128,9 @@ def fit(held: Scored, blends: Sequence[Blend], budgets: Sequence[float]) -> list
     read = gate.reading(held.lengths, held.mix)
     gates: list[Gate] = []
     arriving, forced = np.ones(len(read), dtype=np.bool_), doubtful(held.names, said[0])
-    for before, budget in zip(said[:-1], budgets, strict=True):
+    for before, middle, budget in zip(said[:-1], gate.MIDDLES, budgets, strict=True):
         open_to = arriving & ~forced
         gain = gate.gains(before, said[-1], held.targets) * open_to
-        middle: Mapping[str, tuple[float, float]] = {} if gates else gate.MIDDLE
         fitted = gate.fit(before, held.lengths, gain, read * open_to, middle)
         left = budget - float(held.mix[forced].sum())
         gates.append(gate.within(fitted, before, held.lengths, held.mix * open_to, left))

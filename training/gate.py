@@ -32,12 +32,13 @@ _UNLABELLED: Final = 0.5
 """Weight of an answer that no label can prove right or wrong."""
 _START: Final = 20
 """What a text costs beside its characters, in characters."""
-MIDDLE: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
-    {"threat": (0.2, 0.6), "sexual": (0.2, 0.6), "spam": (0.12, 0.65)}
+MIDDLES: Final[tuple[Mapping[str, tuple[float, float]], ...]] = (
+    MappingProxyType({"threat": (0.2, 0.6), "sexual": (0.2, 0.6), "spam": (0.12, 0.65)}),
+    MappingProxyType({"spam": (0.25, 0.5)}),
 )
-"""Scores of the fast model that go on whatever the curves say, of categories of which the labelled
-sets know few kinds: a scam that no set has gets such a score, and no row could teach the gate to
-ask about it.
+"""Scores that go on whatever the curves of each gate say, of categories of which the labelled sets
+know few kinds: a scam that no set has gets such a score, and no row could teach the gate to ask
+about it.
 """
 _READ: Final = 2500
 """Characters of a text that a transformer reads at most."""
@@ -73,7 +74,7 @@ def fit(
     lengths: NDArray[np.int64],
     gain: NDArray[np.float64],
     cost: NDArray[np.float64],
-    middle: Mapping[str, tuple[float, float]] = MIDDLE,
+    middle: Mapping[str, tuple[float, float]],
 ) -> Gate:
     """A gate from the `scores` so far, (n, C), and `gain` and `cost` of asking, (n,)."""
     curves = [*(_hats(odds, _ODDS) for odds in log_odds(scores).T), _hats(lengths, _LENGTHS)]

@@ -1,9 +1,9 @@
 """The student between the fast model and the transformer: its lower layers, narrowed, taught by it.
 
-`python -m training.student --data DIR --teacher FILE…`; resumes from its checkpoint. It starts from
-the transformer's first layers with the inner units that weigh most, and learns from the labels and
-from what the transformer says of the same texts (Hinton et al., Distilling the Knowledge in a
-Neural Network, 2015).
+`python -m training.student --data DIR`; resumes from its checkpoint. It starts from the first two
+layers of the transformer as it is shipped, the second as a pooling (training/pooling.py), with the
+inner units that weigh most. It learns from the labels and from what the transformer says of the
+same texts (Hinton et al., Distilling the Knowledge in a Neural Network, 2015).
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from training.classifier import Classifier, mean_weights
+from training.classifier import Classifier
 from training.examples import Examples
 from training.export import export
+from training.pooling import AttentionPooling
 from training.transformer import WEIGHTS, cut, fit, pad, prepare
+from training.unquantize import weights
 
-_LAYERS: Final = 2
 _INNER: Final = 384
 """Units of the feed-forward part of a layer; the transformer has 1536."""
 _RATE: Final = 3e-4
@@ -38,52 +39,57 @@ def train(
     out: Path,
     *,
     work: Path,
-    teacher: list[Path],
+    teacher: Path,
     epochs: int = 5,
     threads: int = 1,
     seed: int = 7,
 ) -> None:
-    """Teaches a student what the `teacher` knows (the mean of weights) and exports it to `out`.
+    """Teaches a student what the transformer in `teacher` knows and exports it to `out`.
 
     A checkpoint every two minutes: a run that was broken off goes on where its last one was, and
-    weights that lie in `work` are exported as they are.
+    weights that lie in `work` are exported as they are. `work/start.pt` gives weights to start
+    from, if it is there.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     work.mkdir(parents=True, exist_ok=True)
     if not (work / WEIGHTS).exists():
         model = Classifier()
-        model.load_state_dict(mean_weights(teacher))
+        model.load_state_dict(weights(teacher), strict=False)
         examples, ids = prepare(data, work, seed=seed)
         lengths = np.array([len(row) for row in ids])
         taught = _teach(model, examples, ids, cut(lengths, seed))
         narrow(model)
+        if (work / "start.pt").exists():
+            model.load_state_dict(torch.load(work / "start.pt"))
         batches = [rows for epoch in range(epochs) for rows in cut(lengths, seed + epoch)]
         checkpoint = work / "checkpoint.pt"
         fit(model, taught, ids, batches, checkpoint=checkpoint, limit=float("inf"), rate=_RATE)
         torch.save(model.state_dict(), work / WEIGHTS)
     student = Classifier()
     narrow(student)
-    student.load_state_dict(mean_weights([work / WEIGHTS]))
+    student.load_state_dict(torch.load(work / WEIGHTS))
     export(data, out, work=work, model=student, name="text-student")
 
 
-def narrow(model: Classifier, layers: int = _LAYERS, inner: int = _INNER) -> None:
-    """Leaves the first `layers` of `model`, with `inner` units each, in place.
+def narrow(model: Classifier, inner: int = _INNER) -> None:
+    """Leaves the first layer of `model` and the second as its pooling, in place.
 
-    The units with the largest weights in and out stay (magnitude pruning, Han et al. 2015).
+    The `inner` units with the largest weights in and out stay (magnitude pruning, Han et al. 2015).
     """
     encoder: Any = model.encoder
-    encoder.config.num_hidden_layers = layers
-    encoder.encoder.layer = encoder.encoder.layer[:layers]
     encoder.embeddings.requires_grad_(requires_grad=False)
-    for layer in encoder.encoder.layer:
+    first, second = encoder.encoder.layer[:2]
+    for layer in (first, second):
         up, down = layer.intermediate.dense, layer.output.dense
         weight = up.weight.norm(dim=1) * down.weight.norm(dim=0)
         kept = weight.argsort(descending=True)[:inner]
         up.weight, up.bias = (nn.Parameter(p.detach()[kept]) for p in (up.weight, up.bias))
         down.weight = nn.Parameter(down.weight.detach()[:, kept])
         up.out_features = down.in_features = inner
+    encoder.encoder.layer = nn.ModuleList([first])
+    encoder.config.num_hidden_layers = 1
+    model.pooling = AttentionPooling(second)
 
 
 def _teach(
@@ -114,7 +120,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/text/student"))
     parser.add_argument("--work", type=Path, default=Path(".work/student"))
-    parser.add_argument("--teacher", type=Path, nargs="+", required=True)
+    parser.add_argument("--teacher", type=Path, default=Path("models/text/minilm"))
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=7)
