@@ -40,6 +40,7 @@ MIDDLES: Final[tuple[Mapping[str, tuple[float, float]], ...]] = (
 know few kinds: a scam that no set has gets such a score, and no row could teach the gate to ask
 about it.
 """
+_NO_MIDDLE: Final[Mapping[str, tuple[float, float]]] = MappingProxyType({})
 _READ: Final = 2500
 """Characters of a text that a transformer reads at most."""
 _RIDGE: Final = 0.3
@@ -74,7 +75,7 @@ def fit(
     lengths: NDArray[np.int64],
     gain: NDArray[np.float64],
     cost: NDArray[np.float64],
-    middle: Mapping[str, tuple[float, float]],
+    middle: Mapping[str, tuple[float, float]] = _NO_MIDDLE,
 ) -> Gate:
     """A gate from the `scores` so far, (n, C), and `gain` and `cost` of asking, (n,)."""
     curves = [*(_hats(odds, _ODDS) for odds in log_odds(scores).T), _hats(lengths, _LENGTHS)]
