@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from policy.taxonomy import TEXT_CATEGORIES
-from training.pooling import AttentionPooling
 
 MAX_TOKENS: Final = 80
 """Tokens of a piece of text, the two special ones among them."""
@@ -39,12 +38,7 @@ def load_tokenizer() -> Tokenizer:
 
 
 class Classifier(nn.Module):
-    """Token states of the encoder, averaged over the text, to one logit a category.
-
-    With `pooling` a last layer looks at the states once more, from their mean.
-    """
-
-    pooling: AttentionPooling | None = None
+    """Token states of the encoder, averaged over the text, to one logit a category."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,10 +53,7 @@ class Classifier(nn.Module):
         weights = attention_mask.unsqueeze(-1).to(self.head.weight.dtype)
         hidden = _HIDDEN * (1 - weights.transpose(1, 2).unsqueeze(1))
         states = self.encoder(input_ids=input_ids, attention_mask=hidden).last_hidden_state
-        text = (states * weights).sum(1) / weights.sum(1)
-        if self.pooling is not None:
-            text = self.pooling(states, text, hidden)
-        logits: Tensor = self.head(text)
+        logits: Tensor = self.head((states * weights).sum(1) / weights.sum(1))
         return logits
 
 

@@ -18,9 +18,15 @@ from training.classifier import Classifier
 _ALPHA: Final = 0.8
 """How much loudness moves into the weights: of 0.5 to 0.9, 0.8 kept validation logits best."""
 _LEAST: Final = 1e-5
+_NAMES: Final = (
+    "attention.self.query",
+    "attention.output.dense",
+    "intermediate.dense",
+    "output.dense",
+)
 
 
-class Smoothed(nn.Module):
+class Smoothed(nn.Module):  # type: ignore[misc, unused-ignore]  # Any where torch is missing
     """A linear layer whose input channels are evened out first."""
 
     def __init__(self, linear: nn.Linear, scale: Tensor) -> None:
@@ -37,39 +43,29 @@ class Smoothed(nn.Module):
 
 
 def smooth(model: Classifier, batches: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Evens out every linear layer of `model` but its head, in place.
+    """Evens out every linear layer of `model.encoder.encoder`, in place.
 
     `batches` of token ids and masks show how loud each channel is.
     """
     loudest = _listened(model, batches)
     encoder: Any = model.encoder.encoder
     for number, layer in enumerate(encoder.layer):
+        own = {name: loudest[f"layer.{number}.{name}"] for name in _NAMES}
         attention = layer.attention.self
         # The same scale for all three: onnxruntime then divides their common input once.
         readers = [attention.query, attention.key, attention.value]
-        name = f"encoder.encoder.layer.{number}"
-        scale = _scale(loudest[f"{name}.attention.self.query"], readers)
+        scale = _scale(own["attention.self.query"], readers)
         attention.query, attention.key, attention.value = (Smoothed(r, scale) for r in readers)
-        _smooth_rest(layer, attention.value.linear, name, loudest)
-    if model.pooling is not None:
-        attention = model.pooling.attention.self
-        scale = _scale(loudest["pooling.attention.self.query"], [attention.query])
-        attention.query = Smoothed(attention.query, scale)
-        _smooth_rest(model.pooling, attention.value, "pooling", loudest)
-
-
-def _smooth_rest(layer: Any, value: nn.Linear, name: str, loudest: dict[str, Tensor]) -> None:
-    """Evens out what follows the attention of `layer`, whose values are made by `value`."""
-    dense = layer.attention.output.dense
-    # The output layer reads weighted means of values: the values themselves can be divided.
-    scale = _scale(loudest[f"{name}.attention.output.dense"], [dense])
-    dense.weight.data *= scale
-    value.weight.data /= scale[:, None]
-    value.bias.data /= scale
-    for part in ("intermediate", "output"):
-        block = getattr(layer, part)
-        scale = _scale(loudest[f"{name}.{part}.dense"], [block.dense])
-        block.dense = Smoothed(block.dense, scale)
+        # The output layer reads weighted means of values: the values themselves can be divided.
+        scale = _scale(own["attention.output.dense"], [layer.attention.output.dense])
+        layer.attention.output.dense.weight.data *= scale
+        attention.value.linear.weight.data /= scale[:, None]
+        attention.value.linear.bias.data /= scale
+        for block, name in (
+            (layer.intermediate, "intermediate.dense"),
+            (layer.output, "output.dense"),
+        ):
+            block.dense = Smoothed(block.dense, _scale(own[name], [block.dense]))
 
 
 def _scale(loudest: Tensor, readers: Sequence[nn.Linear]) -> Tensor:
@@ -81,9 +77,10 @@ def _scale(loudest: Tensor, readers: Sequence[nn.Linear]) -> Tensor:
 def _listened(model: Classifier, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """The loudest input of every channel, (in,), of each linear layer by name."""
     loudest: dict[str, Tensor] = {}
+    encoder: Any = model.encoder.encoder
     hooks = [
         layer.register_forward_pre_hook(_listen(name, loudest))
-        for name, layer in model.named_modules()
+        for name, layer in encoder.named_modules()
         if isinstance(layer, nn.Linear)
     ]
     with torch.no_grad():

@@ -1,9 +1,9 @@
-"""The student between the fast model and the transformer: its lower layers, narrowed, taught by it.
+"""The student between the fast model and the transformer: its first layer, narrowed, taught by it.
 
-`python -m training.student --data DIR`; resumes from its checkpoint. It starts from the first two
-layers of the transformer as it is shipped, the second as a pooling (training/pooling.py), with the
-inner units that weigh most. It learns from the labels and from what the transformer says of the
-same texts (Hinton et al., Distilling the Knowledge in a Neural Network, 2015).
+`python -m training.student --data DIR`; resumes from its checkpoint. It starts from the first layer
+of the transformer as it is shipped, with the inner units that weigh most. It learns from the labels
+and from what the transformer says of the same texts (Hinton et al., Distilling the Knowledge in a
+Neural Network, 2015).
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from torch import nn
 from training.classifier import Classifier
 from training.examples import Examples
 from training.export import export
-from training.pooling import AttentionPooling
 from training.transformer import WEIGHTS, cut, fit, pad, prepare
 from training.unquantize import weights
 
@@ -73,23 +72,21 @@ def train(
 
 
 def narrow(model: Classifier, inner: int = _INNER) -> None:
-    """Leaves the first layer of `model` and the second as its pooling, in place.
+    """Leaves the first layer of `model`, with `inner` units, in place.
 
-    The `inner` units with the largest weights in and out stay (magnitude pruning, Han et al. 2015).
+    The units with the largest weights in and out stay (magnitude pruning, Han et al. 2015).
     """
     encoder: Any = model.encoder
-    encoder.embeddings.requires_grad_(requires_grad=False)
-    first, second = encoder.encoder.layer[:2]
-    for layer in (first, second):
-        up, down = layer.intermediate.dense, layer.output.dense
-        weight = up.weight.norm(dim=1) * down.weight.norm(dim=0)
-        kept = weight.argsort(descending=True)[:inner]
-        up.weight, up.bias = (nn.Parameter(p.detach()[kept]) for p in (up.weight, up.bias))
-        down.weight = nn.Parameter(down.weight.detach()[:, kept])
-        up.out_features = down.in_features = inner
-    encoder.encoder.layer = nn.ModuleList([first])
     encoder.config.num_hidden_layers = 1
-    model.pooling = AttentionPooling(second)
+    encoder.encoder.layer = encoder.encoder.layer[:1]
+    encoder.embeddings.requires_grad_(requires_grad=False)
+    (layer,) = encoder.encoder.layer
+    up, down = layer.intermediate.dense, layer.output.dense
+    weight = up.weight.norm(dim=1) * down.weight.norm(dim=0)
+    kept = weight.argsort(descending=True)[:inner]
+    up.weight, up.bias = (nn.Parameter(p.detach()[kept]) for p in (up.weight, up.bias))
+    down.weight = nn.Parameter(down.weight.detach()[:, kept])
+    up.out_features = down.in_features = inner
 
 
 def _teach(

@@ -20,7 +20,7 @@ _TABLES = "encoder.embeddings"
 
 
 def weights(directory: Path) -> dict[str, Tensor]:
-    """The state of a `Classifier` without pooling, of the model.onnx that training/export.py made.
+    """The state of a `Classifier`, of the model.onnx that training/export.py made.
 
     The kinds of token are in the embeddings of the places; the encoder's own pooler, which nothing
     reads, is left out.

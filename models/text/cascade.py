@@ -24,8 +24,8 @@ BUILT_IN: Final = Path(__file__).parent
 """The models, each in its part, and `cascade.json`: the gates and blends that were fitted to them.
 """
 PARTS: Final = ("fast", "student", "minilm")
-"""From the cheapest to the dearest: a hashed linear model, a narrow layer of a transformer with one
-that is asked once a text, the transformer."""
+"""From the cheapest to the dearest: a hashed linear model, a narrow layer of a transformer, the
+transformer."""
 
 
 @dataclass(frozen=True)
