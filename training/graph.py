@@ -23,7 +23,7 @@ Tokens: TypeAlias = dict[str, NDArray[np.int64]]
 
 _LEVELS: Final = 255
 _EMBEDDINGS: Final = "/encoder/embeddings"
-_TABLES: Final = "encoder.embeddings"
+TABLES: Final = "encoder.embeddings"
 
 
 def settle(model: onnx.ModelProto, heard: Sequence[Tokens]) -> onnx.ModelProto:
@@ -32,7 +32,7 @@ def settle(model: onnx.ModelProto, heard: Sequence[Tokens]) -> onnx.ModelProto:
     return _settle_scales(_settle_shapes(model), heard)
 
 
-class _Graph:
+class Graph:
     """A graph whose nodes are found by what they give and by what they take."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -48,7 +48,13 @@ class _Graph:
                 self.constants[node.output[0]] = node.attribute[0].t
 
     def constant(self, name: str) -> NDArray[Any]:
+        """The value of a constant."""
         return np.asarray(numpy_helper.to_array(self.constants[name]))
+
+    def floats(self, numbers: str, zero: str, scale: str) -> NDArray[np.float32]:
+        """Whole numbers as what they stand for."""
+        levels = self.constant(numbers).astype(np.float32) - self.constant(zero).astype(np.float32)
+        return np.asarray(levels * self.constant(scale))
 
     def add_constant(self, name: str, value: Any) -> str:
         """`name`, which is a constant from now on."""
@@ -102,7 +108,7 @@ def _settle_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     Some forty tiny nodes of an exported BERT find out what is known: a reshape may copy dimensions,
     and all tokens are of the first type. In short runs they take a tenth of the time.
     """
-    graph = _Graph(model)
+    graph = Graph(model)
     for node in model.graph.node:
         shape = graph.giver.get(node.input[1]) if node.op_type == "Reshape" else None
         if shape is not None and shape.op_type == "Concat":
@@ -111,9 +117,9 @@ def _settle_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
                 for size in shape.input
             ]
             node.input[1] = graph.add_constant(f"{node.output[0]}_shape", sizes)
-    places = _table(graph, "position_embeddings") + _table(graph, "token_type_embeddings")[0]
-    table = graph.add_constant(f"{_TABLES}.places", places)
-    zero = graph.add_constant(f"{_TABLES}.zero", np.zeros(1, np.int64))
+    places = embedding(graph, "position_embeddings") + embedding(graph, "token_type_embeddings")[0]
+    table = graph.add_constant(f"{TABLES}.places", places)
+    zero = graph.add_constant(f"{TABLES}.zero", np.zeros(1, np.int64))
     graph.put("Shape", ["input_ids"], f"{_EMBEDDINGS}/tokens", start=1, end=2)
     graph.put("Slice", [table, zero, f"{_EMBEDDINGS}/tokens", zero], f"{_EMBEDDINGS}/places")
     words = f"{_EMBEDDINGS}/word_embeddings/Gather_output_0"
@@ -121,18 +127,15 @@ def _settle_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     return graph.written()
 
 
-def _table(graph: _Graph, name: str) -> NDArray[np.float32]:
+def embedding(graph: Graph, name: str) -> NDArray[np.float32]:
     """An embedding's table as it was before it was quantized."""
-    weight, scale, zero = (
-        graph.constant(f"{_TABLES}.{name}.weight_{part}").astype(np.float32)
-        for part in ("quantized", "scale", "zero_point")
-    )
-    return np.asarray((weight - zero) * scale)
+    parts = (f"{TABLES}.{name}.weight_{part}" for part in ("quantized", "zero_point", "scale"))
+    return graph.floats(*parts)
 
 
 def _settle_scales(model: onnx.ModelProto, heard: Sequence[Tokens]) -> onnx.ModelProto:
     """`model` with the scale of each activation fixed to the widest range that `heard` gives it."""
-    graph = _Graph(model)
+    graph = Graph(model)
     quantizers = [node for node in model.graph.node if node.op_type == "DynamicQuantizeLinear"]
     for node, (low, high) in zip(quantizers, _ranges(model, quantizers, heard), strict=True):
         quantized, scale, zero = node.output
@@ -146,7 +149,7 @@ def _settle_scales(model: onnx.ModelProto, heard: Sequence[Tokens]) -> onnx.Mode
     return graph.written()
 
 
-def _fuse(graph: _Graph, product: Any, scale: str) -> None:
+def _fuse(graph: Graph, product: Any, scale: str) -> None:
     """One node for a product in whole numbers, its way back to floats and the bias.
 
     onnxruntime does so itself only where the scale is found at run time.

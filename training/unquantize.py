@@ -12,11 +12,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor
 
-_TABLES = "encoder.embeddings"
+from training.graph import TABLES, Graph, embedding
 
 
 def weights(directory: Path) -> dict[str, Tensor]:
@@ -25,33 +23,23 @@ def weights(directory: Path) -> dict[str, Tensor]:
     The kinds of token are in the embeddings of the places; the encoder's own pooler, which nothing
     reads, is left out.
     """
-    graph = onnx.load(directory / "model.onnx").graph
-    constants = {one.name: np.asarray(numpy_helper.to_array(one)) for one in graph.initializer}
-    giver = {output: node for node in graph.node for output in node.output}
-    found = {name: value for name, value in constants.items() if "LayerNorm" in name}
-    for node in graph.node:
+    graph = Graph(onnx.load(directory / "model.onnx"))
+    found = {name: graph.constant(name) for name in graph.constants if "LayerNorm" in name}
+    for node in graph.model.graph.node:
         if node.op_type != "MatMulIntegerToFloat":
             continue
         inputs, matrix, _, scale, _, zero, bias = node.input
-        weight = _floats(constants[matrix], constants[zero], constants[scale])
-        (evened,) = giver[giver[inputs].input[0]].input[1:] or ("",)
+        weight = graph.floats(matrix, zero, scale)
+        (evened,) = graph.giver[graph.giver[inputs].input[0]].input[1:] or ("",)
         if evened.endswith("shrink"):
-            weight *= constants[evened][:, None]
+            weight *= graph.constant(evened)[:, None]
         layer = bias.removesuffix(".bias").removesuffix(".linear")
-        found |= {f"{layer}.weight": weight.T, f"{layer}.bias": constants[bias]}
-    words = f"{_TABLES}.word_embeddings.weight"
-    found[words] = _floats(
-        *(constants[f"{words}_{p}"] for p in ("quantized", "zero_point", "scale"))
-    )
-    found[f"{_TABLES}.position_embeddings.weight"] = constants[f"{_TABLES}.places"]
-    found[f"{_TABLES}.token_type_embeddings.weight"] = np.zeros((2, found[words].shape[1]))
+        found |= {f"{layer}.weight": weight.T, f"{layer}.bias": graph.constant(bias)}
+    words = embedding(graph, "word_embeddings")
+    found[f"{TABLES}.word_embeddings.weight"] = words
+    found[f"{TABLES}.position_embeddings.weight"] = graph.constant(f"{TABLES}.places")
+    found[f"{TABLES}.token_type_embeddings.weight"] = np.zeros((2, words.shape[1]))
     return {name: torch.tensor(value, dtype=torch.float32) for name, value in found.items()}
-
-
-def _floats(
-    numbers: NDArray[np.generic], zero: NDArray[np.generic], scale: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    return (numbers.astype(np.float32) - zero.astype(np.float32)) * scale
 
 
 def main() -> None:

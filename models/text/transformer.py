@@ -85,7 +85,7 @@ class TransformerModel:
         pieces: list[NDArray[np.int64]] = []
         owners: list[int] = []
         encoded = self._tokenizer.encode_batch_fast(
-            [self._normal(readable(_encodable(text))) for text in texts], add_special_tokens=False
+            [self._normal(text) for text in texts], add_special_tokens=False
         )
         for owner, encoding in enumerate(encoded):
             for piece in self._pieces(encoding.ids):
@@ -125,7 +125,7 @@ class TransformerModel:
         """`text` as the tokenizer's normalizer gives it: of plain ASCII it lowers the case."""
         if text.isascii() and text.isprintable():
             return text.lower()
-        normal: str = self._normalizer.normalize_str(text)
+        normal: str = self._normalizer.normalize_str(readable(_encodable(text)))
         return normal
 
     def _pieces(self, ids: list[int]) -> list[NDArray[np.int64]]:
