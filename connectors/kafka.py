@@ -140,6 +140,8 @@ class KafkaWriter(Writer[M]):
                 # 0: as long as it takes; nothing is dropped for being late.
                 "message.timeout.ms": round((patience_s or 0) * 1000),
                 "message.max.bytes": 20_000_000,
+                # A call for each message that arrived would take longer than sending it.
+                "delivery.report.only.error": True,
             },
             logger=log,
         )

@@ -46,7 +46,9 @@ class Decoder(Generic[T]):
             raise DecodeError("starts with a byte order mark: send UTF-8 without one")
         try:
             message = self._decoder.decode(raw)
-            self.unknown_fields += len(self._keys.decode(raw).keys() - self._known)
+            keys = self._keys.decode(raw)
+            if not self._known.issuperset(keys):
+                self.unknown_fields += len(keys.keys() - self._known)
         except msgspec.ValidationError as error:
             raise DecodeError(str(error)) from None
         except msgspec.DecodeError as error:

@@ -10,13 +10,20 @@ from events.messages import AlertKey, LabelSource, Mode
 
 def _digest(*parts: str) -> str:
     # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
-    joined = "".join([f"{len(part)}:{part}" for part in parts])
+    return _hash("".join([f"{len(part)}:{part}" for part in parts]))
+
+
+def _hash(joined: str) -> str:
     return blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def decision_id(content_id: str, revision: int, *, mode: Mode = "live", final: bool = True) -> str:
     """Id of the decision on a content: 32 hex digits, equal for every repeat of the message."""
-    return _digest("decision", content_id, str(revision), mode, "final" if final else "quick")
+    number, answer = str(revision), "final" if final else "quick"
+    # `_digest` of these, for every content: its loop would take as long as the hash.
+    return _hash(
+        f"8:decision{len(content_id)}:{content_id}{len(number)}:{number}{len(mode)}:{mode}5:{answer}"
+    )
 
 
 def video_decision_id(parent_id: str, worst_frame: str, frames: int, *, final: bool) -> str:

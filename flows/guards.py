@@ -24,7 +24,7 @@ def _has_images(item: Item) -> bool:
 _GUARDS: Final[dict[str, dict[str, Any]]] = {
     # Some ten times what a batch takes: what is slower than that hangs or starves.
     "text_score": {"deadline": Deadline(5.0, 0.02), "sees": _has_text},
-    # A few hundred trees over numbers: nothing to wait for.
+    # A hundred small trees over numbers: nothing to wait for.
     "fusion": {"deadline": None, "without": without_fusion},
     # Models of images are loaded with the first one; ten images of 10 MiB take seconds to open.
     "image_hash": {"deadline": Deadline(10.0, 3.0), "sees": _has_images},

@@ -185,7 +185,7 @@ class Decider:
             model_versions=self._versions(item),
             created_at=content.created_at,
             decided_at=decided_at,
-            latency_ms=round(max(0.0, now - item.received_at) * 1000, 3),
+            latency_ms=round(max(0.0, now - item.received_at) * 1e6) / 1e3,
             hold=category != "" and categories[category].hold,
         )
         outputs = tuple(item.outputs) if final else ()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -25,8 +27,10 @@ _UNREAD: Final = frozenset({"text_score", "text_language"})
 
 _COLUMN: Final = {name: column for column, name in enumerate(FEATURES)}
 _BY_CATEGORY: Final = {"rules": "rule", "hash": "hash", "image": "image"}
-_DAY_S: Final = 86_400
+_DAY: Final = timedelta(days=1)
 _NO_SCORES: Final = dict.fromkeys(CATEGORIES, 0.0)
+_NO_TEXT_SCORES: Final = dict.fromkeys(TEXT_CATEGORIES, math.nan)
+_in_order: Final[Callable[[dict[str, float]], tuple[float, ...]]] = itemgetter(*TEXT_CATEGORIES)
 _NO_RATES: Final[Mapping[str, float]] = MappingProxyType({})
 
 
@@ -72,12 +76,12 @@ class Fuser:
             return items
         fused = self._model.predict(feature_matrix(items, self._community_rates))
         rows: list[list[float]] = fused.astype(np.float64).round(4).tolist()
+        tops: list[int] = fused.argmax(axis=1).tolist()
         name, version = self._model.name, self._model.version
-        for item, row in zip(items, rows, strict=True):
+        for item, row, top in zip(items, rows, tops, strict=True):
             probabilities = dict(zip(TEXT_CATEGORIES, row, strict=True))
-            highest = max(row)
-            prediction = TEXT_CATEGORIES[row.index(highest)] if highest >= 0.5 else ""
-            item.outputs.append(ModelOutput(name, version, prediction, highest, probabilities))
+            prediction = TEXT_CATEGORIES[top] if row[top] >= 0.5 else ""
+            item.outputs.append(ModelOutput(name, version, prediction, row[top], probabilities))
             read = item.text_scores and _UNREAD.isdisjoint(item.degraded)
             item.scores = _scores(item, probabilities, item.hints if read else ())
         return items
@@ -97,12 +101,9 @@ def feature_matrix(
     matrix = np.zeros((len(items), len(FEATURES)), dtype=np.float32)
     if not items:
         return matrix
-    missing = math.nan
-    matrix[:, : len(TEXT_CATEGORIES)] = [
-        [item.text_scores.get(category, missing) for category in TEXT_CATEGORIES] for item in items
-    ]
+    matrix[:, : len(TEXT_CATEGORIES)] = [_of_text(item.text_scores) for item in items]
     image = _COLUMN[f"image_{TEXT_CATEGORIES[0]}"]
-    matrix[:, image : image + len(TEXT_CATEGORIES)] = missing
+    matrix[:, image : image + len(TEXT_CATEGORIES)] = math.nan
     for row, item in enumerate(items):
         for category, score in item.image_scores.items():
             if category in TEXT_CATEGORIES:
@@ -113,16 +114,15 @@ def feature_matrix(
         if undone is not NO_OBFUSCATION:
             counts = undone.changed, undone.mixed_letters, undone.invisible
             matrix[row, _COLUMN["changed"] :] = counts
-    matrix[:, _COLUMN["account_age"] : _COLUMN["community_rate"] + 1] = [
-        [
-            _age(item),
-            math.log1p(item.author.decisions),
-            math.log1p(item.author.violations),
-            community_rates.get(item.content.community, missing),
-        ]
-        for item in items
-    ]
+    history = [(_days(item), item.author.decisions, item.author.violations) for item in items]
+    rate = _COLUMN["community_rate"]
+    matrix[:, _COLUMN["account_age"] : rate] = np.log1p(history)
+    matrix[:, rate] = [community_rates.get(i.content.community, math.nan) for i in items]
     return matrix
+
+
+def _of_text(scores: dict[str, float]) -> tuple[float, ...]:
+    return _in_order(_NO_TEXT_SCORES | scores)
 
 
 def _add_signals(row: NDArray[np.float32], item: Item) -> None:
@@ -137,13 +137,12 @@ def _add_signals(row: NDArray[np.float32], item: Item) -> None:
             row[column] = np.fmax(row[column], signal.score)
 
 
-def _age(item: Item) -> float:
-    """log(1 + days) since the author's account was made; a clock that is off makes no negative."""
+def _days(item: Item) -> float:
+    """Since the author's account was made; a clock that is off makes no negative."""
     created = item.content.author_created_at
     if created is None:
         return math.nan
-    age = (item.content.created_at - created).total_seconds()
-    return math.log1p(max(age, 0.0) / _DAY_S)
+    return max((item.content.created_at - created) / _DAY, 0.0)
 
 
 def _scores(

@@ -73,5 +73,8 @@ class LanguageDetector:
 
 
 def _shows_english(words: Sequence[str]) -> bool:
-    hits = sum(map(_FUNCTION_WORDS.__contains__, words))
-    return hits >= 1 and hits >= _ENGLISH_SHARE * len(words)
+    enough = max(1.0, _ENGLISH_SHARE * len(words))
+    different = len(_FUNCTION_WORDS.intersection(words))
+    if different >= enough or not different:
+        return different > 0
+    return sum(map(_FUNCTION_WORDS.__contains__, words)) >= enough

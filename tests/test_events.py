@@ -234,6 +234,22 @@ def test_decision_ids_are_the_same_for_a_repeat_and_differ_for_all_else() -> Non
     assert decision_id("c", 1) == ids[0]
 
 
+@pytest.mark.parametrize(
+    ("made", "known"),
+    [
+        (decision_id("c", 1), "12f1ce0a0354a570bf3f171078ba3bc6"),
+        (
+            decision_id("é\ud83d", 12, mode="shadow", final=False),
+            "77702bcd55436575094db9bc2f9d765e",
+        ),
+    ],
+    ids=["plain", "two bytes a letter, a lone surrogate, no final answer"],
+)
+def test_decision_ids_are_those_of_earlier_builds(made: str, known: str) -> None:
+    """Else a repeat after an upgrade would be a second decision."""
+    assert made == known
+
+
 def test_alert_ids_keep_their_parts_apart() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     first = alert_id("surge", AlertKey("spam", "a", "b"), at)

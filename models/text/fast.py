@@ -30,6 +30,7 @@ BUILT_IN: Final = Path(__file__).parent / "fast"
 _OVERLAP: Final = 128
 """Chunks share this many characters, so that no phrase is cut in all of them."""
 _STRIDE: Final = MAX_CHARACTERS - _OVERLAP
+_NORM_OF_KIND: Final = (np.arange(len(KINDS)) >= WORD_KINDS).astype(np.int64)
 _MAX_BATCH: Final = 1024
 """Chunks that are featurised at once: memory stays bounded whatever the batch."""
 
@@ -85,8 +86,8 @@ class FastTextModel:
         contributions = self._contributions(located.features, columns)
         added = np.bincount(located.words, contributions, minlength=len(located.spans))
         found: list[list[Contribution]] = [[] for _ in texts]
-        order = np.lexsort((-added, located.owners))
-        order = order[added[order] > 0]
+        (order,) = (added > 0).nonzero()
+        order = order[np.lexsort((-added[order], located.owners[order]))]
         ranked = zip(
             located.owners[order].tolist(),
             located.spans[order].tolist(),
@@ -114,12 +115,10 @@ class FastTextModel:
     def _contributions(self, features: Features, columns: NDArray[np.int64]) -> NDArray[np.float32]:
         """What each feature adds to the logit of its text's category, (m,); `columns` are (n,)."""
         rows, scales, norms = self._session.run(["rows", "scales", "norms"], _inputs(features))
-        counts = np.diff(features.bounds).reshape(len(KINDS), -1)
-        texts = np.repeat(np.tile(np.arange(len(columns)), len(KINDS)), counts.ravel())
-        of_words = np.repeat(np.arange(len(KINDS)) < WORD_KINDS, counts.sum(axis=1))
-        norm = norms[np.where(of_words, 0, 1), texts, 0]
-        column = columns[texts]
-        added: NDArray[np.float32] = rows[np.arange(1, len(rows)), column] * scales[column] / norm
+        counts = features.bounds[1:] - features.bounds[:-1]
+        column = np.tile(columns, len(KINDS)).repeat(counts)
+        weights = (scales[columns] / norms[_NORM_OF_KIND, :, 0]).ravel().repeat(counts)
+        added: NDArray[np.float32] = rows[np.arange(1, len(rows)), column] * weights
         return added
 
 

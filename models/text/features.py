@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 _BITS: Final = 20
 BUCKETS: Final = 2**_BITS
@@ -85,12 +85,12 @@ def locate(texts: Sequence[str]) -> Located:
     # An n-gram that begins with the space before a word belongs to that word.
     places += buffer.classes.take(places) == _SEPARATOR
     inner = buffer.classes >= _SYMBOL
-    followed = np.append(inner[1:] & (np.diff(words.numbers) == 0), False)
-    lasts = buffer.origins[np.flatnonzero(inner & ~followed)]
-    owners = np.searchsorted(buffer.bounds, words.starts, side="right") - 1
-    firsts = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 2, out=firsts[1:])
-    spans = np.stack([buffer.origins[words.starts], lasts + 1], axis=1) - firsts[owners, None]
+    last = inner.copy()
+    last[:-1] &= ~inner[1:] | (words.numbers[1:] != words.numbers[:-1])
+    owners = buffer.bounds.searchsorted(words.starts, side="right") - 1
+    spans = np.empty((len(owners), 2), dtype=np.int64)
+    spans[:, 0], spans[:, 1] = buffer.origins[words.starts], buffer.origins[last] + 1
+    spans -= _bounds([len(text) + 2 for text in texts])[owners, None]
     return Located(_assemble(buffer, kinds), words.numbers.take(places), spans, owners)
 
 
@@ -144,24 +144,30 @@ class _Words:
     """(w,): the word has not stood in its text before."""
 
 
+def _bounds(lengths: ArrayLike) -> NDArray[np.int64]:
+    """Where each of n pieces begins that stand one behind the other, and their end, (n + 1,)."""
+    sizes = np.asarray(lengths)
+    bounds = np.zeros(len(sizes) + 1, dtype=np.int64)
+    sizes.cumsum(out=bounds[1:])
+    return bounds
+
+
 def _buffer(texts: Sequence[str]) -> _Buffer:
     shortened = [text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] for text in texts]
     joined = "\n" + "\n\n".join(shortened) + "\n"
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    bounds = np.zeros(len(shortened) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, shortened), np.int64, len(shortened)) + 2, out=bounds[1:])
+    bounds = _bounds([len(text) + 2 for text in shortened])
 
     basic = np.minimum(codes, _LAST)
     classes = _CLASSES.take(basic)
-    origins = np.flatnonzero(classes != _DROP)
-    bounds = np.searchsorted(origins, bounds)
+    (origins,) = (classes != _DROP).nonzero()
+    bounds = origins.searchsorted(bounds)
     spaces = classes.take(origins) == _SEPARATOR
     kept = np.ones(len(origins), dtype=np.bool_)
     np.logical_not(spaces[1:] & spaces[:-1], out=kept[1:])
     kept[bounds[:-1]] = True
     origins = origins[kept]
-    left = np.zeros(len(kept) + 1, dtype=np.int64)
-    np.cumsum(kept, out=left[1:])
+    left = _bounds(kept)
 
     mixed = ((codes + _FOLDING.take(basic)).take(origins) + np.uint64(1)) * _PRIME
     mixed ^= mixed >> _FOLD
@@ -172,8 +178,8 @@ def _words(buffer: _Buffer) -> _Words:
     letters = buffer.classes == _LETTER
     begins = buffer.classes == _SYMBOL
     begins[1:] |= letters[1:] & ~letters[:-1]
-    starts = np.flatnonzero(begins)
-    numbers = np.cumsum(begins) - 1
+    (starts,) = begins.nonzero()
+    numbers = begins.cumsum() - 1
     if not len(starts):
         none = np.zeros(0, dtype=np.uint64)
         return _Words(starts, numbers, none, none.astype(np.bool_))
@@ -182,14 +188,14 @@ def _words(buffer: _Buffer) -> _Words:
     terms = buffer.codes[first:] * _POSITIONS.take(offsets)
     terms[buffer.classes[first:] == _SEPARATOR] = 0
     hashes = np.add.reduceat(terms, starts - first)
-    return _Words(starts, numbers, hashes, _fresh(hashes, np.searchsorted(starts, buffer.bounds)))
+    return _Words(starts, numbers, hashes, _fresh(hashes, starts.searchsorted(buffer.bounds)))
 
 
 def _fresh(hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which words are the first of their hash in their text."""
-    owners = np.repeat(np.arange(len(bounds) - 1, dtype=np.uint64), np.diff(bounds))
+    owners = np.arange(len(bounds) - 1, dtype=np.uint64).repeat(bounds[1:] - bounds[:-1])
     keys = (owners << _OWNER) | (hashes * _PRIME >> _WITHIN)
-    order = np.argsort(keys, kind="stable")
+    order = keys.argsort(kind="stable")
     ordered = keys[order]
     fresh = np.ones(len(keys), dtype=np.bool_)
     fresh[order[1:]] = ordered[1:] != ordered[:-1]
@@ -205,9 +211,8 @@ def _kinds(buffer: _Buffer, words: _Words) -> list[_Kind]:
 
 
 def _assemble(buffer: _Buffer, kinds: list[_Kind]) -> Features:
-    counts = [np.diff(np.searchsorted(places, buffer.bounds)) for _, places in kinds]
-    bounds = np.zeros(len(KINDS) * len(counts[0]) + 1, dtype=np.int64)
-    np.cumsum(np.concatenate(counts), out=bounds[1:])
+    ends = [places.searchsorted(buffer.bounds) for _, places in kinds]
+    bounds = _bounds(np.concatenate([end[1:] - end[:-1] for end in ends]))
     buckets = np.zeros(bounds[-1] + 1, dtype=np.int32)
     # The upper bits of a last mixing: the lower bits of a polynomial hash are weak.
     buckets[1:] = (np.concatenate([hashes for hashes, _ in kinds]) * _PRIME) >> _SHIFT
@@ -219,8 +224,8 @@ def _word_features(buffer: _Buffer, words: _Words) -> list[_Kind]:
         return [(words.hashes, words.starts)] * 2
     # The last word of a text has no pair; that of a text without words is one before it.
     paired = np.ones(len(words.starts), dtype=np.bool_)
-    paired[np.searchsorted(words.starts, buffer.bounds[1:]) - 1] = False
-    firsts = np.flatnonzero(paired)
+    paired[words.starts.searchsorted(buffer.bounds[1:]) - 1] = False
+    (firsts,) = paired.nonzero()
     pairs = words.hashes[firsts] * _PAIR + (words.hashes[firsts + 1] ^ _PRIME)
     return [
         (words.hashes[words.fresh], words.starts[words.fresh]),
@@ -241,6 +246,6 @@ def _character_features(buffer: _Buffer, words: _Words) -> list[_Kind]:
         if size > _GRAMS[0]:
             alive = alive[:-1] & inner[size - 2 :]
         if size in _GRAMS:
-            places = np.flatnonzero(alive[: len(hashes)])
+            (places,) = alive[: len(hashes)].nonzero()
             kinds.append((hashes.take(places), places))
     return kinds

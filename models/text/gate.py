@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 def log_odds(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log odds of probabilities, kept finite."""
-    kept = np.clip(scores, 1e-5, 1 - 1e-5)
+    kept = np.minimum(np.maximum(scores, 1e-5), 1 - 1e-5)
     return np.asarray(np.log(kept / (1 - kept)), dtype=np.float32)
 
 
