@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -53,13 +54,29 @@ class StageCost:
     bare: float | None
 
 
-def measure_stages(contents: Sequence[Content]) -> list[StageCost]:
+def measure_stages(contents: Sequence[Content], rounds: int = 3) -> list[StageCost]:
     """The cost of each stage for `contents`, in batches of `BATCH`, on one thread, in its order.
 
-    A batch goes through all stages before the next one comes, as in the job. The bare loops run
-    before that, over all that each stage will get.
+    Stages and bare loops take turns for `rounds`, of which the median counts for each: the speed of
+    a shared machine changes within seconds.
     """
     raw = [Raw(encode(c), Position(file="bench", line=n), 0.0) for n, c in enumerate(contents)]
+    found = [_measure_once(raw) for _ in range(rounds)]
+    return [
+        StageCost(
+            costs[0].stage,
+            median(cost.seconds for cost in costs),
+            None if costs[0].bare is None else median(cost.bare or 0.0 for cost in costs),
+        )
+        for costs in zip(*found, strict=True)
+    ]
+
+
+def _measure_once(raw: list[Raw]) -> list[StageCost]:
+    """A batch goes through all stages before the next one comes, as in the job.
+
+    The bare loops run before that, over all that each stage will get.
+    """
     bare: dict[str, float | None] = {}
     batch: list[Any] = raw
     first, steps = _steps(), _steps()

@@ -84,10 +84,11 @@ class Breaker:
         seen = [item for item in items if self._sees(item)]
         if not seen:
             return items
-        done = iter(self._pass(seen) if self.open else self._try(seen))
+        done = self._pass(seen) if self.open else self._try(seen)
         if len(seen) == len(items):
-            return list(done)
-        return [next(done) if self._sees(item) else item for item in items]
+            return done
+        rest = iter(done)
+        return [next(rest) if self._sees(item) else item for item in items]
 
     def _try(self, items: list[Item]) -> list[Item]:
         attempt = _Attempt(self._stage, items, halve=not self.broken)
@@ -100,9 +101,10 @@ class Breaker:
         if attempt.error is not None and not any(attempt.done):
             return self._trip(items, f"{type(attempt.error).__name__}: {attempt.error}")
         self._pause_s = FIRST_PAUSE_S
-        if attempt.error is not None:
-            broken = attempt.done.count(None)
-            _log.warning("items that a stage cannot do", stage=self.name, items=broken)
+        if attempt.error is None:
+            return [done for done in attempt.done if done]
+        broken = attempt.done.count(None)
+        _log.warning("items that a stage cannot do", stage=self.name, items=broken)
         return [
             done or self._pass([item])[0] for item, done in zip(items, attempt.done, strict=True)
         ]
