@@ -64,12 +64,12 @@ def main() -> None:
 
 def _loaded(rate: float, seconds: float, core: int) -> dict[str, Any]:
     """The report of a load on one process, alone on `core`; `busy` is its share of it."""
-    with cluster(1) as (brokers, job):
+    with cluster(1) as (running, job):
         job.start()
         os.sched_setaffinity(job.processes[0].pid, {core})  # its threads inherit it
-        put_load(brokers, 500.0, 5.0)
+        put_load(running.brokers, 500.0, 5.0)
         before = cpu_by_role()["job"]
-        report = put_load(brokers, rate, seconds)
+        report = put_load(running.brokers, rate, seconds)
         report["busy"] = (cpu_by_role()["job"] - before) / (report["posts"] / rate)
         job.stop()
     return report

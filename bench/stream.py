@@ -27,10 +27,11 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from rich.console import Console
 
 from bench.chain import repeated
-from bench.cluster import PARTITIONS, ROOT, Cluster, cpu_by_role, servers
+from bench.cluster import PARTITIONS, ROOT, Cluster, Servers, cpu_by_role, servers
 from bench.machine import machine
 from bench.text_models import real_mix
 from cli.load import demo_mix, read_texts
+from connectors.clickhouse import ClickHouseWriter
 from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC
 from events.encode import encode
 from events.messages import Content
@@ -42,6 +43,7 @@ SHARES = (0.3, 0.5, 0.7, 0.9)
 BURST_SHARE = 0.3
 PATIENCE_S = 240.0
 REAL_TEXTS = 20_000
+_STORED = "SELECT count() FROM moderation.moderation_logs"
 _WARM = 0.1
 """Share of the posts after which the clock starts: starting and warming up are not counted."""
 
@@ -56,14 +58,14 @@ class Throughput:
 
 
 @contextmanager
-def cluster(processes: int) -> Iterator[tuple[str, Cluster]]:
-    """Servers of its own, and the job to start; gives the brokers and the cluster."""
+def cluster(processes: int) -> Iterator[tuple[Servers, Cluster]]:
+    """Servers of its own, and the job to start."""
     with TemporaryDirectory() as place:
         directory = Path(place)
         with servers(directory) as running:
             job = Cluster(running.settings, directory, processes)
             try:
-                yield running.brokers, job
+                yield running, job
             finally:
                 job.kill()
 
@@ -74,9 +76,9 @@ def measure_throughput(contents: Sequence[Content], posts: int, processes: int) 
     Raises:
         RuntimeError: no decision came for `PATIENCE_S`.
     """
-    with cluster(processes) as (brokers, job):
-        _fill(brokers, contents, posts)
-        decided = _Decided(brokers)
+    with cluster(processes) as (running, job):
+        _fill(running.brokers, contents, posts)
+        decided = _Decided(running.brokers)
         job.start()
         decided.wait_for(int(posts * _WARM))
         begin, first, before = time.perf_counter(), decided.count, cpu_by_role()
@@ -122,27 +124,62 @@ class _Decided:
 def measure_latency(
     seconds: float, texts: Path | None, closed: float
 ) -> tuple[float, list[tuple[str, dict[str, Any]]]]:
-    """What two processes decide of an open load, posts/s, and reports at shares of it and a burst.
+    """What two processes keep up with, posts/s, and reports at shares of it and a burst.
 
     `closed`: what they do on a full topic, posts/s; more than they can take of an open load.
     """
-    capacity = float(_loaded(closed, seconds, texts)["decided_per_second"])
+    capacity = _capacity(closed, seconds, texts)
     found = [(f"{share:.0%}", _loaded(capacity * share, seconds, texts)) for share in SHARES]
     burst = _loaded(capacity * BURST_SHARE, max(seconds, 60.0), texts, "10x5")
     return capacity, [*found, (f"{BURST_SHARE:.0%}, 10x for 5 s", burst)]
 
 
+def _capacity(rate: float, seconds: float, texts: Path | None) -> float:
+    """Posts a second that are decided and in ClickHouse of a load of `rate`, which is too much.
+
+    Decided alone would be more than can be kept up: ClickHouse catches up when the load is over.
+    """
+    with _warm(texts) as (running, warmed):
+        report = put_load(running.brokers, rate, seconds, "", texts)
+        seconds_over = _until_stored(running, warmed + report["posts"])
+    posts = float(report["posts"])
+    return posts / (posts / float(report["decided_per_second"]) + seconds_over)
+
+
+def _until_stored(running: Servers, posts: int) -> float:
+    """Wait until so many decisions are in ClickHouse; seconds it took.
+
+    Raises:
+        RuntimeError: they are not there after `PATIENCE_S`.
+    """
+    begin = time.perf_counter()
+    store = ClickHouseWriter(running.clickhouse)
+    try:
+        while store.client.query(_STORED).result_rows[0][0] < posts:
+            if time.perf_counter() - begin > PATIENCE_S:
+                raise RuntimeError(f"not stored after {PATIENCE_S:.0f} s")
+            time.sleep(0.1)
+    finally:
+        store.close()
+    return time.perf_counter() - begin
+
+
 def _loaded(rate: float, seconds: float, texts: Path | None, burst: str = "") -> dict[str, Any]:
-    """The report of a load on two warm processes with servers of their own.
+    """The report of a load on two warm processes.
 
     The broker looks through all its batches for each fetch: an old one would slow the later loads.
     """
-    with cluster(2) as (brokers, job):
+    with _warm(texts) as (running, _):
+        return put_load(running.brokers, rate, seconds, burst, texts)
+
+
+@contextmanager
+def _warm(texts: Path | None) -> Iterator[tuple[Servers, int]]:
+    """Two processes that have decided some posts, with servers of their own; how many posts."""
+    with cluster(2) as (running, job):
         job.start()
-        put_load(brokers, 500.0, 5.0, "", texts)
-        report = put_load(brokers, rate, seconds, burst, texts)
+        yield running, put_load(running.brokers, 500.0, 5.0, "", texts)["posts"]
         job.stop()
-    return report
 
 
 def put_load(
@@ -234,9 +271,10 @@ def report(
             "## Latency\n",
             (
                 "`breakwater load`, two processes: from when a post was due to its decision, read"
-                f" from the topic. Offered more, they decide {capacity:,.0f} posts/s of an open"
-                " load: its capacity here, with generator and smaller batches. Recovered: for a"
-                " second no post waits longer than 200 ms, or than the slowest before the burst.\n"
+                f" from the topic. Offered more, they decide and store {capacity:,.0f} posts/s of"
+                " an open load: its capacity here, with generator and smaller batches. Recovered:"
+                " for a second no post waits longer than 200 ms, or than the slowest before the"
+                " burst.\n"
             ),
             LOAD_HEAD,
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",

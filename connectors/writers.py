@@ -27,17 +27,18 @@ GATHER_S = 2.0
 less is left for the end of an epoch.
 """
 IN_FLIGHT = 2
-HELD_ROWS = 10_000
-"""More that are not inserted when an epoch ends are waited for."""
+"""Inserts that wait at most: a slow store slows the stream down rather than filling the memory."""
+FEW_IN_FLIGHT = 100
+"""Of a stream that seldom has anything: small inserts, for which no post should wait."""
 HELD_BYTES = 32 << 20
+"""More that is not inserted when an epoch ends is waited for."""
 
 
 class GatheringWriter(Writer[X]):
     """Gathers rows and inserts them in `executor`'s thread, so that the stream need not wait.
 
-    `insert` returns when the rows are stored. At most `IN_FLIGHT` inserts wait at a time: a slow
-    store slows the stream down rather than filling the memory; `waiting` is called every second
-    meanwhile.
+    `insert` returns when the rows are stored. While more than `in_flight` inserts would wait, the
+    stream does; `waiting` is called every second meanwhile.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class GatheringWriter(Writer[X]):
         rows: int = ROWS,
         waiting: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._insert = insert
+        self._in_flight = in_flight
         self._executor = executor
         self._rows = rows
         self._waiting = waiting
@@ -65,8 +68,12 @@ class GatheringWriter(Writer[X]):
         self._drop_done()
         old = self._now() - self._since >= GATHER_S
         eager = len(self._gathered) >= EAGER_ROWS and not self._inserts
-        if eager or len(self._gathered) >= self._rows or (old and len(self._inserts) < IN_FLIGHT):
-            while len(self._inserts) >= IN_FLIGHT:
+        if (
+            eager
+            or len(self._gathered) >= self._rows
+            or (old and len(self._inserts) < self._in_flight)
+        ):
+            while len(self._inserts) >= self._in_flight:
                 self._await_oldest()
             self._submit()
 
@@ -122,7 +129,7 @@ class HoldingWriter(GatheringWriter[X]):
         self._held: list[Future[None]] = []
 
     def snapshot(self) -> bytes:
-        """The rows on their way to the store; few, and none that an earlier epoch held."""
+        """The rows on their way to the store, and none that an earlier epoch held."""
         if not self._may_hold():
             self.flush()
             return b""
@@ -130,8 +137,6 @@ class HoldingWriter(GatheringWriter[X]):
             self._await_oldest()
         self._drop_done()
         self._submit()
-        while sum(len(rows) for _, rows in self._inserts) > HELD_ROWS:
-            self._await_oldest()
         held = msgspec.msgpack.encode([row for _, rows in self._inserts for row in rows])
         if len(held) > HELD_BYTES:
             self.flush()

@@ -20,7 +20,7 @@ from connectors.local_sink import Writer
 from connectors.outbox import Outbox, Sender
 from connectors.pagerduty import PagerDutySender
 from connectors.slack import SlackSender
-from connectors.writers import GatheringWriter, HoldingWriter, TeeWriter
+from connectors.writers import FEW_IN_FLIGHT, GatheringWriter, HoldingWriter, TeeWriter
 from events.encode import Message
 from events.messages import Alert, DeadLetter, Decision, Judgement, ReviewItem, RuleChange
 from flows import metrics
@@ -119,7 +119,7 @@ def open_store(settings: Settings) -> ClickHouseWriter:
 
 
 def insert_thread(store: ClickHouseWriter) -> Executor:
-    """The thread in which rows are inserted.
+    """A thread in which rows are inserted.
 
     A job that has failed does not wait for a server, which may be away. The embedded engine never
     is, and crashes when the process ends in the middle of an insert.
@@ -166,6 +166,9 @@ def kafka_sinks(
     """
     config = kafka_config(settings)
     executor = insert_thread(store)
+    # Behind the rows of judgements, which take seconds on a busy server, an alert at the end of an
+    # epoch would hold up the stream. The embedded engine has one thread.
+    few = executor if store.embedded else insert_thread(store)
     # Opened here: what an earlier run could not send goes out before the first alert comes.
     outbox = open_outbox(outbox_path, settings)
 
@@ -175,7 +178,7 @@ def kafka_sinks(
     def table(
         insert: Callable[[Sequence[X]], None], rows: int = settings.store_rows
     ) -> GatheringWriter[X]:
-        return GatheringWriter(insert, executor, rows, waiting)
+        return GatheringWriter(insert, few, rows, waiting, in_flight=FEW_IN_FLIGHT)
 
     return Sinks(
         decisions=lambda: topic(kafka.DECISIONS_TOPIC, lambda d: d.content_id),
@@ -194,7 +197,7 @@ def kafka_sinks(
             store.insert_judgements, executor, Judgement, may_hold, settings.store_rows, waiting
         ),
         # Written by a thread of its own, which must not speak for the stream (`waiting`).
-        rule_changes=lambda: GatheringWriter(store.insert_rule_changes, executor),
+        rule_changes=lambda: GatheringWriter(store.insert_rule_changes, few),
     )
 
 

@@ -14,7 +14,14 @@ from bytewax.testing import TestingSource, cluster_main, run_main
 from servers import free_port
 
 from connectors.local_sink import PARTITIONS, Place, Writer, write
-from connectors.writers import EAGER_ROWS, GatheringWriter, HoldingWriter, TeeWriter
+from connectors.writers import (
+    EAGER_ROWS,
+    FEW_IN_FLIGHT,
+    IN_FLIGHT,
+    GatheringWriter,
+    HoldingWriter,
+    TeeWriter,
+)
 
 
 class Recorder(Writer[int]):
@@ -136,6 +143,24 @@ def holding(insert, executor, may_hold=lambda: True) -> HoldingWriter[int]:
     return HoldingWriter(insert, executor, int, may_hold)
 
 
+def test_a_stream_that_seldom_has_anything_waits_for_no_insert() -> None:
+    inserted: list[int] = []
+    turns = Semaphore(0)
+
+    def insert(rows: Sequence[int]) -> None:
+        turns.acquire(timeout=30)
+        inserted.extend(rows)
+
+    with ThreadPoolExecutor(1) as executor:
+        writer = GatheringWriter(insert, executor, rows=1, in_flight=FEW_IN_FLIGHT)
+        for row in range(IN_FLIGHT + 3):
+            writer.write([row])
+        assert inserted == [], "all were taken, and none has arrived"
+        turns.release(IN_FLIGHT + 3)
+        writer.flush()
+    assert inserted == list(range(IN_FLIGHT + 3))
+
+
 def test_rows_on_their_way_are_held_when_an_epoch_ends_and_waited_for_at_the_next() -> None:
     inserted: list[list[int]] = []
     turns = Semaphore(0)
@@ -164,11 +189,8 @@ def test_rows_on_their_way_are_held_when_an_epoch_ends_and_waited_for_at_the_nex
         assert inserted == [[1, 2], [3], [1, 2], [3]]
 
 
-@pytest.mark.parametrize(
-    ("limit", "value"), [("HELD_ROWS", 1), ("HELD_BYTES", 2)], ids=["many rows", "large rows"]
-)
-def test_more_than_may_be_held_is_waited_for(limit: str, value: int, monkeypatch) -> None:
-    monkeypatch.setattr(f"connectors.writers.{limit}", value)
+def test_more_than_may_be_held_is_waited_for(monkeypatch) -> None:
+    monkeypatch.setattr("connectors.writers.HELD_BYTES", 2)
     inserted: list[int] = []
     with ThreadPoolExecutor(1) as executor:
         writer = holding(inserted.extend, executor)
