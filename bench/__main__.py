@@ -74,7 +74,7 @@ def _stage_table(costs: Sequence[StageCost], day: Sequence[Content], transformer
         "## Stages\n",
         (
             f"{len(day):,} posts of {length:.0f} characters, batches of 1,000, one thread; CPU,"
-            " the median of three turns.\n"
+            " stages and bare loops in turns.\n"
         ),
         "| stage | texts/s | µs a text | share | bare loop, µs | bare / stage |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from unittest.mock import patch
 
 import msgspec
+from clickhouse_connect.driver.client import Client
 
 from connectors.clickhouse import ClickHouseWriter
 from connectors.clickhouse_rows import CONTENT, MODEL_OUTPUTS, MODERATION_LOGS, Row, Table
@@ -42,7 +42,10 @@ from operators.regex_match import LiveRuleMatcher
 X = TypeVar("X")
 Y = TypeVar("Y")
 
+Steps = list[tuple[str, Callable[[list[Any]], list[Any]]]]
+
 BATCH = 1000
+_TURN = 2 * BATCH
 
 
 @dataclass(frozen=True)
@@ -54,50 +57,50 @@ class StageCost:
     bare: float | None
 
 
-def measure_stages(contents: Sequence[Content], rounds: int = 3) -> list[StageCost]:
+def measure_stages(contents: Sequence[Content]) -> list[StageCost]:
     """The cost of each stage for `contents`, in batches of `BATCH`, on one thread, in its order.
 
-    Stages and bare loops take turns for `rounds`, of which the median counts for each: the speed of
-    a shared machine changes within seconds.
+    A batch goes through all stages before the next one comes, as in the job. Bare loops and stages
+    take turns, `_TURN` texts at a time: the speed of a shared machine changes within seconds.
     """
     raw = [Raw(encode(c), Position(file="bench", line=n), 0.0) for n, c in enumerate(contents)]
-    found = [_measure_once(raw) for _ in range(rounds)]
-    return [
-        StageCost(
-            costs[0].stage,
-            median(cost.seconds for cost in costs),
-            None if costs[0].bare is None else median(cost.bare or 0.0 for cost in costs),
-        )
-        for costs in zip(*found, strict=True)
-    ]
-
-
-def _measure_once(raw: list[Raw]) -> list[StageCost]:
-    """A batch goes through all stages before the next one comes, as in the job.
-
-    The bare loops run before that, over all that each stage will get.
-    """
-    bare: dict[str, float | None] = {}
-    batch: list[Any] = raw
     first, steps = _steps(), _steps()
-    tune_interpreter()
-    for name, stage in first:
-        bare[name] = _bare_seconds(name, stage, batch)
+    seconds = {name: 0.0 for name, _ in steps}
+    bare: dict[str, float] = {}
+    judgements: list[Judgement] = []
+    for start in range(0, len(raw), _TURN):
+        block = raw[start : start + _TURN]
+        # What is kept for the store is not looked through for cycles again, as it is not in the
+        # job.
+        tune_interpreter()
+        judgements += _add_bare(bare, first, block)
+        tune_interpreter()
+        _add_stages(seconds, steps, block)
+    costs = [StageCost(name, spent, bare.get(name)) for name, spent in seconds.items()]
+    return [*costs, _store_cost(judgements)]
+
+
+def _add_bare(bare: dict[str, float], steps: Steps, block: list[Raw]) -> list[Judgement]:
+    """Add the seconds of the bare loops over all that each stage will get of `block`."""
+    batch: list[Any] = block
+    for name, stage in steps:
+        spent = _bare_seconds(name, stage, batch)
+        if spent is not None:
+            bare[name] = bare.get(name, 0.0) + spent
         batch = [result for part in _parts(batch) for result in stage(part)]
-    # What is kept for the store is not looked through for cycles again, as it is not in the job.
-    tune_interpreter()
-    seconds = dict.fromkeys(bare, 0.0)
-    for part in _parts(raw):
+    return batch
+
+
+def _add_stages(seconds: dict[str, float], steps: Steps, block: list[Raw]) -> None:
+    for part in _parts(block):
         results: list[Any] = part
         for name, stage in steps:
             start = time.process_time()
             results = stage(results)
             seconds[name] += time.process_time() - start
-    costs = [StageCost(name, seconds[name], bare[name]) for name in bare]
-    return [*costs, _store_cost(batch)]
 
 
-def _steps() -> list[tuple[str, Callable[[list[Any]], list[Any]]]]:
+def _steps() -> Steps:
     """The stages in their order, from messages to judgements; they have seen nothing yet."""
     stages = load_stages(load_settings(redis_url=None))
 
@@ -270,26 +273,33 @@ def _store_cost(judgements: list[Judgement]) -> StageCost:
     with TemporaryDirectory() as directory:
         store = ClickHouseWriter(f"chdb://{Path(directory) / 'store'}")
         store.apply_schema()
-        # Of this thread: the engine merges older inserts in its own, whenever it likes. And of the
-        # second time: the engine's caches are empty in the first.
-        for _ in range(2):
-            start = time.thread_time()
-            for part in inserts:
-                store.insert_judgements(part)
-        seconds = time.thread_time() - start
-        made = [
-            (table, [list(c) for c in zip(*_rows(table, part), strict=True)])
-            for part in inserts
-            for table in tables
-        ]
-        start = time.thread_time()
-        for table, columns in made:
-            store.client.insert(
-                table.name, columns, table.columns, database="moderation", column_oriented=True
-            )
-        bare = time.thread_time() - start
+        # The first time all caches are empty.
+        for part in inserts:
+            store.insert_judgements(part)
+        seconds = bare = 0.0
+        for part in inserts:
+            seconds += _thread_seconds(partial(store.insert_judgements, part))
+            made = [
+                (table, [list(c) for c in zip(*_rows(table, part), strict=True)])
+                for table in tables
+            ]
+            bare += _thread_seconds(partial(_insert_columns, store.client, made))
         store.close()
     return StageCost("store", seconds, bare)
+
+
+def _thread_seconds(work: Callable[[], object]) -> float:
+    """Of this thread: the engine merges older inserts in its own, whenever it likes."""
+    start = time.thread_time()
+    work()
+    return time.thread_time() - start
+
+
+def _insert_columns(client: Client, made: list[tuple[Table[Judgement], list[list[Any]]]]) -> None:
+    for table, columns in made:
+        client.insert(
+            table.name, columns, table.columns, database="moderation", column_oriented=True
+        )
 
 
 def _rows(table: Table[Judgement], judgements: list[Judgement]) -> Iterator[Row]:

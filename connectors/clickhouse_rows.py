@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 from zlib import crc32
@@ -83,8 +84,14 @@ def _why(decision: Decision) -> str:
 
 def version(decision: Decision) -> int:
     """The higher one of two decisions on a content wins: live, then final, then the later."""
-    milliseconds = int(decision.decided_at.timestamp() * 1000)
-    return (decision.mode == "live") << 62 | decision.final << 61 | milliseconds
+    live, final = decision.mode == "live", decision.final
+    return live << 62 | final << 61 | _milliseconds(decision.decided_at)
+
+
+@lru_cache
+def _milliseconds(at: datetime) -> int:
+    """Since 1970. The decisions of a batch have one time."""
+    return int(at.timestamp() * 1000)
 
 
 def _is_traced(content_id: str) -> bool:
@@ -108,8 +115,8 @@ def _content(judgement: Judgement) -> Iterator[Row]:
         content.language,
         content.parent_id,
         content.text,
-        [image.image_id for image in content.images],
-        [image.uri or "" for image in content.images],
+        [image.image_id for image in content.images] if content.images else [],
+        [image.uri or "" for image in content.images] if content.images else [],
         decision.action,
         decision.decided_at,
         version(decision),
@@ -119,7 +126,7 @@ def _content(judgement: Judgement) -> Iterator[Row]:
 def _decision(judgement: Judgement) -> Iterator[Row]:
     content, decision = judgement.content, judgement.decision
     signal = deciding_signal(decision)
-    scores = decision.scores
+    scores, signals = decision.scores, decision.signals
     top = max(scores, key=scores.__getitem__, default="")
     yield (
         decision.decision_id,
@@ -136,8 +143,8 @@ def _decision(judgement: Judgement) -> Iterator[Row]:
         top,
         scores.get(top, 0.0),
         scores,
-        list(dict.fromkeys(signal.rule for signal in decision.signals)),
-        _encode(decision.signals).decode(),
+        list(dict.fromkeys([each.rule for each in signals])) if signals else [],
+        _encode(signals).decode() if signals else "[]",
         decision.final,
         decision.mode,
         decision.degraded,

@@ -13,7 +13,7 @@ from cli.load import demo_mix
 
 
 def test_every_stage_is_measured_beside_its_library() -> None:
-    costs = {cost.stage: cost for cost in measure_stages(demo_mix()[:300], rounds=1)}
+    costs = {cost.stage: cost for cost in measure_stages(demo_mix()[:300])}
     assert {"decode", "enrich", "normalize", "decide", "store"} <= costs.keys()
     beside = {name for name, cost in costs.items() if cost.bare is not None}
     assert beside == {
