@@ -40,7 +40,6 @@ from operators.language import LanguageDetector
 from operators.regex_match import LiveRuleMatcher
 
 X = TypeVar("X")
-Y = TypeVar("Y")
 
 Steps = list[tuple[str, Callable[[list[Any]], list[Any]]]]
 
@@ -70,8 +69,7 @@ def measure_stages(contents: Sequence[Content]) -> list[StageCost]:
     judgements: list[Judgement] = []
     for start in range(0, len(raw), _TURN):
         block = raw[start : start + _TURN]
-        # What is kept for the store is not looked through for cycles again, as it is not in the
-        # job.
+        # What is kept is not looked through for cycles again, as it is not in the job.
         tune_interpreter()
         judgements += _add_bare(bare, first, block)
         tune_interpreter()

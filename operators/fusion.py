@@ -101,7 +101,9 @@ def feature_matrix(
     matrix = np.zeros((len(items), len(FEATURES)), dtype=np.float32)
     if not items:
         return matrix
-    matrix[:, : len(TEXT_CATEGORIES)] = [_of_text(item.text_scores) for item in items]
+    matrix[:, : len(TEXT_CATEGORIES)] = [
+        _in_order(_NO_TEXT_SCORES | item.text_scores) for item in items
+    ]
     image = _COLUMN[f"image_{TEXT_CATEGORIES[0]}"]
     matrix[:, image : image + len(TEXT_CATEGORIES)] = math.nan
     for row, item in enumerate(items):
@@ -119,10 +121,6 @@ def feature_matrix(
     matrix[:, _COLUMN["account_age"] : rate] = np.log1p(history)
     matrix[:, rate] = [community_rates.get(i.content.community, math.nan) for i in items]
     return matrix
-
-
-def _of_text(scores: dict[str, float]) -> tuple[float, ...]:
-    return _in_order(_NO_TEXT_SCORES | scores)
 
 
 def _add_signals(row: NDArray[np.float32], item: Item) -> None:
