@@ -8,12 +8,16 @@ import time
 import timeit
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+
+_STAT: Final = Path("/proc/stat")
 
 
 def machine() -> str:
     """Cores, processor, Python and speed of this machine, as results name it.
 
-    A virtual machine whose neighbours are busy is half as fast, and says nothing of it.
+    A virtual machine whose neighbours are busy is half as fast. What its host says of that is the
+    time that was stolen (https://docs.kernel.org/filesystems/proc.html, /proc/stat), and not all.
     """
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
@@ -21,8 +25,25 @@ def machine() -> str:
     loop = min(timeit.repeat("for each in range(1_000_000): total += each", "total = 0", number=1))
     return (
         f"{os.cpu_count()} cores ({model}), Python {platform.python_version()},"
-        f" a million additions in {loop * 1000:.0f} ms"
+        f" a million additions in {loop * 1000:.0f} ms{_stolen_share()}"
     )
+
+
+def _stolen_and_used() -> tuple[int, int]:
+    """Ticks of all cores, since the start of the machine, that its host took and that it used."""
+    if not _STAT.exists():
+        return 0, 0
+    user, nice, system, _, _, irq, softirq, stolen = map(int, _STAT.read_text().split()[1:9])
+    return stolen, user + nice + system + irq + softirq
+
+
+_AT_FIRST: Final = _stolen_and_used()
+
+
+def _stolen_share() -> str:
+    """What the host took of the time that was wanted since this module was loaded."""
+    stolen, used = (now - then for now, then in zip(_stolen_and_used(), _AT_FIRST, strict=True))
+    return f", {stolen / (stolen + used):.0%} of processor time stolen" if stolen else ""
 
 
 def rate(run: Callable[[], object], number: int, rounds: int = 3) -> float:

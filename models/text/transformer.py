@@ -27,8 +27,8 @@ MAX_CHUNKS: Final = 8
 """Pieces of one text that are read: of longer texts spread evenly, first and last among them."""
 _BATCH_TOKENS: Final = 512
 """Of a run: what it computes stays in a core's own cache, and weights are read seldom enough."""
-_PADDED: Final = 1.25
-"""A batch's longest piece over its shortest: small runs cost little, padding costs as tokens do."""
+_RUN_TOKENS: Final = 16
+"""A run by itself costs about as much as this many tokens: less padding is cheaper than a run."""
 _OVERLAP: Final = 12
 """Tokens that neighbouring pieces share, so that no phrase is cut in two."""
 _MAX_OCCLUSIONS: Final = 48
@@ -146,11 +146,10 @@ class TransformerModel:
         start = 0
         while start < len(order):
             end = start + 1
-            longest = min(_BATCH_TOKENS, lengths[order[start]] * _PADDED)
             while (
                 end < len(order)
-                and lengths[order[end]] <= longest
-                and ((end + 1 - start) * lengths[order[end]] <= _BATCH_TOKENS)
+                and (end - start) * (lengths[order[end]] - lengths[order[end - 1]]) <= _RUN_TOKENS
+                and (end + 1 - start) * lengths[order[end]] <= _BATCH_TOKENS
             ):
                 end += 1
             rows = order[start:end]
