@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from connectors.kafka import (
     CONTENT_TOPIC,
     DEAD_LETTER_TOPIC,
+    RELIABLE,
     BrokerError,
     KafkaWriter,
     list_partitions,
@@ -130,7 +131,7 @@ def resend(config: Mapping[str, Any], messages: Iterable[tuple[str, bytes, str]]
     producer = Producer(
         {
             **{name: value for name, value in config.items() if name != "group.id"},
-            "enable.idempotence": True,
+            **RELIABLE,
             "message.timeout.ms": int(SEND_TIMEOUT_S * 1000),
             "message.max.bytes": 20_000_000,
         }

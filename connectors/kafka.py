@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
@@ -42,6 +43,20 @@ TOPICS = (
 )
 
 
+RELIABLE: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "enable.idempotence": True,
+        "acks": "all",
+        # With more, librdkafka (2.6 to 2.16) spins while a broker is slow to answer, a core of it.
+        "max.in.flight": 1,
+    }
+)
+"""What every producer is told, so that nothing is lost, doubled or out of order.
+
+See docs/decisions/one-request-under-way.md.
+"""
+
+
 class BrokerError(RuntimeError):
     """The brokers do not answer or lack a topic; the text says what to do."""
 
@@ -55,7 +70,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     ours = {"group.id": "breakwater", "log_level": 0}
     try:
         # Each client refuses settings that the other does not know of. Neither has a broker to ask.
-        Producer({**config, **ours, "enable.idempotence": True, "acks": "all"}, logger=_silent)
+        Producer({**config, **ours, **RELIABLE}, logger=_silent)
         Consumer({**config, **ours}, logger=_silent).close()
     except KafkaException as error:
         raise ValueError(" ".join(error.args[0].str().split())) from None
@@ -119,7 +134,8 @@ class KafkaWriter(Writer[M]):
     An unreachable broker holds `flush` up (backpressure); a message that it refuses for good
     raises `KafkaException` there, so that the epoch is done again. `waiting` is called again and
     again while the brokers keep it waiting. `patience_s`: seconds after which it is given up, and
-    `flush` raises BrokerError; without them never.
+    `flush` raises BrokerError; without them never. `linger_ms`: for how long a message waits for
+    others that go in the same request.
     """
 
     def __init__(
@@ -129,13 +145,13 @@ class KafkaWriter(Writer[M]):
         key: Callable[[M], str],
         waiting: Callable[[], None] = lambda: None,
         patience_s: float | None = None,
+        linger_ms: int = 5,
     ) -> None:
         self._producer = Producer(
             {
                 **{name: value for name, value in config.items() if name != "group.id"},
-                "enable.idempotence": True,
-                "acks": "all",
-                "linger.ms": 5,
+                **RELIABLE,
+                "linger.ms": linger_ms,
                 "compression.type": "lz4",
                 # 0: as long as it takes; nothing is dropped for being late.
                 "message.timeout.ms": round((patience_s or 0) * 1000),

@@ -20,7 +20,7 @@ import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 from numpy.typing import NDArray
 
-from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC, list_partitions
+from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC, RELIABLE, list_partitions
 from events.encode import encode
 from events.messages import Content
 
@@ -153,8 +153,7 @@ class _Sender:
         self._producer = Producer(
             {
                 **{name: value for name, value in config.items() if name != "group.id"},
-                # Five requests under way at most: hundreds of small ones would wear the broker out.
-                "enable.idempotence": True,
+                **RELIABLE,
                 "linger.ms": 40,
                 "queue.buffering.max.messages": 1_000_000,
                 "message.timeout.ms": 0,

@@ -1,5 +1,6 @@
 """Kafka against a real broker: positions, resuming, delivery that is checked."""
 
+import itertools
 import os
 import signal
 import threading
@@ -294,3 +295,28 @@ def test_a_broker_that_is_away_holds_the_flush_up_until_it_is_back() -> None:
     assert len(read(KafkaSource(config, DEAD_LETTER_TOPIC).build_part("s", "0", None), 100)) == 100
     broker.kill()
     broker.wait()
+
+
+def test_waiting_for_a_slow_broker_costs_no_processor_time() -> None:
+    port = free_port()
+    broker = start_broker(port)
+    config = {"bootstrap.servers": f"127.0.0.1:{port}", "group.id": "g"}
+    create_topics(config, partitions=4, replication=1)
+    keys = itertools.count()
+    writer = KafkaWriter[DeadLetter](config, DEAD_LETTER_TOPIC, lambda _: str(next(keys)))
+    writer.write([LETTER] * 100)
+    writer.flush()
+    os.kill(broker.pid, signal.SIGSTOP)
+    writer.write([LETTER] * 100)
+    flushed = threading.Thread(target=writer.flush)
+    flushed.start()
+    for _ in range(30):  # what is flushed goes at once: more requests than may be under way
+        writer.write([LETTER] * 100)
+    spent = time.process_time()
+    flushed.join(1.0)
+    spent = time.process_time() - spent
+    os.kill(broker.pid, signal.SIGCONT)
+    flushed.join(30)
+    broker.kill()
+    broker.wait()
+    assert spent < 0.2, "librdkafka spins"

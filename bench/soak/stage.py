@@ -24,7 +24,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.cluster import PARTITIONS, Cluster, Servers, servers
 from cli.demo_traffic import day_of_traffic, yesterday
-from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC
+from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC, RELIABLE
 from events.encode import encode
 from events.messages import Content
 
@@ -74,7 +74,7 @@ class Feed:
         self._producer = Producer(
             {
                 "bootstrap.servers": brokers,
-                "enable.idempotence": True,
+                **RELIABLE,
                 # The broker of the tests slows down with every batch that it holds.
                 "linger.ms": 100,
                 "message.timeout.ms": 0,
