@@ -172,8 +172,8 @@ def kafka_sinks(
     # Opened here: what an earlier run could not send goes out before the first alert comes.
     outbox = open_outbox(outbox_path, settings)
 
-    def topic(name: str, key: Callable[[M], str], linger_ms: int = 5) -> KafkaWriter[M]:
-        return KafkaWriter(config, name, key, waiting, linger_ms=linger_ms)
+    def topic(name: str, key: Callable[[M], str]) -> KafkaWriter[M]:
+        return KafkaWriter(config, name, key, waiting)
 
     def table(
         insert: Callable[[Sequence[X]], None], rows: int = settings.store_rows
@@ -183,7 +183,9 @@ def kafka_sinks(
     return Sinks(
         decisions=lambda: topic(kafka.DECISIONS_TOPIC, lambda d: d.content_id),
         # A few of each batch, for people: at once they would take as many requests as decisions do.
-        reviews=lambda: topic(kafka.REVIEW_TOPIC, lambda r: r.decision.content_id, linger_ms=200),
+        reviews=lambda: KafkaWriter(
+            config, kafka.REVIEW_TOPIC, lambda r: r.decision.content_id, waiting, linger_ms=200
+        ),
         alerts=lambda: TeeWriter(
             topic(kafka.ALERTS_TOPIC, lambda a: a.alert_id),
             # Before the table: who is on call must not wait for the store.
