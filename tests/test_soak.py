@@ -2,8 +2,9 @@
 
 import pytest
 
+from bench.soak.reckoning import reckon
 from bench.soak.scenarios import SCENARIOS, Scale
-from bench.soak.stage import reckon, stage
+from bench.soak.stage import stage
 
 
 @pytest.mark.parametrize("name", ["one-of-two"])

@@ -14,8 +14,9 @@ from rich.console import Console
 
 from bench.machine import machine
 from bench.soak.embedded import full_disk
+from bench.soak.reckoning import Reckoning, reckon
 from bench.soak.scenarios import OUTAGE_S, SCENARIOS, Scale
-from bench.soak.stage import Reckoning, Stage, reckon, stage
+from bench.soak.stage import Stage, stage
 
 EMBEDDED = "embedded-disk-full"
 NAMES = (*SCENARIOS, EMBEDDED)
