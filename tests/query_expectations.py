@@ -14,7 +14,7 @@ import msgspec
 import pandas as pd
 from store_samples import END, History
 
-from connectors.clickhouse_rows import deciding_signal
+from events.reason import deciding_signal
 
 
 def frames(made: History) -> SimpleNamespace:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from connectors.clickhouse import ClickHouseWriter, StoreError, connect, public_dsn
 from connectors.clickhouse_memory import MemoryStore
-from connectors.clickhouse_rows import TABLES, reason
+from connectors.clickhouse_rows import TABLES
 from events.messages import (
     Alert,
     AlertKey,
@@ -24,7 +24,6 @@ from events.messages import (
     Image,
     Label,
     Position,
-    Signal,
     UserReport,
 )
 
@@ -245,23 +244,6 @@ def test_what_users_wrote_is_redacted_before_it_is_stored(server):
     writer.insert_dead_letters([replace(LETTER, raw=b"\xff0123")])
     assert stored(writer, "dead_letters", "raw") == [{"raw": b"\xff*"}]
     writer.close()
-
-
-@pytest.mark.parametrize(
-    ("decided", "told"),
-    [
-        (judgement(), "nothing above the policy's thresholds"),
-        (blocked(), "spam 0.97: r-1 of regex_match 0.97"),
-        (blocked(signals=()), "spam 0.97"),
-        (blocked(signals=(Signal("regex_match", "r-2", "hate", 1.0),)), "spam 0.97"),
-        (blocked(scores={}, signals=()), "spam"),
-        (blocked(signals=(), degraded=("ocr", "text_score")), "spam 0.97; without ocr, text_score"),
-    ],
-    ids=["allowed", "by a rule", "by the model alone", "another category's rule", "failing closed",
-         "with stages missing"],
-)  # fmt: skip
-def test_reasons(decided, told):
-    assert reason(decided.decision) == told
 
 
 @pytest.mark.parametrize(
