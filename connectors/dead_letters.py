@@ -22,10 +22,11 @@ from msgspec.structs import replace
 from connectors.kafka import (
     CONTENT_TOPIC,
     DEAD_LETTER_TOPIC,
-    RELIABLE,
+    MAX_SENT_BYTES,
     BrokerError,
     KafkaWriter,
     list_partitions,
+    producer_config,
 )
 from events.messages import DeadLetter
 
@@ -129,24 +130,28 @@ def resend(config: Mapping[str, Any], messages: Iterable[tuple[str, bytes, str]]
         BrokerError: a message was not acknowledged within a minute, or was refused.
     """
     producer = Producer(
-        {
-            **{name: value for name, value in config.items() if name != "group.id"},
-            **RELIABLE,
-            "message.timeout.ms": int(SEND_TIMEOUT_S * 1000),
-            "message.max.bytes": 20_000_000,
-        }
+        producer_config(
+            config,
+            message_timeout_ms=int(SEND_TIMEOUT_S * 1000),
+            message_max_bytes=MAX_SENT_BYTES,
+        )
     )
     refused: list[str] = []
     for key, value, place in messages:
-        try:
-            producer.produce(
-                CONTENT_TOPIC,
-                value,
-                key.encode("utf-8", "replace"),
-                headers={REPLAYED_FROM: place.encode()},
-                on_delivery=lambda error, _: refused.append(error.str()) if error else None,
-            )
-        except KafkaException as error:
-            raise BrokerError(f"{CONTENT_TOPIC}: {error.args[0].str()}") from None
+        while True:
+            try:
+                producer.produce(
+                    CONTENT_TOPIC,
+                    value,
+                    key.encode("utf-8", "replace"),
+                    headers={REPLAYED_FROM: place.encode()},
+                    on_delivery=lambda error, _: refused.append(error.str()) if error else None,
+                )
+                break
+            except BufferError:
+                # What a broker does not take in time makes room as well.
+                producer.poll(0.1)
+            except KafkaException as error:
+                raise BrokerError(f"{CONTENT_TOPIC}: {error.args[0].str()}") from None
     if producer.flush(SEND_TIMEOUT_S) or refused:
         raise BrokerError(f"{CONTENT_TOPIC}: {refused[0] if refused else 'no acknowledgement'}")

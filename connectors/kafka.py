@@ -55,10 +55,24 @@ RELIABLE: Final[Mapping[str, Any]] = MappingProxyType(
 
 See docs/decisions/one-request-under-way.md.
 """
+MAX_SENT_BYTES: Final = 20_000_000
+"""Of a message, for our producers; brokers take less unless they are told otherwise."""
 
 
 class BrokerError(RuntimeError):
     """The brokers do not answer or lack a topic; the text says what to do."""
+
+
+def producer_config(config: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """The settings of a producer: `config`, which consumers share, made reliable, and `more`.
+
+    The keys of `more` are librdkafka's own, with `_` for the dot.
+    """
+    return {
+        **{name: value for name, value in config.items() if name != "group.id"},
+        **RELIABLE,
+        **{name.replace("_", "."): value for name, value in more.items()},
+    }
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -102,9 +116,14 @@ def check_topics(config: Mapping[str, Any]) -> None:
     Raises:
         BrokerError: no broker answers, or a topic is missing.
     """
-    missing = [topic for topic in TOPICS if topic not in list_partitions(config)]
+    missing = _missing_topics(config)
     if missing:
         raise BrokerError(f"topic {', '.join(missing)} missing: run `breakwater topics create`")
+
+
+def _missing_topics(config: Mapping[str, Any]) -> list[str]:
+    known = list_partitions(config)
+    return [topic for topic in TOPICS if topic not in known]
 
 
 def create_topics(config: Mapping[str, Any], *, partitions: int, replication: int) -> list[str]:
@@ -113,7 +132,7 @@ def create_topics(config: Mapping[str, Any], *, partitions: int, replication: in
     Raises:
         BrokerError: no broker answers, or it refuses a topic.
     """
-    missing = [topic for topic in TOPICS if topic not in list_partitions(config)]
+    missing = _missing_topics(config)
     admin = AdminClient({**config, "log_level": 0}, logger=_silent)
     futures = (
         admin.create_topics([NewTopic(topic, partitions, replication) for topic in missing])
@@ -148,17 +167,16 @@ class KafkaWriter(Writer[M]):
         linger_ms: int = 5,
     ) -> None:
         self._producer = Producer(
-            {
-                **{name: value for name, value in config.items() if name != "group.id"},
-                **RELIABLE,
-                "linger.ms": linger_ms,
-                "compression.type": "lz4",
+            producer_config(
+                config,
+                linger_ms=linger_ms,
+                compression_type="lz4",
                 # 0: as long as it takes; nothing is dropped for being late.
-                "message.timeout.ms": round((patience_s or 0) * 1000),
-                "message.max.bytes": 20_000_000,
+                message_timeout_ms=round((patience_s or 0) * 1000),
+                message_max_bytes=MAX_SENT_BYTES,
                 # A call for each message that arrived would take longer than sending it.
-                "delivery.report.only.error": True,
-            },
+                delivery_report_only_error=True,
+            ),
             logger=log,
         )
         self._topic = topic

@@ -20,7 +20,7 @@ import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 from numpy.typing import NDArray
 
-from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC, RELIABLE, list_partitions
+from connectors.kafka import CONTENT_TOPIC, DECISIONS_TOPIC, list_partitions, producer_config
 from events.encode import encode
 from events.messages import Content
 
@@ -151,13 +151,12 @@ class _Sender:
         due: NDArray[np.float64],
     ) -> None:
         self._producer = Producer(
-            {
-                **{name: value for name, value in config.items() if name != "group.id"},
-                **RELIABLE,
-                "linger.ms": 40,
-                "queue.buffering.max.messages": 1_000_000,
-                "message.timeout.ms": 0,
-            }
+            producer_config(
+                config,
+                linger_ms=40,
+                queue_buffering_max_messages=1_000_000,
+                message_timeout_ms=0,
+            )
         )
         self._run, self._contents, self._due = run, iter(contents), due.tolist()
         self.sent = 0

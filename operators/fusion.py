@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from operator import itemgetter
-from types import MappingProxyType
 from typing import Final, Protocol
 
 import numpy as np
@@ -31,7 +30,6 @@ _DAY: Final = timedelta(days=1)
 _NO_SCORES: Final = dict.fromkeys(CATEGORIES, 0.0)
 _NO_TEXT_SCORES: Final = dict.fromkeys(TEXT_CATEGORIES, math.nan)
 _in_order: Final[Callable[[dict[str, float]], tuple[float, ...]]] = itemgetter(*TEXT_CATEGORIES)
-_NO_RATES: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 class Fusion(Protocol):
@@ -58,23 +56,18 @@ class Fuser:
     For a category that the model knows it is the model's probability or, if higher, the strongest
     signal of a rule, hash or image; for the others the strongest signal alone. A hint of a rule
     counts through the model only, where the text was read. What the model fails with is raised.
-
-    Args:
-        model: the fusion model.
-        community_rates: share of violations by community, where it is known.
     """
 
     STAGE = "fusion"
 
-    def __init__(self, model: Fusion, community_rates: Mapping[str, float] = _NO_RATES) -> None:
+    def __init__(self, model: Fusion) -> None:
         self._model = model
-        self._community_rates = community_rates
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The same items, in order."""
         if not items:
             return items
-        fused = self._model.predict(feature_matrix(items, self._community_rates))
+        fused = self._model.predict(feature_matrix(items))
         rows: list[list[float]] = fused.astype(np.float64).round(4).tolist()
         tops: list[int] = fused.argmax(axis=1).tolist()
         name, version = self._model.name, self._model.version
@@ -94,9 +87,7 @@ def without_fusion(items: list[Item]) -> list[Item]:
     return items
 
 
-def feature_matrix(
-    items: list[Item], community_rates: Mapping[str, float] = _NO_RATES
-) -> NDArray[np.float32]:
+def feature_matrix(items: list[Item]) -> NDArray[np.float32]:
     """The columns of FEATURES for each item, (len(items), len(FEATURES))."""
     matrix = np.zeros((len(items), len(FEATURES)), dtype=np.float32)
     if not items:
@@ -117,9 +108,8 @@ def feature_matrix(
             counts = undone.changed, undone.mixed_letters, undone.invisible
             matrix[row, _COLUMN["changed"] :] = counts
     history = [(_days(item), item.author.decisions, item.author.violations) for item in items]
-    rate = _COLUMN["community_rate"]
-    matrix[:, _COLUMN["account_age"] : rate] = np.log1p(history)
-    matrix[:, rate] = [community_rates.get(i.content.community, math.nan) for i in items]
+    age = _COLUMN["account_age"]
+    matrix[:, age : age + 3] = np.log1p(history)
     return matrix
 
 

@@ -26,6 +26,7 @@ from connectors.dead_letters import (
     REPLAYED_FROM,
     DeadLetterWriter,
     read_topic,
+    resend,
     shortened,
 )
 from connectors.kafka import CONTENT_TOPIC, DEAD_LETTER_TOPIC, KafkaWriter, create_topics
@@ -252,6 +253,17 @@ def test_on_kafka_the_bytes_go_back_to_the_content_topic_once(brokers) -> None:
     assert (message.key(), message.value()) == (b"c1", GOOD)
     assert message.headers() == [(REPLAYED_FROM, P2.encode())]
     assert more == []
+
+
+def test_more_messages_than_the_producer_takes_at_once_wait_for_room(brokers) -> None:
+    config = {"bootstrap.servers": brokers}
+    messages = [(f"c{number}", GOOD, P2) for number in range(50)]
+    resend(config | {"queue.buffering.max.messages": 10}, messages)
+    consumer = Consumer(config | {"group.id": "test"})
+    consumer.assign([TopicPartition(CONTENT_TOPIC, part, 0) for part in range(2)])
+    sent = {message.key() for message in consumer.consume(50, 10)}
+    consumer.close()
+    assert sent == {key.encode() for key, _, _ in messages}
 
 
 @given(st.binary(max_size=200))

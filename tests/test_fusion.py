@@ -57,10 +57,9 @@ class TestFeatures:
             rule("sexual", 0.8, stage="image"),
             rule("", 0.5, stage="normalize"),
             author_created_at=AT - timedelta(days=9),
-            community="cats",
         )
         one.author = AuthorFeatures(decisions=10, violations=3)
-        (row,) = feature_matrix([one], {"cats": 0.25})
+        (row,) = feature_matrix([one])
         expected = {
             "text_hate": 0.7,
             "rule_spam": 0.9,  # the strongest of two
@@ -71,14 +70,13 @@ class TestFeatures:
             "account_age": np.log1p(9),
             "decisions": np.log1p(10),
             "violations": np.log1p(3),
-            "community_rate": 0.25,
         }
         for name, value in expected.items():
             assert row[column(name)] == pytest.approx(value), name
 
     def test_the_unknown_is_nan_not_zero(self) -> None:
         (row,) = feature_matrix([scored({})])
-        for name in ("text_hate", "image_sexual", "account_age", "community_rate"):
+        for name in ("text_hate", "image_sexual", "account_age"):
             assert np.isnan(row[column(name)]), name
         assert row[column("violations")] == 0
 

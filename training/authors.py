@@ -1,7 +1,7 @@
-"""Simulated authors and communities, until decisions of our own can train the fusion model.
+"""Simulated authors, until decisions of our own can train the fusion model.
 
-These are assumptions, not data: that many who violate have violated before, are newer, and gather
-in some communities. They are weak: history tips a doubtful text and never condemns alone.
+These are assumptions, not data: that many who violate have violated before, and are newer. They are
+weak: history tips a doubtful text and never condemns alone.
 """
 
 from __future__ import annotations
@@ -21,15 +21,12 @@ _DECISIONS: Final = 20.0
 """Mean length of a history."""
 _AGE_DAYS: Final = (400.0, 150.0)
 """Median account age of others and of repeat offenders; the spread is a factor of e."""
-_COMMUNITY_KNOWN: Final = 0.3
-_COMMUNITY: Final = ((1.5, 40.0), (2.0, 25.0))
-"""Beta parameters of a community's share of violations, around innocent and violating contents."""
 
 
 def simulate_authors(
     violating: NDArray[np.bool_], random: np.random.Generator
 ) -> dict[str, NDArray[np.float32]]:
-    """Columns account_age, decisions, violations and community_rate for n contents, (n,) each.
+    """Columns account_age, decisions and violations for n contents, (n,) each.
 
     They are as models.fusion.fusion.FEATURES has them; NaN and 0 where nothing is known.
     """
@@ -41,12 +38,9 @@ def simulate_authors(
     first, second = np.array(_VIOLATING)[offender].T
     violations = random.binomial(decisions, random.beta(first, second))
     age = np.array(_AGE_DAYS)[offender] * np.exp(random.normal(0, 1, count))
-    first, second = np.array(_COMMUNITY)[kind].T
-    rate = random.beta(first, second)
     columns = {
         "account_age": np.where(known, np.log1p(age), np.nan),
         "decisions": np.log1p(decisions),
         "violations": np.log1p(violations),
-        "community_rate": np.where(random.random(count) < _COMMUNITY_KNOWN, rate, np.nan),
     }
     return {name: column.astype(np.float32) for name, column in columns.items()}

@@ -1,8 +1,8 @@
 """Trains the fusion model: boosted corrections to the text model's logits.
 
 `breakwater models train fusion --data DIR` runs `train`. The rows are those of the validation
-split, which the text model was not fitted on. The signals of the built-in rules are real; authors,
-communities and hash hits are simulated (training/authors.py), and the card says so.
+split, which the text model was not fitted on. The signals of the built-in rules are real; authors
+and hash hits are simulated (training/authors.py), and the card says so.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _COPIES: Final = 4
 _HASH_HITS: Final = 0.02
 """Share of the violating contents of a category whose hash is simulated to be listed for it."""
 _OWN: Final = ("rule", "hash", "image")
-_RISING: Final = ("violations", "community_rate")
-_FALLING: Final = ("account_age",)
+_RISING: Final = ("violations",)
+_FALLING: Final = ("account_age", "decisions")
 _PARAMETERS: Final = {
     "objective": "binary",
     "num_leaves": _LEAVES,
@@ -59,16 +59,16 @@ _PARAMETERS: Final = {
 _ABOUT: Final = f"""
 A LightGBM booster for each of {", ".join(TEXT_CATEGORIES)}, at most {_ROUNDS} trees
 of {_LEAVES} leaves, adds its correction to the logit of the text model's probability. It sees
-the category's own rule, hash and image scores, and what belongs to no category: history, community,
-obfuscation. It is monotone: the own scores, the author's violations and the community's
-rate can only raise the probability, an older account only lower it. The text's score itself only
-sets the start, so where nothing is known beside the text, the probability stays near the text
-model's: the distance is given below.
+the category's own rule, hash and image scores, and what belongs to no category: history and
+obfuscation. It is monotone: the own scores and the author's violations can only raise the
+probability, an older account and more decisions only lower it. The text's score itself only sets
+the start, so where nothing is known beside the text, the probability stays near the text model's:
+the distance is given below.
 
 Trained on the validation split of the text model: labels, text scores and rule signals are real;
-**authors, communities and hash hits are simulated** (training/authors.py) until decisions of our
-own can take their place, and 60 % of the contents have an author of whom nothing is known. How much
-history weighs is therefore an assumption.
+**authors and hash hits are simulated** (training/authors.py) until decisions of our own can take
+their place, and 60 % of the contents have an author of whom nothing is known. How much history
+weighs is therefore an assumption.
 """
 
 
@@ -119,7 +119,7 @@ def _item(text: str, row: int) -> Item:
 def _simulated(
     plain: NDArray[np.float32], targets: NDArray[np.float32], random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """The rows again, written by simulated authors in simulated communities."""
+    """The rows again, written by simulated authors."""
     features = plain.copy()
     for name, values in simulate_authors((targets == 1).any(axis=1), random).items():
         features[:, FEATURES.index(name)] = values

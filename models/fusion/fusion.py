@@ -28,7 +28,6 @@ FEATURES: Final = (
     "account_age",
     "decisions",
     "violations",
-    "community_rate",
     "changed",
     "mixed_letters",
     "invisible",
@@ -37,10 +36,10 @@ FEATURES: Final = (
 
 text_* and image_*: probabilities, NaN where nothing was scored. rule_* and hash_*: the highest
 score of a signal, 0 without one. signals: how many rules and hashes spoke. account_age: log(1 +
-days), or NaN. decisions, violations: log(1 + count) of the author's history. community_rate: share
-of violations in the community, or NaN. changed, mixed_letters, invisible: what normalizing undid,
-as in `operators.normalize.Obfuscation`. The length of the text is none of them: in the labelled
-sets it tells which set a text is from, and with that its category, but not on a platform.
+days), or NaN. decisions, violations: log(1 + count) of the author's history. changed,
+mixed_letters, invisible: what normalizing undid, as in `operators.normalize.Obfuscation`. The
+length of the text is none of them: in the labelled sets it tells which set a text is from, and with
+that its category, but not on a platform.
 """
 
 _NO_TEXT: Final = 0.01
