@@ -26,6 +26,7 @@ from connectors.store import Store
 M = TypeVar("M")
 
 CONNECT_TIMEOUT_S = 5
+ANSWER_TIMEOUT_S = 300
 RETRY_SECONDS = 600.0
 """Meanwhile the stream waits: a restart would not bring the store back, and start over."""
 
@@ -43,8 +44,11 @@ def public_dsn(dsn: str) -> str:
     return scheme + mark + rest.split("?")[0].rpartition("@")[2]
 
 
-def connect(dsn: str) -> Client:
+def connect(dsn: str, *, answer_timeout_s: int = ANSWER_TIMEOUT_S) -> Client:
     """A client of the server at `http://USER:PASSWORD@HOST:8123` or of the files at `chdb://PATH`.
+
+    `https` and `clickhouses` mean TLS, whatever the port. A server that is silent for
+    `answer_timeout_s` after a question has failed.
 
     The embedded engine (`chdb://memory` keeps nothing) lets one process at a time open a path, and
     a process open one path; clients of the same process on the same path share it.
@@ -66,8 +70,12 @@ def connect(dsn: str) -> Client:
         # The tables are named with their database, which need not exist yet.
         return clickhouse_connect.get_client(
             dsn=dsn,
+            # The driver takes no scheme from a DSN: it would guess by the port, and send a password
+            # that was meant for TLS in clear.
+            interface="https" if scheme in ("https", "clickhouses") else "http",
             database="default",
             connect_timeout=CONNECT_TIMEOUT_S,
+            send_receive_timeout=answer_timeout_s,
             # Concurrent inserts of one client must not be refused for sharing a session.
             autogenerate_session_id=False,
         )

@@ -21,7 +21,7 @@ KEEP: Final = 10_000
 """Contents that are remembered: what many report is asked for once."""
 AT_ONCE: Final = 1_000
 """Contents of one question to the store."""
-_SECONDS: Final = 5
+PATIENCE_S: Final = 5
 """A question that takes longer is given up: reports must not wait for a busy store."""
 
 _SQL: Final = """
@@ -51,6 +51,7 @@ class ReportedContents:
     """
 
     def __init__(self, client: Client) -> None:
+        """`client`: one that waits for no answer longer than `PATIENCE_S`."""
         self._client = client
         self._known: OrderedDict[str, ReportedContent] = OrderedDict()
 
@@ -70,7 +71,7 @@ class ReportedContents:
     def _ask(self, ids: Sequence[str]) -> dict[str, ReportedContent]:
         try:
             rows = self._client.query(
-                _SQL, {"ids": list(ids)}, settings={"max_execution_time": _SECONDS}
+                _SQL, {"ids": list(ids)}, settings={"max_execution_time": PATIENCE_S}
             ).result_rows
         except ClickHouseError as error:
             reason = str(error).splitlines()[0][:200]

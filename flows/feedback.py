@@ -24,12 +24,12 @@ from bytewax.dataflow import Dataflow, Stream, operator
 from bytewax.inputs import Source
 
 from connectors import kafka
-from connectors.clickhouse import ClickHouseWriter
+from connectors.clickhouse import ClickHouseWriter, connect
 from connectors.dead_letters import DeadLetterWriter
 from connectors.kafka import KafkaWriter
 from connectors.kafka_source import KafkaSource
 from connectors.local_sink import Place, Writer, write
-from connectors.reported_content import ReportedContents
+from connectors.reported_content import PATIENCE_S, ReportedContents
 from connectors.writers import GatheringWriter, TeeWriter
 from events.decode import DecodeError, Decoder
 from events.encode import Message
@@ -224,7 +224,7 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
     if settings.redis_url is not None:
         policy.follow()
     severity_of = severity_by(lambda: policy.current.live)
-    lookup = ReportedContents(store.client)
+    lookup = ReportedContents(connect(settings.store_dsn, answer_timeout_s=PATIENCE_S))
     flow = build(sources, sinks, place=place, severity_of=severity_of, lookup=lookup)
     return Job(flow, store)
 

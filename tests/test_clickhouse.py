@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 import msgspec
@@ -279,6 +283,38 @@ def test_a_wrong_dsn_is_one_line_without_the_password(dsn, told):
         connect(dsn)
     assert "secret" not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[int, list[bytes]]]:
+    """A port that takes connections and never answers, and the first byte of each of them."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server, suppress(OSError):
+
+        def listen() -> None:
+            with suppress(OSError):
+                while True:
+                    peer, _ = server.accept()
+                    heard.append(peer.recv(1))
+
+        threading.Thread(target=listen, daemon=True).start()
+        yield server.getsockname()[1], heard
+
+
+@pytest.mark.parametrize(
+    ("scheme", "first_byte"),
+    [
+        ("http", b"P"),  # of POST
+        ("clickhouse", b"P"),
+        ("https", b"\x16"),  # a TLS handshake (RFC 8446, 5.1)
+        ("clickhouses", b"\x16"),
+    ],
+)
+def test_the_scheme_says_whether_it_is_tls_and_a_silent_server_is_given_up(scheme, first_byte):
+    with silent_server() as (port, heard):
+        with pytest.raises(StoreError, match=f"no ClickHouse at {scheme}://127.0.0.1"):
+            connect(f"{scheme}://u:secret@127.0.0.1:{port}", answer_timeout_s=1)
+        assert set(heard) == {first_byte}
 
 
 def test_the_embedded_engine_is_one_processs(tmp_path):
