@@ -14,7 +14,6 @@ from connectors import kafka
 from connectors.clickhouse import connect
 from connectors.drift_alerts import DriftAlerts
 from connectors.query_library import export
-from flows.health import Heartbeat
 from flows.job import stop_on_signal
 from flows.settings import BadSettingError, Settings, load_settings
 from flows.sinks import kafka_config
@@ -38,7 +37,7 @@ def retrain_command(name: str, data: Path, out: Path) -> None:
         )
     config = kafka_config(settings) | {"group.id": f"{settings.kafka_group}-retrain-{name}"}
     kafka.check_topics(config)
-    stopping = stop_on_signal(Heartbeat())
+    stopping = stop_on_signal()
     alerts = DriftAlerts(config)
     typer.echo(f"waiting for drift on {kafka.ALERTS_TOPIC}")
     began = 0.0

@@ -6,6 +6,8 @@ Bytewax's own sink has no delivery callback and loses data silently.
 from __future__ import annotations
 
 import logging
+import re
+import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -18,6 +20,8 @@ from connectors.local_sink import Writer
 from events import encode as events_encode
 
 log = logging.getLogger(__name__)
+library_log = logging.getLogger(f"{__name__}.librdkafka")
+"""Of what the library says by itself."""
 M = TypeVar("M", bound=events_encode.Message)
 
 CONNECT_TIMEOUT_S = 5.0
@@ -177,7 +181,7 @@ class KafkaWriter(Writer[M]):
                 # A call for each message that arrived would take longer than sending it.
                 delivery_report_only_error=True,
             ),
-            logger=log,
+            logger=library_log,
         )
         self._topic = topic
         self._key = key
@@ -220,6 +224,30 @@ class KafkaWriter(Writer[M]):
             self._refused = error
 
 
+class RepeatFilter(logging.Filter):
+    """Lets a message that differs in numbers alone through once in `seconds`.
+
+    A client whose brokers are away says so twenty times a second.
+    """
+
+    def __init__(self, seconds: float = 10.0, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._now = now
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log `record`."""
+        kind, now = _DIGITS.sub("", record.getMessage()), self._now()
+        # Kinds are few: topics and brokers are, and partitions differ in numbers.
+        if now - self._last.get(kind, -self._seconds) < self._seconds:
+            return False
+        self._last[kind] = now
+        return True
+
+
+_DIGITS = re.compile(r"\d+")
+library_log.addFilter(RepeatFilter())
 _silent = logging.getLogger("breakwater.kafka.silent")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False

@@ -13,8 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final, NamedTuple
 
+import msgspec
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -25,8 +26,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from connectors.kafka import CONNECT_TIMEOUT_S, list_partitions
-from events.messages import Position, Raw
+from connectors.kafka import CONNECT_TIMEOUT_S, library_log, list_partitions
+from events.messages import MAX_MESSAGE_BYTES, Position, Raw
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ PAUSE = timedelta(milliseconds=40)
 every message half of this.
 """
 LAG_EVERY_S = 1.0
+STATE_EVERY_S = 5.0
+_MOST_FETCHED: Final = MAX_MESSAGE_BYTES + 64 * 2**20
+"""Bytes: a message that is larger than a fetch comes whole, beside what the fetch brings anyway."""
 
 
 def starting_point(resume: int | None, committed: int, oldest: int) -> tuple[int, int]:
@@ -56,16 +60,38 @@ def next_tick(now: datetime) -> datetime:
     return now + PAUSE - timedelta(microseconds=now.microsecond) % PAUSE
 
 
+class _Broker(msgspec.Struct):
+    state: str
+
+
+class _Statistics(msgspec.Struct):
+    """What is read of librdkafka's statistics (its STATISTICS.md)."""
+
+    brokers: dict[str, _Broker]
+
+
 class _Reader:
     """What was fetched of the partitions that are read here, until each is asked for its own."""
 
     def __init__(self, config: Mapping[str, Any], topic: str, batch: int) -> None:
-        self.consumer = Consumer(dict(config), logger=log)
+        self.consumer = Consumer(
+            {
+                **config,
+                "statistics.interval.ms": round(STATE_EVERY_S * 1000),
+                "stats_cb": self._note_state,
+            },
+            logger=library_log,
+        )
         self._topic, self._batch = topic, batch
         self._fetched: dict[int, list[Raw]] = {}
         self._lock = threading.Lock()
-        self.full = True
-        """Whether the last fetch left something behind it."""
+        self._full = True
+        self.connected = True
+        """Whether a broker was there when it was last looked; nothing else would tell."""
+
+    def _note_state(self, statistics: str) -> None:
+        brokers = msgspec.json.decode(statistics, type=_Statistics).brokers.values()
+        self.connected = any(broker.state == "UP" for broker in brokers)
 
     def open(self, index: int, offset: int) -> None:
         """Read partition `index` from `offset` on."""
@@ -73,20 +99,26 @@ class _Reader:
             self._fetched[index] = []
             self.consumer.incremental_assign([TopicPartition(self._topic, index, offset)])
 
-    def take(self, index: int) -> list[Raw]:
-        """What there is of a partition, in order; some is fetched when there is nothing of it."""
-        with self._lock:
-            if not self._fetched[index] and not self._brimful():
-                self._fetch()
-            taken, self._fetched[index] = self._fetched[index], []
-        return taken
+    def take(self, index: int) -> tuple[list[Raw], bool]:
+        """What there is of a partition, in order, up to its share of a batch; whether more waits.
 
-    def _brimful(self) -> bool:
-        return sum(map(len, self._fetched.values())) >= self._batch * len(self._fetched)
+        Some is fetched when there is nothing of it. The engine makes one batch of what all the
+        partitions of a process give: with shares it is bounded, and none waits for the others.
+        """
+        with self._lock:
+            if not self._fetched[index]:
+                self._fetch()
+            share = -(-self._batch // len(self._fetched))
+            fetched = self._fetched[index]
+            taken, self._fetched[index] = fetched[:share], fetched[share:]
+            return taken, self._full or len(fetched) > share
 
     def _fetch(self) -> None:
-        messages = self.consumer.consume(self._batch, timeout=0)
-        self.full = len(messages) == self._batch
+        room = self._batch - sum(map(len, self._fetched.values()))
+        if room <= 0:
+            return
+        messages = self.consumer.consume(room, timeout=0)
+        self._full = len(messages) == room
         for message in messages:
             if not _failed(message):
                 raw = _raw(message)
@@ -103,6 +135,14 @@ class _Reader:
                 self.consumer.close()
 
 
+class _Events(NamedTuple):
+    """What the source asks and tells, see `KafkaSource`."""
+
+    stopping: Callable[[], bool]
+    on_lag: Callable[[int, int], None]
+    on_poll: Callable[[bool], None]
+
+
 class _Partition(StatefulSourcePartition[Raw, int]):
     def __init__(
         self,
@@ -110,12 +150,10 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         topic: str,
         index: int,
         resume: int | None,
-        stopping: Callable[[], bool],
-        on_lag: Callable[[int, int], None],
+        events: _Events,
     ) -> None:
         self._reader = reader
-        self._topic, self._index, self._stopping = topic, index, stopping
-        self._on_lag = on_lag
+        self._topic, self._index, self._events = topic, index, events
         self._next = self._start(resume)
         self._awake: datetime | None = None
         self._tell_at = 0.0
@@ -137,14 +175,15 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         return start
 
     def next_batch(self) -> list[Raw]:
-        if self._stopping():
+        if self._events.stopping():
             raise StopIteration
-        batch = self._reader.take(self._index)
+        batch, more = self._reader.take(self._index)
+        self._events.on_poll(self._reader.connected)
         self._tell_lag()
         if batch:
             self._next = batch[-1].position.offset + 1
-        # A full fetch has more behind it; else some are left to gather.
-        self._awake = None if self._reader.full else next_tick(datetime.now(UTC))
+        # With nothing behind them some are left to gather.
+        self._awake = None if more else next_tick(datetime.now(UTC))
         return batch
 
     def next_awake(self) -> datetime | None:
@@ -169,7 +208,7 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         place = TopicPartition(self._topic, self._index)
         _, end = self._reader.consumer.get_watermark_offsets(place, cached=True)
         if end >= 0 and self._next >= 0:
-            self._on_lag(self._index, max(0, end - self._next))
+            self._events.on_lag(self._index, max(0, end - self._next))
 
 
 def _failed(message: Message) -> bool:
@@ -200,8 +239,8 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
 
     `config` is librdkafka's; `bootstrap.servers` and `group.id` are needed. `stopping` is asked
     before each batch; when it says yes, the input ends there. `on_lag` is told every second the
-    number of a partition and of its messages still to be read. `batch`: messages taken at once at
-    most, times the partitions that this process reads.
+    number of a partition and of its messages still to be read, `on_poll` at each batch whether a
+    broker is connected. `batch`: messages that this process takes at once, at most.
     """
 
     def __init__(
@@ -210,17 +249,18 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
         topic: str,
         stopping: Callable[[], bool] = lambda: False,
         on_lag: Callable[[int, int], None] = lambda _partition, _messages: None,
+        on_poll: Callable[[bool], None] = lambda _connected: None,
         batch: int = BATCH,
     ) -> None:
         self._config = {
             "fetch.wait.max.ms": 20,
+            "receive.message.max.bytes": _MOST_FETCHED,
             **config,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
         }
         self._topic = topic
-        self._stopping = stopping
-        self._on_lag = on_lag
+        self._events = _Events(stopping, on_lag, on_poll)
         self._batch = batch
         self._reader: _Reader | None = None
 
@@ -232,6 +272,4 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
         """One partition, read through this process's consumer."""
         if self._reader is None:
             self._reader = _Reader(self._config, self._topic, self._batch)
-        return _Partition(
-            self._reader, self._topic, int(for_part), resume_state, self._stopping, self._on_lag
-        )
+        return _Partition(self._reader, self._topic, int(for_part), resume_state, self._events)

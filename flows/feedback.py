@@ -213,11 +213,11 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
     if settings.metrics_port is not None:
         serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
     config |= {"group.id": f"{settings.kafka_group}-feedback"}
-    stopping = stop_on_signal(heartbeat)
+    source = partial(KafkaSource, config, stopping=stop_on_signal(), on_poll=heartbeat.polled)
     sources = FeedbackSources(
-        labels=KafkaSource(config, kafka.LABELS_TOPIC, stopping),
-        user_reports=KafkaSource(config, kafka.USER_REPORTS_TOPIC, stopping),
-        appeals=KafkaSource(config, kafka.APPEALS_TOPIC, stopping),
+        labels=source(topic=kafka.LABELS_TOPIC),
+        user_reports=source(topic=kafka.USER_REPORTS_TOPIC),
+        appeals=source(topic=kafka.APPEALS_TOPIC),
     )
     sinks = feedback_sinks(settings, store, place, heartbeat.wait)
     policy = LivePolicy(settings.policy, live_store(settings, "policy"))

@@ -33,6 +33,13 @@ class Heartbeat:
         self._last = self._now()
         self._begun = True
 
+    def polled(self, connected: bool) -> None:
+        """The worker is at its source now; without a broker there it is held up."""
+        if connected:
+            self.beat()
+        else:
+            self.wait()
+
     def wait(self) -> None:
         """The worker is held up by a part that does not answer; starting it anew would not help."""
         self._waited = self._now()

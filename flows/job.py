@@ -118,7 +118,7 @@ def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> 
     if settings.metrics_port is not None:
         serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
     outbox = settings.output / f"outbox-{place.index}.sqlite"
-    stopping = stop_on_signal(heartbeat)
+    stopping = stop_on_signal()
 
     def may_hold() -> bool:
         return recovers and not stopping()
@@ -129,6 +129,7 @@ def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> 
             CONTENT_TOPIC,
             stopping,
             metrics.observe_lag,
+            heartbeat.polled,
             settings.batch,
         ),
         kafka_sinks(outbox, store, settings, heartbeat.wait, may_hold),
@@ -196,8 +197,8 @@ def recovery_store(directory: Path) -> Path:
     return directory
 
 
-def stop_on_signal(heartbeat: Heartbeat) -> Callable[[], bool]:
-    """Whether SIGTERM or SIGINT has come since this was called; every question is a heartbeat."""
+def stop_on_signal() -> Callable[[], bool]:
+    """Whether SIGTERM or SIGINT has come since this was called."""
     stop = threading.Event()
 
     def on_signal(number: int, _frame: object) -> None:
@@ -207,11 +208,7 @@ def stop_on_signal(heartbeat: Heartbeat) -> Callable[[], bool]:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
 
-    def stopping() -> bool:
-        heartbeat.beat()
-        return stop.is_set()
-
-    return stopping
+    return stop.is_set
 
 
 def place_from_command_line() -> Place:

@@ -115,7 +115,7 @@ class Settings(BaseSettings):
         None, description="where state and positions are kept over restarts"
     )
     batch: int = Field(
-        8000, ge=1, le=10_000, description="messages of a partition that are taken at once, at most"
+        8000, ge=1, le=10_000, description="messages that a process takes at once, at most"
     )
     store_rows: int = Field(
         10_000, ge=100, le=1_000_000, description="decisions gathered for an insert, at most"

@@ -1,6 +1,7 @@
 """Kafka against a real broker: positions, resuming, delivery that is checked."""
 
 import itertools
+import logging
 import os
 import signal
 import threading
@@ -20,11 +21,14 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from servers import free_port, start_broker
 
+from connectors import kafka_source
 from connectors.kafka import (
+    CONTENT_TOPIC,
     DEAD_LETTER_TOPIC,
     TOPICS,
     BrokerError,
     KafkaWriter,
+    RepeatFilter,
     check_topics,
     create_topics,
     list_partitions,
@@ -116,7 +120,7 @@ def test_partitions_that_wait_wake_together(what, now, tick) -> None:
     assert woken.timestamp() == pytest.approx(tick, abs=1e-5)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 1000])
+@pytest.mark.parametrize("batch", [1, 2, 4, 1000])
 def test_what_is_fetched_together_is_taken_apart_in_bounds(config, topic, batch: int) -> None:
     produce(config, topic, range(100, 110), partition=1)
     source = KafkaSource(config, topic, batch=batch)
@@ -126,11 +130,50 @@ def test_what_is_fetched_together_is_taken_apart_in_bounds(config, topic, batch:
     while sum(map(len, taken)) < 20 and time.monotonic() < deadline:
         for index, part in enumerate(parts):
             found = part.next_batch()
-            assert len(found) < (len(parts) + 1) * batch
+            assert len(found) <= max(1, batch // len(parts)), "its share of the batch"
             assert {raw.position.partition for raw in found} <= {index}
             taken[index] += values(found)
     assert taken == [list(range(10)), list(range(100, 110))]
     assert [part.snapshot() for part in parts] == [10, 10]
+
+
+def test_a_message_larger_than_a_fetch_is_read_like_the_others(config, topic) -> None:
+    huge = b"x" * 101_000_000
+    producer = Producer({**config, "message.max.bytes": len(huge) + 1000})
+    for value in (huge, b"after"):
+        producer.produce(topic, value, partition=1)
+    assert producer.flush(60) == 0
+    batch = read(KafkaSource(config, topic).build_part("step", "1", None), 2)
+    assert [len(raw.value) for raw in batch] == [len(huge), len(b"after")]
+
+
+def test_a_source_tells_when_no_broker_is_there_and_when_one_is_back(monkeypatch) -> None:
+    monkeypatch.setattr(kafka_source, "STATE_EVERY_S", 0.1)
+    port = free_port()
+    config = {"bootstrap.servers": f"127.0.0.1:{port}", "group.id": "g"}
+    broker = start_broker(port)
+    create_topics(config, partitions=1, replication=1)
+    told: list[bool] = []
+    source = KafkaSource(config, CONTENT_TOPIC, on_poll=told.append)
+    partition = source.build_part("step", "0", None)
+
+    def poll_until(connected: bool) -> bool:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            partition.next_batch()
+            if told[-1] == connected:
+                return True
+            time.sleep(0.01)
+        return False
+
+    assert poll_until(connected=True)
+    broker.kill()
+    broker.wait()
+    assert poll_until(connected=False)
+    broker = start_broker(port)
+    assert poll_until(connected=True)
+    broker.kill()
+    broker.wait()
 
 
 def test_a_partition_that_is_closed_leaves_the_others_open(config, topic) -> None:
@@ -295,6 +338,22 @@ def test_a_broker_that_is_away_holds_the_flush_up_until_it_is_back() -> None:
     assert len(read(KafkaSource(config, DEAD_LETTER_TOPIC).build_part("s", "0", None), 100)) == 100
     broker.kill()
     broker.wait()
+
+
+def test_what_the_library_repeats_is_logged_once_in_a_while() -> None:
+    now = [0.0]
+    spared = RepeatFilter(10.0, lambda: now[0])
+
+    def logged(message: str) -> bool:
+        return spared.filter(logging.LogRecord("x", logging.ERROR, "", 0, message, None, None))
+
+    assert logged("127.0.0.1:9092: refused after 3 ms")
+    assert not logged("127.0.0.1:9092: refused after 17 ms")
+    assert logged("127.0.0.1:9092: closed by peer"), "another message"
+    now[0] = 9.9
+    assert not logged("127.0.0.1:9092: refused after 3 ms"), "just not again"
+    now[0] = 10.0
+    assert logged("127.0.0.1:9092: refused after 3 ms")
 
 
 def test_waiting_for_a_slow_broker_costs_no_processor_time() -> None:
