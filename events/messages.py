@@ -43,6 +43,13 @@ def _check_text(text: str, field: str = "text") -> None:
             raise ValueError(f"`{field}` is {size} bytes long, at most {MAX_TEXT_BYTES} are taken")
 
 
+def _check_times(*times: datetime | None) -> None:
+    for at in times:
+        # Outside these years the tables' DateTime64 and conversions to UTC would overflow.
+        if at is not None and not 1970 <= at.year <= 2200:
+            raise ValueError(f"{at.isoformat()} is not a time between 1970 and 2200")
+
+
 class Image(Struct, frozen=True, omit_defaults=True):
     """A picture of a content: its bytes (base64 in JSON) or where they are, one of the two."""
 
@@ -73,10 +80,7 @@ class Content(Struct, frozen=True):
     def __post_init__(self) -> None:
         if not self.text and not self.images:
             raise ValueError("a content needs `text` or `images`")
-        for at in (self.created_at, self.author_created_at):
-            # Outside these years the tables' DateTime64 and conversions to UTC would overflow.
-            if at is not None and not 1970 <= at.year <= 2200:
-                raise ValueError(f"{at.isoformat()} is not a time between 1970 and 2200")
+        _check_times(self.created_at, self.author_created_at)
         _check_text(self.text)
 
 
@@ -147,6 +151,9 @@ class Label(Struct, frozen=True, kw_only=True):
     source: LabelSource
     labeled_at: Instant
 
+    def __post_init__(self) -> None:
+        _check_times(self.labeled_at)
+
 
 class UserReport(Struct, frozen=True, kw_only=True):
     """A user's complaint about a content; `category` is "" when they chose none.
@@ -163,6 +170,7 @@ class UserReport(Struct, frozen=True, kw_only=True):
     reported_at: Instant
 
     def __post_init__(self) -> None:
+        _check_times(self.reported_at)
         _check_text(self.reason, "reason")
 
 
@@ -185,6 +193,7 @@ class Appeal(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if (self.state == "open") != (self.resolved_at is None):
             raise ValueError("`resolved_at` belongs to an appeal that is granted or denied")
+        _check_times(self.appealed_at, self.resolved_at)
         _check_text(self.statement, "statement")
 
 

@@ -100,12 +100,26 @@ def test_what_breaks_a_bound_says_which(what: str, change: dict[str, Any], reaso
         ("UTF-16", json.dumps(GOOD).encode("utf-16"), "not JSON"),
         ("deep nesting", b'{"x":' * 100_000, "nested too deeply"),
         ("deep lists", b"[" * 100_000, "array"),
+        (
+            "NaN beside half a pair",
+            rb'{"content_id": NaN, "text": "\ud83d"}',
+            "not JSON: NaN is not",
+        ),
+        ("an escape of an escape", rb'{"x": 01, "text": "\\ud83d"}', "not JSON"),
+        ("a number too large", rb'{"x": 1e999, "text": "\ud83d"}', "not JSON"),
     ],
 )
 def test_what_is_no_message_says_why(what: str, raw: bytes, reason: str) -> None:
     with pytest.raises(DecodeError) as error:
         decode(raw)
     assert reason in str(error.value)
+
+
+def test_a_reason_is_short_and_names_the_field_whatever_the_value_is() -> None:
+    with pytest.raises(DecodeError) as error:
+        decode(GOOD | {"kind": "x" * 600_000})
+    assert len(str(error.value)) < 500
+    assert str(error.value).endswith("`$.kind`")
 
 
 @pytest.mark.parametrize("half", [r"\ud83d", r"\uDE00", r"\ud83dx"])
@@ -164,6 +178,10 @@ def test_a_label_decodes_by_the_same_decoder() -> None:
     assert Decoder(Label)(encode(label)) == label
 
 
+LABEL = {
+    "label_id": "l", "content_id": "c", "revision": 0, "reviewer_id": "m", "action": "allow",
+    "category": "", "source": "review", "labeled_at": "2026-11-21T10:00:00Z",
+}  # fmt: skip
 REPORT = {
     "report_id": "r", "content_id": "c", "reporter_id": "u", "reported_at": "2026-11-21T10:00:00Z",
 }  # fmt: skip
@@ -198,9 +216,13 @@ def test_reports_and_appeals_decode(message_type: Any, message: dict[str, Any]) 
         (Appeal, APPEAL | {"state": "lost"}, "lost"),
         (Appeal, APPEAL | {"state": "granted"}, "`resolved_at` belongs to"),
         (Appeal, APPEAL | ANSWER | {"state": "open"}, "`resolved_at` belongs to"),
+        (UserReport, REPORT | {"reported_at": "9999-12-31T22:30:00-12:00"}, "1970 and 2200"),
+        (Appeal, APPEAL | {"appealed_at": "1969-12-31T23:59:59Z"}, "1970 and 2200"),
+        (Appeal, APPEAL | ANSWER | {"resolved_at": "2201-01-01T00:00:00Z"}, "1970 and 2200"),
+        (Label, LABEL | {"labeled_at": "0001-01-01T00:00:00Z"}, "1970 and 2200"),
     ],
 )
-def test_what_is_no_report_or_appeal_says_why(
+def test_what_is_no_label_report_or_appeal_says_why(
     message_type: Any, message: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(DecodeError, match=reason):
