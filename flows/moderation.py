@@ -73,12 +73,16 @@ def build(
     decoded = decode("decode", raw, timed("decode", decoding))
     judged = judge("judge", decoded.items, stages)
     judgements = judged.judgements
-    violations = op.flat_map_batch(
-        "count_violations", judgements, partial(surge_events, redact=redaction(settings))
-    )
+
+    def in_force() -> str:
+        return stages.policy().version
+
+    violating = partial(surge_events, redact=redaction(settings), policy_version=in_force)
+    violations = op.flat_map_batch("count_violations", judgements, violating)
     severity_of = severity_by(stages.policy)
     surges = surge("find_surges", violations, SurgeSettings(), severity_of, finish_at_eof=ends)
-    samples = op.flat_map_batch("sample_drift", judgements, drift_samples)
+    sampling = partial(drift_samples, policy_version=in_force)
+    samples = op.flat_map_batch("sample_drift", judgements, sampling)
     op.flat_map_batch("count_odd_events", surges.reports, metrics.count_odd_events)
     drifts = drift("find_drift", samples, DriftSettings())
     alerts = op.merge("merge_alerts", surges.alerts, drifts, judged.alerts)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Final
 from zlib import crc32
@@ -39,11 +39,15 @@ _LANGUAGE_SERIES: Final = {code: f"language {code}" for code in MAIN_LANGUAGES}
 
 
 def drift_samples(
-    judgements: list[Judgement], share: int = 8, most: int = 64
+    judgements: list[Judgement],
+    share: int = 8,
+    most: int = 64,
+    policy_version: Callable[[], str] = lambda: "",
 ) -> list[tuple[str, DriftSample]]:
     """Samples of one final, live decision in `share`, chosen by content id; all under one key.
 
     A batch has at most `most`: of thousands a second a share of all would tell no more.
+    `policy_version` is that of the policy in force.
     """
     places = [
         crc32(judgement.content.content_id.encode("utf-8", "replace"))
@@ -52,14 +56,15 @@ def drift_samples(
         for judgement in judgements
     ]
     chosen = sorted(place for place in places if place < _NOWHERE // share)[:most]
+    policy = policy_version()
     return [
-        (_SHARD, _sample(judgement))
+        (_SHARD, _sample(judgement, policy))
         for judgement, place in zip(judgements, places, strict=True)
         if chosen and place <= chosen[-1]
     ]
 
 
-def _sample(judgement: Judgement) -> DriftSample:
+def _sample(judgement: Judgement, policy_version: str) -> DriftSample:
     decision, content = judgement.decision, judgement.content
     values = {_named("score", name): score for name, score in decision.scores.items()}
     values["sent to people"] = float(decision.action == "review")
@@ -73,7 +78,7 @@ def _sample(judgement: Judgement) -> DriftSample:
         decision.content_id,
         next(iter(signatures(content.text)), "") if decision.action != "allow" else "",
         values,
-        versions_of(decision),
+        versions_of(decision, policy_version),
     )
 
 

@@ -50,9 +50,14 @@ class SlidingCounts:
         return tuple(counts.get(n, 0) for n in range(newest - number + 1, newest + 1))
 
 
-def versions_of(decision: Decision) -> tuple[tuple[str, str], ...]:
-    """Name and version of the policy, the rules and the models behind a decision."""
-    named = (("policy", decision.policy_version), ("rules", decision.ruleset_version))
+def versions_of(decision: Decision, policy_version: str = "") -> tuple[tuple[str, str], ...]:
+    """Name and version of the policy, the rules and the models behind a decision.
+
+    `policy_version`: that of the policy in force, where the decision may be by one on trial, which
+    is for some authors alone and no change.
+    """
+    policy = policy_version or decision.policy_version
+    named = (("policy", policy), ("rules", decision.ruleset_version))
     return (*named, *decision.model_versions.items())
 
 

@@ -15,6 +15,7 @@ and the state goes on from its snapshot.
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -24,7 +25,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from events.messages import Alert, AlertKey, Judgement, ReportedContent, UserReport
+from events.messages import Alert, AlertKey, Decision, Judgement, ReportedContent, UserReport
 from operators.alerts import AlertGrouper, SeverityOf, ShardReport, rated
 from operators.parcel import Parcel, opened, parcels
 from operators.signature import signatures
@@ -55,10 +56,16 @@ def nothing_known(_: Sequence[str]) -> Mapping[str, ReportedContent]:
     return {}
 
 
-def surge_events(judgements: list[Judgement], redact: Redact | None = None) -> list[ShardItem]:
+def surge_events(
+    judgements: list[Judgement],
+    redact: Redact | None = None,
+    policy_version: Callable[[], str] = lambda: "",
+) -> list[ShardItem]:
     """What the surge step counts of a batch: (shard, event) for each key of a violation, and ticks.
 
-    `redact` takes out of texts what must not be shown.
+    `redact` takes out of texts what must not be shown; `policy_version` is that of the policy in
+    force. A content counts when it was created, or when it was decided if that was before: a
+    device whose clock is ahead must not move the stream's.
 
     Violations are final, live decisions other than allow. Their keys: the category; with each
     signature; with the community; with the community and the most telling signature. The ticks come
@@ -71,34 +78,44 @@ def surge_events(judgements: list[Judgement], redact: Redact | None = None) -> l
         decision = judgement.decision
         if decision.action == "allow" or decision.mode != "live" or not decision.final:
             continue
-        at = decision.created_at.timestamp()
+        at = _event_time(decision)
         text = _excerpt(judgement, redact)
         for key in _keys_of(judgement):
             event = SurgeEvent(key, at, decision.author_id, decision.content_id, text)
             items.append((shard_of(key), event))
-    times = [judgement.content.created_at.timestamp() for judgement in judgements]
-    return items + _ticks(times, versions_of(judgements[-1].decision))
+    times = [_event_time(judgement.decision) for judgement in judgements]
+    return items + _ticks(times, versions_of(judgements[-1].decision, policy_version()))
 
 
-def report_events(reports: list[UserReport], lookup: Lookup = nothing_known) -> list[ShardItem]:
+def _event_time(decision: Decision) -> float:
+    return min(decision.created_at, decision.decided_at).timestamp()
+
+
+def report_events(
+    reports: list[UserReport],
+    lookup: Lookup = nothing_known,
+    now: Callable[[], float] = time.time,
+) -> list[ShardItem]:
     """What the surge step counts of users' reports, as `surge_events` does of violations.
 
     Their keys: `report:` and the category they chose; with the content they are about, as
     `content:` and its id; with each signature of that content; with the community; with the
     community and the most telling signature. Reports carry no text: `lookup` knows the contents.
-    The authors that an alert counts are the reporters.
+    The authors that an alert counts are the reporters. A report counts when it was made, or `now`
+    (Unix seconds) if that is before.
     """
     if not reports:
         return []
     items: list[ShardItem] = []
     known = lookup([report.content_id for report in reports])
-    for report in reports:
-        at = report.reported_at.timestamp()
+    latest = now()
+    times = [min(report.reported_at.timestamp(), latest) for report in reports]
+    for report, at in zip(reports, times, strict=True):
         content = known.get(report.content_id, _UNKNOWN)
         for key in _report_keys(report, content):
             event = SurgeEvent(key, at, report.reporter_id, report.content_id)
             items.append((shard_of(key), event))
-    return items + _ticks([report.reported_at.timestamp() for report in reports])
+    return items + _ticks(times)
 
 
 def _report_keys(report: UserReport, content: ReportedContent) -> list[AlertKey]:

@@ -220,6 +220,8 @@ def test_only_final_live_decisions_are_sampled() -> None:
 
     assert len(drift_samples(judged(), share=1)) == 1
     assert drift_samples(judged(mode="shadow"), share=1) == []
+    ((_, sample),) = drift_samples(judged(), share=1, policy_version=lambda: "in force")
+    assert dict(sample.versions)["policy"] == "in force", "whatever is on trial"
     assert drift_samples(judged(final=False), share=1) == []
 
 

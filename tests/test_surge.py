@@ -152,6 +152,24 @@ def test_the_clock_carries_the_versions_that_decided() -> None:
     assert [dict(tick.versions) for tick in ticks] == [{"policy": "1", "rules": "2", "text": "3"}]
 
 
+def test_a_policy_on_trial_is_no_change_of_the_policy() -> None:
+    made = [judgement(1, 0), judgement(2, 0, policy_version="on trial")]
+    ticks = {item for _, item in surge_events(made, policy_version=lambda: "1")}
+    assert [dict(tick.versions)["policy"] for tick in ticks] == ["1"]
+
+
+def test_a_content_from_the_future_counts_when_it_was_decided() -> None:
+    ahead = judgement(1, 0, "spam", created_at=START + timedelta(days=40_000))
+    items = [item for _, item in surge_events([ahead])]
+    assert {item.at for item in items} == {START.timestamp()}
+
+
+def test_a_report_from_the_future_counts_now() -> None:
+    ahead = report(1, second=1e9)
+    items = [item for _, item in report_events([ahead], now=lambda: 17.0)]
+    assert {item.at for item in items} == {17.0}
+
+
 def report(number: int, second: float, category: str = "spam", about: str = "p1") -> UserReport:
     at = START + timedelta(seconds=second)
     return UserReport(
