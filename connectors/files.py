@@ -17,6 +17,8 @@ from events.messages import MAX_MESSAGE_BYTES, Position, Raw
 M = TypeVar("M", bound=Message)
 
 BATCH = 1000
+BATCH_BYTES = 32 << 20
+"""A batch ends with the line that exceeds this: pictures are large."""
 _STDIN = "-"
 
 ReadPoint = tuple[int, int]
@@ -53,6 +55,8 @@ class _LinesPartition(StatefulSourcePartition[Raw, ReadPoint]):
             value = line.rstrip(b"\r\n")
             if value.strip():
                 batch.append(Raw(value, Position(file=self._name, line=self._line), received_at))
+            if self._offset - start >= BATCH_BYTES:
+                break
         self._progress(self._offset - start)
         if self._offset == start:
             raise StopIteration

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from flows.health import ALIVE_S
 from flows.metrics import STAGE_BROKEN
 from operators.breaker import Breaker, Deadline
 from operators.fusion import without_fusion
@@ -22,8 +23,9 @@ def _has_images(item: Item) -> bool:
 
 
 _GUARDS: Final[dict[str, dict[str, Any]]] = {
-    # Some ten times what a batch takes: what is slower than that hangs or starves.
-    "text_score": {"deadline": Deadline(5.0, 0.02), "sees": _has_text},
+    # Some ten times what a batch takes: what is slower than that hangs or starves. A worker that
+    # waited for longer would be taken for one that hangs, started anew, and meet the same batch.
+    "text_score": {"deadline": Deadline(5.0, 0.02, most_s=ALIVE_S * 0.75), "sees": _has_text},
     # A hundred small trees over numbers: nothing to wait for.
     "fusion": {"deadline": None, "without": without_fusion},
     # Models of images are loaded with the first one; ten images of 10 MiB take seconds to open.

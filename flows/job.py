@@ -136,6 +136,7 @@ def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> 
         settings,
         place=place,
         ends=False,
+        on_wait=heartbeat.wait,
     )
     return Job(flow, store)
 

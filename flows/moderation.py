@@ -12,7 +12,7 @@ for `python -m bytewax.run flows.moderation:build_from_env`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -52,11 +52,13 @@ def build(
     *,
     place: Place = Place(),
     ends: bool = True,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Dataflow:
     """The moderation dataflow of one process of a cluster.
 
     `ends`: the end of the input is the end of the stream (a file), so open surges are closed there;
-    otherwise it is a stop, and they go on from the recovery store.
+    otherwise it is a stop, and they go on from the recovery store. `on_wait` is called each second
+    while the stream waits for images.
 
     Raises:
         PolicyError: a policy, rule or hash file cannot be used.
@@ -71,7 +73,7 @@ def build(
     decoder = stages.decoder.decoder
     decoding = growing(metrics.UNKNOWN_FIELDS, lambda: decoder.unknown_fields, stages.decoder)
     decoded = decode("decode", raw, timed("decode", decoding))
-    judged = judge("judge", decoded.items, stages)
+    judged = judge("judge", decoded.items, stages, on_wait)
     judgements = judged.judgements
 
     def in_force() -> str:
@@ -119,15 +121,19 @@ class JudgeOut:
 
 
 @operator
-def judge(step_id: str, up: Stream[Item], stages: Stages) -> JudgeOut:
-    """Every stage between decoding and the outputs."""
+def judge(
+    step_id: str, up: Stream[Item], stages: Stages, on_wait: Callable[[], None] = lambda: None
+) -> JudgeOut:
+    """Every stage between decoding and the outputs; `on_wait` as in `build`."""
     enricher = stages.enricher
     enriching = growing(metrics.REPEATS, lambda: enricher.repeats, enricher)
     items = op.flat_map_batch("enrich", up, timed_stage("enrich", enriching))
     for name, stage in stages.reading:
         items = op.flat_map_batch(name, items, timed_stage(name, stage))
     one_thread = ThreadPoolExecutor(1, "images")
-    seen = see_images("see_images", items, _in_turn(stages.seeing), stages.at_once, one_thread)
+    seen = see_images(
+        "see_images", items, _in_turn(stages.seeing), stages.at_once, one_thread, on_wait
+    )
     items = seen.items
     for name, stage in stages.concluding:
         items = op.flat_map_batch(name, items, timed_stage(name, stage))

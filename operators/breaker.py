@@ -6,6 +6,7 @@ then one batch tries it again; each failure in a row doubles the pause.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -25,10 +26,18 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Deadline:
-    """How long a batch may take: `base_s`, and `item_s` for each item the stage has to look at."""
+    """How long a batch may take: `base_s`, and `item_s` for each item the stage has to look at.
+
+    But `most_s` at most: the stream waits meanwhile.
+    """
 
     base_s: float
     item_s: float = 0.0
+    most_s: float = math.inf
+
+    def seconds(self, items: int) -> float:
+        """For a batch of so many."""
+        return min(self.base_s + self.item_s * items, self.most_s)
 
 
 class Breaker:
@@ -95,7 +104,7 @@ class Breaker:
         if self._deadline is None:
             attempt()
         else:
-            seconds = self._deadline.base_s + self._deadline.item_s * len(items)
+            seconds = self._deadline.seconds(len(items))
             if not self._thread.run(attempt, seconds):
                 return self._trip(items, f"took longer than {seconds:g} s")
         if attempt.error is not None and not any(attempt.done):
@@ -151,8 +160,10 @@ class _Thread:
     def _work(self) -> None:
         while True:
             task, done = self._tasks.get()
-            task()
-            done.set()
+            try:
+                task()
+            finally:
+                done.set()
 
 
 class _Attempt:
@@ -160,7 +171,7 @@ class _Attempt:
 
     def __init__(self, stage: Stage, items: list[Item], *, halve: bool) -> None:
         self.done: list[Item | None] = []
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._stage = stage
         self._items = items
         self._halve = halve
@@ -171,7 +182,8 @@ class _Attempt:
     def _do(self, items: list[Item]) -> None:
         try:
             self.done += self._stage([item.copy() for item in items])
-        except Exception as error:  # noqa: BLE001  whatever broke, the stream goes on
+        # Whatever broke, the stream goes on: a panic of a library in Rust is no Exception.
+        except BaseException as error:  # noqa: BLE001
             self.error = error
             if len(items) == 1 or not self._halve:
                 self.done += [None] * len(items)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
@@ -32,6 +32,7 @@ MAX_WAITING_ITEMS: Final = 64
 _TOGETHER: Final = 8
 """Items that are looked at together, and done together."""
 _POLL: Final = timedelta(milliseconds=5)
+_PATIENCE_S: Final = 1.0
 
 Answer: TypeAlias = Item | Judgement
 
@@ -42,11 +43,15 @@ class ImageBacklog:
     Args:
         see: the stages of images, called in the executor's thread.
         executor: its threads; one, where the stages cannot be called by several.
+        on_wait: called each second while this waits for what is being looked at.
     """
 
-    def __init__(self, see: Stage, executor: Executor) -> None:
+    def __init__(
+        self, see: Stage, executor: Executor, on_wait: Callable[[], None] = lambda: None
+    ) -> None:
         self._see = see
         self._executor = executor
+        self._on_wait = on_wait
         self._blocks: deque[tuple[list[Item], Future[list[Item]]]] = deque()
 
     def add(self, items: Sequence[Item]) -> None:
@@ -72,8 +77,11 @@ class ImageBacklog:
 
     def _taken(self, must_wait: Callable[[], bool]) -> Iterator[Item]:
         while self._blocks and (self._blocks[0][1].done() or must_wait()):
+            block = self._blocks[0][1]
+            while not wait([block], timeout=_PATIENCE_S).done:
+                self._on_wait()
             # Removed only when it has its result: what fails is not lost from the snapshot.
-            yield from self._blocks[0][1].result()
+            yield from block.result()
             self._blocks.popleft()
 
     def _is_full(self) -> bool:
@@ -138,11 +146,12 @@ def see_images(
     see: Stage,
     at_once: Callable[[list[Item]], list[Judgement]],
     executor: Executor,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> SeenOut:
     """Bytewax shell of `ImageBacklog`; `at_once` makes the quick answers."""
 
     def shim_build(resume: tuple[Item, ...] | None) -> _Logic:
-        return _Logic(ImageBacklog(see, executor), at_once, resume)
+        return _Logic(ImageBacklog(see, executor, on_wait), at_once, resume)
 
     texts = op.flat_map_batch(
         "without", up, lambda batch: [item for item in batch if not item.content.images]

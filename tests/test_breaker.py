@@ -179,6 +179,27 @@ def test_a_batch_has_longer_the_more_there_is_to_look_at(part, clock) -> None:
     assert all(not one.degraded for one in breaker(items(300)))
 
 
+@pytest.mark.parametrize(("items", "seconds"), [(0, 5.0), (100, 7.0), (2_000, 45.0), (8_000, 45.0)])
+def test_a_deadline_grows_up_to_its_bound(items: int, seconds: float) -> None:
+    assert Deadline(5.0, 0.02, most_s=45.0).seconds(items) == seconds
+
+
+def test_a_panic_of_a_library_is_a_failure_like_another(part, clock) -> None:
+    class PanicError(BaseException):
+        """As pyo3 raises it."""
+
+    def stage(batch):
+        if part.broken:
+            raise PanicError
+        return batch
+
+    breaker = Breaker("part", stage, Deadline(30.0), now=clock)
+    part.broken = True
+    assert breaker(items(1))[0].degraded == ["part"]
+    part.broken, clock.at = False, FIRST_PAUSE_S
+    assert breaker(items(1))[0].degraded == []
+
+
 def test_a_stage_without_a_deadline_runs_where_it_is_called(clock) -> None:
     threads = []
 

@@ -46,6 +46,24 @@ def test_every_line_is_read_once_at_the_edges_of_batches(tmp_path: Path, count: 
     assert [int(raw.value) for raw in read_all(path)] == list(range(count))
 
 
+@pytest.mark.parametrize(
+    ("what", "limit", "sizes"),
+    [
+        ("just full", 8, [2, 2, 2]),
+        ("the line that exceeds it belongs to it", 7, [2, 2, 2]),
+        ("a line larger than it", 1, [1] * 6),
+        ("far from it", 100, [6]),
+    ],
+)
+def test_a_batch_is_bounded_in_bytes(tmp_path: Path, monkeypatch, what, limit, sizes) -> None:
+    monkeypatch.setattr(files, "BATCH_BYTES", limit)
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"abc\n" * 6)
+    part = LinesSource(str(path)).build_part("step", str(path), None)
+    assert [len(part.next_batch()) for _ in sizes] == sizes, what
+    assert part.snapshot() == (24, 6)
+
+
 def test_a_thousand_blank_lines_do_not_end_the_file(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"\n" * 3000 + b"a\n")

@@ -96,6 +96,13 @@ class TestBacklog:
         assert backlog.take()
         assert len(backlog.waiting) <= image_backlog.MAX_WAITING_ITEMS
 
+    def test_who_waits_is_told_of(self, executor, monkeypatch):
+        monkeypatch.setattr(image_backlog, "_PATIENCE_S", 0.01)
+        held = Held()
+        backlog = ImageBacklog(held, executor, on_wait=held.go.set)
+        backlog.add(pictured(1))
+        assert ids(backlog.finish()) == ["c0"], "let go by the call"
+
     def test_what_fails_stops_the_stream_and_stays_waiting(self, executor):
         def broken(_: list[Item]) -> list[Item]:
             raise RuntimeError("a stage that should not raise")
