@@ -74,11 +74,11 @@ INSERT INTO moderation.moderation_logs (
 )
 SELECT
     concat(hex(id), hex(a)), content_id, 0, author, community, kind, {decided}
-    if(moderated, concat(category, ' ', toString(round(bad_score, 2)), ': ', if(empty(rules), 'text-fast of text_score', concat(rules[1], ' of regex_match'))), 'nothing above the policy''s thresholds'),
-    multiIf(NOT moderated, '', empty(rules), 'text_score', 'regex_match'),
+    if(moderated, concat(category, ' ', toString(round(bad_score, 2)), ': ', if(empty(rules), 'text-fast of text-fast', concat(rules[1], ' of rules'))), 'nothing above the policy''s thresholds'),
+    multiIf(NOT moderated, '', empty(rules), 'text-fast', 'rules'),
     multiIf(NOT moderated, '', empty(rules), 'text-fast', rules[1]),
     if(moderated, category, 'spam'), if(moderated, bad_score, scores['spam']), scores, rules,
-    if(moderated, concat('[{{"stage":"text_score","rule":"text-fast","category":"', category, '","score":', toString(round(bad_score, 4)), ',"evidence":[]}}]'), '[]'),
+    if(moderated, concat('[{{"stage":"text-fast","rule":"text-fast","category":"', category, '","score":', toString(round(bad_score, 4)), ',"evidence":[]}}]'), '[]'),
     true, {mode}, [], concat('policy-', toString(intDiv(toDayOfYear(created_at), 14))), 'rules-7',
     map('text-fast', concat('v', toString(intDiv(toDayOfYear(created_at), 30))), 'fusion', 'v2'),
     created_at, author_created_at, language, decided_at, exp(1 + (id % 1000) / 400),

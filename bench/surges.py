@@ -1,7 +1,7 @@
 """How well and how fast surges, anomalies and drifts are found: `python -m bench.surges [PART…]`.
 
 Parts: `surges` (14 days, 20 attacks), `detect` (the labelled suite, scored as NAB does), `keys`
-(the cost of an event with a million keys beside a thousand), `drifts` (10 planted). Each prints a
+(the cost of an event with a million keys beside a thousand), `drifts` (12 planted). Each prints a
 section of RESULTS-surges.md.
 """
 

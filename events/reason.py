@@ -14,7 +14,7 @@ def deciding_signal(decision: Decision) -> Signal | None:
 
 
 def reason(decision: Decision) -> str:
-    """Why it was decided so, in words: `spam 0.97: scam-link of regex_match 1.00`."""
+    """Why it was decided so, in words: `spam 0.97: scam-link of rules 1.00`."""
     told = _why(decision)
     return f"{told}; the worst of {decision.frames} frames" if decision.frames else told
 

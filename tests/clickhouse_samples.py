@@ -55,6 +55,6 @@ def blocked(content_id: str = "c1", category: str = "spam", **changes: Any) -> J
         "action": "block",
         "category": category,
         "scores": {category: 0.97},
-        "signals": (Signal("regex_match", "r-1", category, 0.97),),
+        "signals": (Signal("rules", "r-1", category, 0.97),),
     }
     return judgement(content_id, **(made | changes))

@@ -118,15 +118,13 @@ def _judgement(
     action = "block" if top >= 0.75 else "review" if top >= 0.55 else "allow"
     signals = []
     if bad and rng.random() < 0.7:
-        signals.append(
-            Signal("regex_match", RULES[category], category, round(rng.uniform(0.6, 1), 4))
-        )
+        signals.append(Signal("rules", RULES[category], category, round(rng.uniform(0.6, 1), 4)))
     if rng.random() < 0.05:
         signals.append(
             Signal("normalize", rng.choice(("obfuscation.leet", "obfuscation.zero_width")), "", 0.4)
         )
     if bad:
-        signals.append(Signal("text_score", "text-fast", category, round(top, 4)))
+        signals.append(Signal("text-fast", "text-fast", category, round(top, 4)))
     text = f"buy {rng.randrange(10**6)} at https://www.deal-{rng.randrange(2)}.example/x" if (
         category == "spam"
     ) else f"{category or 'fine'} words number {rng.randrange(100)}"  # fmt: skip

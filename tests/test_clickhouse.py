@@ -82,8 +82,8 @@ def test_a_decision_as_a_row(store):
     assert row == {
         "decision_id": made.decision.decision_id, "content_id": "c1", "revision": 0,
         "user_id": "u1", "community": "pets", "kind": "post", "action": "block",
-        "category": "spam", "reason": "spam 0.97: r-1 of regex_match 0.97; without ocr",
-        "stage": "regex_match", "rule": "r-1", "top_category": "spam", "rules": ["r-1"],
+        "category": "spam", "reason": "spam 0.97: r-1 of rules 0.97; without ocr",
+        "stage": "rules", "rule": "r-1", "top_category": "spam", "rules": ["r-1"],
         "final": True, "mode": "live", "degraded": ["ocr"], "policy_version": "p1",
         "ruleset_version": "r1", "model_versions": {"text-fast": "3"}, "created_at": naive,
         "author_created_at": naive - timedelta(days=2), "language": "",

@@ -11,9 +11,9 @@ from events.reason import reason
     ("decided", "told"),
     [
         (judgement(), "nothing above the policy's thresholds"),
-        (blocked(), "spam 0.97: r-1 of regex_match 0.97"),
+        (blocked(), "spam 0.97: r-1 of rules 0.97"),
         (blocked(signals=()), "spam 0.97"),
-        (blocked(signals=(Signal("regex_match", "r-2", "hate", 1.0),)), "spam 0.97"),
+        (blocked(signals=(Signal("rules", "r-2", "hate", 1.0),)), "spam 0.97"),
         (blocked(scores={}, signals=()), "spam"),
         (blocked(signals=(), degraded=("ocr", "text_score")), "spam 0.97; without ocr, text_score"),
         (blocked(signals=(), frames=3), "spam 0.97; the worst of 3 frames"),

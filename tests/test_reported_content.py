@@ -24,7 +24,10 @@ def with_image(made: Judgement, image: Image) -> Judgement:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseWriter]:
     writer = ClickHouseWriter(f"chdb://{tmp_path_factory.mktemp('store')}/clickhouse")
     writer.apply_schema()
-    listed = (Signal("text_score", "m", "spam", 0.2), Signal("hash", "pdq:list:17:3", "spam", 1.0))
+    listed = (
+        Signal("text-fast", "text-fast", "spam", 0.2),
+        Signal("hash", "pdq:list:17:3", "spam", 1.0),
+    )
     writer.insert_judgements(
         [
             judgement("plain", text="buy at http://a.com"),

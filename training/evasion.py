@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from models.text.cascade import Cascade
+from models.text.cascade import PARTS, Cascade
 from operators.normalize import normalize
 from policy.taxonomy import TEXT_CATEGORIES
 from training.datasets import load
@@ -79,14 +79,11 @@ def main() -> None:
     """Command line of the evasion table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", choices=["cascade", "fast", "transformer"], default="cascade")
+    parser.add_argument("--model", choices=["cascade", *PARTS], default="cascade")
     options = parser.parse_args()
     cascade = Cascade.load()
-    predict: dict[str, Predict] = {
-        "cascade": cascade.predict,
-        "fast": cascade.models[0].predict,
-        "transformer": cascade.models[1].predict,
-    }
+    predict: dict[str, Predict] = {"cascade": cascade.predict}
+    predict |= {name: model.predict for name, model in zip(PARTS, cascade.models, strict=True)}
     texts, truth = draw(options.data)
     print(table(predict[options.model], texts, truth))  # noqa: T201 - a command
 
