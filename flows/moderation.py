@@ -73,7 +73,7 @@ def build(
     decoder = stages.decoder.decoder
     decoding = growing(metrics.UNKNOWN_FIELDS, lambda: decoder.unknown_fields, stages.decoder)
     decoded = decode("decode", raw, timed("decode", decoding))
-    judged = judge("judge", decoded.items, stages, on_wait)
+    judged = judge("judge", decoded.messages, stages, on_wait)
     judgements = judged.judgements
 
     def in_force() -> str:

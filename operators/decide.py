@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Final
-from zlib import crc32
 
-from events.identity import decision_id
+from events.identity import crc, decision_id
 from events.messages import Action, Decision, Judgement, Mode, ReviewItem, ReviewReason
 from operators.item import Item
 from policy.policies import Policies
@@ -237,7 +236,7 @@ def _reason(decision: Decision, policy: Policy) -> ReviewReason | None:
         uncertain = low <= decision.scores.get(decision.category, 0.0) <= high
         return "uncertain" if uncertain else "policy"
     # A digest of the id rather than chance: a replay samples the same contents.
-    place = crc32(decision.content_id.encode("utf-8", "replace")) / 2**32
+    place = crc(decision.content_id) / 2**32
     sampled = decision.action == "allow" and place < policy.file.sample_rate
     return "sample" if sampled else None
 

@@ -15,14 +15,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
-from zlib import crc32
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from msgspec import structs
 
-from events.identity import video_decision_id
+from events.identity import shard_of, video_decision_id
 from events.messages import Evidence, Judgement, Signal
 from operators.decide import HowBad
 
@@ -169,12 +168,8 @@ def video_frames(judgements: list[Judgement]) -> list[tuple[str, Judgement]]:
             continue
         if decision.final and decision.mode == "live":
             bare = structs.replace(content, text="-", images=[])
-            found.append((_shard_of(content.parent_id), Judgement(bare, decision)))
+            found.append((shard_of(content.parent_id, SHARDS), Judgement(bare, decision)))
     return found
-
-
-def _shard_of(name: str) -> str:
-    return SHARDS[crc32(name.encode("utf-8", "replace")) % len(SHARDS)]
 
 
 class _Logic(StatefulBatchLogic[Judgement, Judgement, bytes]):
