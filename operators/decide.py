@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from events.identity import crc, decision_id
-from events.messages import Action, Decision, Judgement, Mode, ReviewItem, ReviewReason
+from events.messages import Action, Decision, Judgement, Mode, ReviewItem
 from operators.item import Item
+from policy import review
 from policy.policies import Policies
 from policy.policy import CategoryPolicy, Policy
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
@@ -220,29 +221,18 @@ class ReviewPicker:
             ReviewItem(
                 decision=judgement.decision,
                 text=judgement.content.text,
-                priority=_priority(judgement.decision, policy),
-                reason=reason,
+                priority=review.priority(judgement.decision, policy),
+                reason=review.reason(judgement.decision, policy),
             )
             for judgement in judgements
             if judgement.decision.final
             for policy in (policies.for_author(judgement.decision.author_id),)
-            if (reason := _reason(judgement.decision, policy))
+            if _is_seen(judgement.decision, policy)
         ]
 
 
-def _reason(decision: Decision, policy: Policy) -> ReviewReason | None:
-    if decision.action == "review":
-        low, high = policy.file.uncertainty_band
-        uncertain = low <= decision.scores.get(decision.category, 0.0) <= high
-        return "uncertain" if uncertain else "policy"
-    # A digest of the id rather than chance: a replay samples the same contents.
-    place = crc(decision.content_id) / 2**32
-    sampled = decision.action == "allow" and place < policy.file.sample_rate
-    return "sample" if sampled else None
-
-
-def _priority(decision: Decision, policy: Policy) -> float:
-    if not decision.category:
-        return 0.0
-    treatment = policy.categories(decision.community)[decision.category]
-    return round(treatment.severity + decision.scores.get(decision.category, 0.0), 4)
+def _is_seen(decision: Decision, policy: Policy) -> bool:
+    if decision.action == "allow":
+        # By the id rather than chance: a replay samples the same contents.
+        return crc(decision.content_id) / 2**32 < policy.file.sample_rate
+    return decision.action == "review"
