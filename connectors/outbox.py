@@ -148,7 +148,7 @@ class Outbox:
                 while (row := self._next(store, sender.name)) is not None:
                     self._deliver(store, sender, row)
         except (sqlite3.Error, OSError) as error:
-            _log.error("outbox closed unread", path=str(self._path), error=str(error))
+            _log.error("outbox left for the next run", path=str(self._path), error=str(error))
 
     def _insist(self, use: Callable[[], T]) -> T:
         """What `use` of the file gives, again and again until it can be used or it is time to stop.
