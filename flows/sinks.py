@@ -57,11 +57,15 @@ def kafka_config(settings: Settings) -> dict[str, Any]:
             kafka.check_config(config)
         except (OSError, ValueError) as error:
             raise BadSettingError(f"BREAKWATER_KAFKA_CONFIG: {error}") from None
-    return config | {
-        "bootstrap.servers": settings.kafka_brokers,
-        "group.id": settings.kafka_group,
-        "client.id": "breakwater",
-    }
+    return (
+        {"receive.message.max.bytes": kafka.MAX_RECEIVED_BYTES}
+        | config
+        | {
+            "bootstrap.servers": settings.kafka_brokers,
+            "group.id": settings.kafka_group,
+            "client.id": "breakwater",
+        }
+    )
 
 
 class OutboxWriter(Writer[Alert]):
@@ -178,7 +182,8 @@ def kafka_sinks(
     def table(
         insert: Callable[[Sequence[X]], None], rows: int = settings.store_rows
     ) -> GatheringWriter[X]:
-        return GatheringWriter(insert, few, rows, waiting, in_flight=FEW_IN_FLIGHT)
+        watched = metrics.watched(insert)
+        return GatheringWriter(watched, few, rows, waiting, in_flight=FEW_IN_FLIGHT)
 
     return Sinks(
         decisions=lambda: topic(kafka.DECISIONS_TOPIC, lambda d: d.content_id),
@@ -197,7 +202,12 @@ def kafka_sinks(
             DeadLetterWriter(config, waiting), table(store.insert_dead_letters)
         ),
         judgements=lambda: HoldingWriter(
-            store.insert_judgements, executor, Judgement, may_hold, settings.store_rows, waiting
+            metrics.watched(store.insert_judgements),
+            executor,
+            Judgement,
+            may_hold,
+            settings.store_rows,
+            waiting,
         ),
         # Written by a thread of its own, which must not speak for the stream (`waiting`).
         rule_changes=lambda: GatheringWriter(store.insert_rule_changes, few),
@@ -211,8 +221,12 @@ def open_outbox(path: Path, settings: Settings) -> list[Writer[Alert]]:
         BadSettingError: the file is none.
     """
     notify = senders(settings)
+    for sender in notify:
+        metrics.expect_deliveries(sender.name)
+    if not notify:
+        return []
     try:
-        return [OutboxWriter(Outbox(path, notify))] if notify else []
+        return [OutboxWriter(Outbox(path, notify, on_attempt=metrics.count_delivery))]
     except sqlite3.Error as error:
         raise BadSettingError(
             f"{path} cannot be used as an outbox: {error}; move it away, and its alerts with it"

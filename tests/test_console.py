@@ -99,6 +99,7 @@ class TestSecurity:
             ("console.example.org", 200),  # allowed below
             ("attacker.example", 421),  # a name that was made to point here
             ("127.0.0.1.attacker.example", 421),
+            ("[::1", 421),
             ("", 421),
         ],
     )
@@ -112,6 +113,7 @@ class TestSecurity:
             ({"Origin": "https://attacker.example"}, True),
             ({"Origin": "http://localhost:9999"}, True),  # another program on this machine
             ({"Origin": "null"}, True),
+            ({"Origin": "http://[::1"}, True),  # no URL at all
             ({"Sec-Fetch-Site": "cross-site"}, True),
             ({"Sec-Fetch-Site": "same-site"}, True),
             ({"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, False),
