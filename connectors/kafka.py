@@ -66,10 +66,6 @@ MAX_SENT_BYTES: Final = 20_000_000
 """Of a message, for our producers; brokers take less unless they are told otherwise."""
 
 
-MAX_RECEIVED_BYTES: Final = MAX_MESSAGE_BYTES + 100_000_000
-"""Of a broker's answer: the largest message, and librdkafka's default for what is beside it."""
-
-
 class BrokerError(RuntimeError):
     """The brokers do not answer or lack a topic; the text says what to do."""
 

@@ -57,15 +57,11 @@ def kafka_config(settings: Settings) -> dict[str, Any]:
             kafka.check_config(config)
         except (OSError, ValueError) as error:
             raise BadSettingError(f"BREAKWATER_KAFKA_CONFIG: {error}") from None
-    return (
-        {"receive.message.max.bytes": kafka.MAX_RECEIVED_BYTES}
-        | config
-        | {
-            "bootstrap.servers": settings.kafka_brokers,
-            "group.id": settings.kafka_group,
-            "client.id": "breakwater",
-        }
-    )
+    return config | {
+        "bootstrap.servers": settings.kafka_brokers,
+        "group.id": settings.kafka_group,
+        "client.id": "breakwater",
+    }
 
 
 class OutboxWriter(Writer[Alert]):
