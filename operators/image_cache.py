@@ -27,6 +27,7 @@ class Picture:
     """An image of a content as the stages see it: decoded, or the reason why it is not."""
 
     md5: str
+    """Of the bytes, in hex; "" where there are none."""
     decoded: DecodedImage | None
     error: ImageError | None = None
     opened_at: float = field(default_factory=time.monotonic)
@@ -102,7 +103,7 @@ class PictureCache:
             data = data or self._fetched(image.uri or "")
             return Picture(md5_hex(data), decode(data, self._limits))
         except ImageError as error:
-            return Picture(md5_hex(data), None, error)
+            return Picture(md5_hex(data) if data else "", None, error)
 
     def _fetched(self, uri: str) -> bytes:
         if self._fetch is None:
