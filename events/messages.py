@@ -322,8 +322,6 @@ class AuthorFeatures(Struct):
 
     decisions: int = 0
     violations: int = 0
-    first_seen: float | None = None
-    """Unix seconds of their first content here; None: never seen."""
 
 
 class AuthorCount(Struct, frozen=True, array_like=True):

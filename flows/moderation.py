@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,6 +20,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream, operator
 from bytewax.inputs import Source
 
+from connectors.daemon_executor import DaemonExecutor
 from connectors.local_sink import Place, write
 from connectors.ruleset_store import RULESET_KINDS
 from events.messages import Alert, Judgement, Raw
@@ -130,10 +130,8 @@ def judge(
     items = op.flat_map_batch("enrich", up, timed_stage("enrich", enriching))
     for name, stage in stages.reading:
         items = op.flat_map_batch(name, items, timed_stage(name, stage))
-    one_thread = ThreadPoolExecutor(1, "images")
-    seen = see_images(
-        "see_images", items, _in_turn(stages.seeing), stages.at_once, one_thread, on_wait
-    )
+    beside, see = DaemonExecutor("images"), _in_turn(stages.seeing)
+    seen = see_images("see_images", items, see, stages.at_once, beside, on_wait)
     items = seen.items
     for name, stage in stages.concluding:
         items = op.flat_map_batch(name, items, timed_stage(name, stage))

@@ -23,6 +23,9 @@ SEEN_BY: dict[str, frozenset[str]] = {
     LANGUAGE: frozenset(),  # the policy's own key for it decides
     "fusion": BY_MODEL,
     "image_score": frozenset({"sexual", "csam", "violent_extremism"}),
+    # What is beyond the bounds of reading is no fault, and lists and model have seen the pictures:
+    # to hide albums of screenshots as csam would be wrong far more often than right.
+    "ocr_partial": frozenset(CATEGORIES) - {"csam"},
     "enrich": frozenset(),
     "live_rules": frozenset(),
 }

@@ -26,8 +26,9 @@ class Item(Struct):
     text_scores: dict[str, float] = {}
     """The text way's probability by category; empty when there is no text or no model."""
     image_scores: dict[str, float] = {}
-    image_texts: dict[str, str] = {}
-    """What is written in images, by image id: what evidence in `images.ID` counts from."""
+    image_texts: dict[str, list[str]] = {}
+    """What is written in images, by image id; producers may give several images the same one.
+    Evidence in `images.ID` counts from the beginning of its own image's text."""
     scores: dict[str, float] = {}
     """After fusion: the probability of every category."""
     outputs: list[ModelOutput] = []
