@@ -76,8 +76,8 @@ class ImageHashMatcher:
         for item in items:
             for image in item.content.images:
                 picture = self._cache.open(image)
-                if picture.error and self.STAGE not in item.degraded:
-                    item.degraded.append(self.STAGE)
+                if picture.error:
+                    item.degrade(self.STAGE)
                 for view in _views_to_match(picture):
                     for algorithm, asked in queries.items():
                         asked.append((len(places), picture.hashes(algorithm, view)))

@@ -79,7 +79,7 @@ class ImageTextReader:
     def _read_item(self, item: Item, deadline: float) -> None:
         for number, image in enumerate(item.content.images):
             if number >= _MAX_IMAGES or time.monotonic() > deadline:
-                item.degraded.append(self.STAGE)
+                item.degrade(self.STAGE)
                 return
             if text := self._text(image):
                 item.image_texts[image.image_id] = text
@@ -150,7 +150,8 @@ def _bring_back(found: Item, item: Item, field: str) -> None:
     item.hints += found.hints
     item.shadow_signals += (_seen_in(field, signal) for signal in found.shadow_signals)
     item.asked_review = item.asked_review or found.asked_review
-    item.degraded += [stage for stage in found.degraded if stage not in item.degraded]
+    for stage in found.degraded:
+        item.degrade(stage)
     for output in found.outputs:
         _merge_output(item.outputs, output)
 
