@@ -19,6 +19,7 @@ from cli.live import open_store, push_and_wait, rollback_of, say, version_of
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
 from events.messages import RuleAction
 from flows.settings import load_settings
+from operators.normalize import normalize
 from policy.changes import file_changes
 from policy.exchange import as_hash_list, read_exchange
 from policy.hashlist import parse_hashes, read_hash_file
@@ -74,7 +75,8 @@ def lint_files(
     without --permanent, for want of an expiry, is a warning.
     """
     texts = _texts(files)
-    _fail_on(lint(read_rulebook(load_settings().policy) | texts, only=texts, rate=rate))
+    everything = read_rulebook(load_settings().policy) | texts
+    _fail_on(lint(everything, normalize, only=texts, rate=rate))
     for finding in _without_expiry(texts) if files else ():
         say(f"warning: {_line(finding)}")
     typer.echo(f"{len(texts)} files are fine")
@@ -84,7 +86,7 @@ def lint_files(
 def hold_to_examples(files: Files = None) -> None:
     """Whether every rule matches what its examples say, and does not match what they forbid."""
     texts = _texts(files)
-    _fail_on(lint(texts, rate=1.0))
+    _fail_on(lint(texts, normalize, rate=1.0))
     rules = parse_rulebook(texts).rules.rules
     count = sum(len(rule.examples.match) + len(rule.examples.no_match) for rule in rules)
     typer.echo(f"{count} examples of {len(rules)} rules hold")
@@ -188,7 +190,8 @@ def _activate(
     """Check, push and wait until all workers that are up say that they run it."""
     directory = read_rulebook(load_settings().policy)
     before, after = overlaid(directory, active), overlaid(directory, version)
-    _fail_on(lint(after, only=[name for name, text in after.items() if before.get(name) != text]))
+    changed = [name for name, text in after.items() if before.get(name) != text]
+    _fail_on(lint(after, normalize, only=changed))
     version = replace(
         version,
         changes=file_changes(before, after),

@@ -109,9 +109,9 @@ def _check_repeats(pattern: str) -> None:
 def _is_wide(element: str) -> bool:
     """Whether `element`, repeated, runs on over characters of most kinds."""
     repeated = compile_re2(f"(?:{element})+")
-    length = 2 * MAX_REPEAT
-    runs = [repeated.match(char * length) for char in _ODD]
-    return sum(run is not None and run.end() * 2 > length for run in runs) * 2 > len(_ODD)
+    runs = [repeated.match(char * (2 * MAX_REPEAT)) for char in _ODD]
+    ends: list[int] = [run.end() for run in runs if run is not None]
+    return sum(end > MAX_REPEAT for end in ends) * 2 > len(_ODD)
 
 
 def _bound(repeat: str) -> int | None:
