@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cli.errors import UsageError
-from cli.live import open_store, push_and_wait, rollback_of, say, version_of
+from cli.live import open_store, push_and_wait, rollback_of, rules_in_force, say, version_of
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
 from events.messages import RuleAction
 from flows.settings import load_settings
@@ -24,7 +24,7 @@ from policy.changes import file_changes
 from policy.exchange import as_hash_list, read_exchange
 from policy.hashlist import parse_hashes, read_hash_file
 from policy.lint import MAX_EVERYDAY_RATE, Finding, lint
-from policy.rulebook import Rulebook, parse_rulebook, read_rulebook, read_rulebook_file
+from policy.rulebook import parse_rulebook, read_rulebook, read_rulebook_file
 from policy.rules import Rule
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ def list_rules(
     category: Annotated[str, typer.Option(help="Only rules of this category.")] = "",
 ) -> None:
     """The rules in force: those of the policy directory with the pushed ones over them."""
-    book, stored = _in_force()
+    book, stored = rules_in_force()
     # Ids whole, however narrow the terminal: policies name rules by them.
     table = Table(Column("rule", no_wrap=True), "category", "score", "matches", "on", "expires",
                   "description")  # fmt: skip
@@ -219,12 +219,6 @@ def _without_expiry(texts: dict[str, str]) -> list[Finding]:
         if any(known.expires is None for known in entries.values())
     ]
     return rules + hashes
-
-
-def _in_force() -> tuple[Rulebook, StoredRuleset | None]:
-    store = open_store("rules", shared=False)
-    stored = store.load(store.active_number())
-    return parse_rulebook(overlaid(read_rulebook(load_settings().policy), stored)), stored
 
 
 def _texts(files: list[Path] | None) -> dict[str, str]:
