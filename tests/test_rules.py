@@ -1,15 +1,18 @@
 """Rule files: what is taken, what is refused and how the refusal reads."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.normalize import normalize
+from operators.normalize_words import LEXICON
 from policy.compiled import MAX_RULES_A_TEXT, MAX_SPANS, CompiledRules
 from policy.errors import PolicyError
 from policy.lint import check_examples
 from policy.pattern import MAX_PATTERN, MAX_REPEAT, check_pattern, compile_re2, telling_pieces
-from policy.rules import RuleSet, load_rules, parse_rules
+from policy.rules import Rule, RuleSet, load_rules, parse_rules
 
 BUILT_IN = load_rules()
 COMPILED = CompiledRules(BUILT_IN)
@@ -46,6 +49,38 @@ def test_every_built_in_rule_has_examples(rule) -> None:
 
 def test_the_built_in_rules_keep_their_own_examples() -> None:
     assert list(check_examples(COMPILED, normalize)) == []
+
+
+def own_words(rule: Rule) -> set[str]:
+    """Single keywords, and plain words that a pattern has between `(?:`, `|` and `)`."""
+    groups = re.findall(r"(?<![a-z])\(\?:([^()]*)\)(?![a-z?])", rule.pattern or "")
+    words = [*(rule.keywords or ()), *(word for group in groups for word in group.split("|"))]
+    return {word.lower() for word in words if re.fullmatch("[A-Za-z]{3,}", word)}
+
+
+@pytest.mark.parametrize("rule", BUILT_IN.rules, ids=lambda rule: rule.id)
+def test_words_of_the_built_in_rules_are_known_to_the_lexicon(rule) -> None:
+    # Where these look spelled out, other things are meant: `b+c`, `lol...i`.
+    signs = {"btc", "eth", "loli", "roi", "xyz"}
+    if rule.on == "normalized":
+        assert own_words(rule) - LEXICON - signs == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("looking for p t h c", "csam.trade-code"),
+        ("looking for p-t-h-c", "csam.trade-code"),
+        ("k.y.s", "harassment.kys"),
+        ("k y s", "harassment.kys"),
+        ("kyyyyys", "harassment.kys"),
+        ("post your t h i n s p o", "self-harm.eating-disorder"),
+        ("a pro-ana group", "self-harm.eating-disorder"),
+    ],
+)
+def test_a_word_of_a_rule_is_found_spelled_out(text: str, rule: str) -> None:
+    read = normalize([text])[0].text
+    assert rule in {match.rule.id for match in COMPILED.match(read)}
 
 
 def test_every_category_has_a_rule() -> None:
