@@ -126,8 +126,7 @@ class Breaker:
 
     def _pass(self, items: list[Item]) -> list[Item]:
         for item in items:
-            if self.name not in item.degraded:
-                item.degraded.append(self.name)
+            item.degrade(self.name)
         return self._without(items)
 
 

@@ -51,7 +51,7 @@ class Enricher:
             authors = self._store.admit([(item.content, item.position) for item in items])
         except OSError:
             for item in items:
-                item.degraded.append(self.STAGE)
+                item.degrade(self.STAGE)
             return items
         fresh = []
         for item, author in zip(items, authors, strict=True):

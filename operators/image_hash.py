@@ -80,9 +80,8 @@ class ImageHashMatcher:
                     continue
                 picture, field = self._cache.open(image), f"images.{image.image_id}"
                 add_known(item, by_bytes, (bytes.fromhex(picture.md5),), field, 0)
-                missed = picture.error and (lists or not picture.md5)
-                if missed and self.STAGE not in item.degraded:
-                    item.degraded.append(self.STAGE)
+                if picture.error and (lists or not picture.md5):
+                    item.degrade(self.STAGE)
                 for view in _views_to_match(picture):
                     for algorithm, asked in queries.items():
                         asked.append((len(places), picture.hashes(algorithm, view)))

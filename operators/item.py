@@ -46,6 +46,11 @@ class Item(Struct):
     stage_ms: dict[str, float] = {}
     """How long each stage took for the batch this was in: what it waited, in milliseconds."""
 
+    def degrade(self, stage: str) -> None:
+        """Notes, once, that `stage` could not do its part."""
+        if stage not in self.degraded:
+            self.degraded.append(stage)
+
     def copy(self) -> Item:
         """The same item, for stages whose findings must not show in this one."""
         return structs.replace(

@@ -59,7 +59,7 @@ class LanguageDetector:
             code, score = self.detect(text, item.content.language)
             if code and code not in self._covered:
                 item.signals.append(Signal("language", f"language.{code}", "", score))
-                item.degraded.append("text_language")
+                item.degrade("text_language")
         return items
 
     def detect(self, text: str, declared: str = "") -> tuple[str, float]:

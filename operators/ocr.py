@@ -87,14 +87,14 @@ class ImageTextReader:
         partial = len(legible) > _MAX_IMAGES
         for image_id, picture in legible[:_MAX_IMAGES]:
             if time.monotonic() > deadline:
-                item.degraded.append(self.STAGE)
+                item.degrade(self.STAGE)
                 break
             reading = self._reading(picture)
             partial |= not reading.whole
             if text := reading.text.strip():
                 item.image_texts.setdefault(image_id, []).append(text)
         if partial:
-            item.degraded.append(self.PARTIAL)
+            item.degrade(self.PARTIAL)
 
     def _reading(self, picture: Picture) -> Reading:
         """What is written in the first frame of `picture`."""
@@ -163,7 +163,8 @@ def _bring_back(found: Item, item: Item, field: str) -> None:
     item.hints += found.hints
     item.shadow_signals += (_seen_in(field, signal) for signal in found.shadow_signals)
     item.asked_review = item.asked_review or found.asked_review
-    item.degraded += [stage for stage in found.degraded if stage not in item.degraded]
+    for stage in found.degraded:
+        item.degrade(stage)
     for output in found.outputs:
         _merge_output(item.outputs, output)
 

@@ -63,7 +63,7 @@ class RuleMatcher:
                 try:
                     matches = match(read, form)
                 except OverflowError:
-                    item.degraded.append(self.STAGE)
+                    item.degrade(self.STAGE)
                     continue
                 allowed = self._allowed(item.content) if matches else ()
                 for found in matches:
@@ -150,5 +150,5 @@ class LiveRuleMatcher:
         for item in items:
             item.ruleset_version = version
             if stale:
-                item.degraded.append(self.STALE)
+                item.degrade(self.STALE)
         return items

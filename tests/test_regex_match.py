@@ -115,6 +115,17 @@ def test_a_flood_of_keywords_degrades_the_item_and_not_the_batch() -> None:
     assert [signal.rule for signal in batch[1].signals] == ["money"]
 
 
+def test_a_flood_in_both_forms_of_a_text_degrades_it_once() -> None:
+    both = "rules: [" + ", ".join(
+        f"{{id: {form}, category: spam, score: 1, on: {form}, keywords: [xx]}}"
+        for form in ("original", "normalized")
+    )
+    [flooded] = RuleMatcher(parse_rules({"t.yaml": f"{both}]"}))(
+        [item(text="x" * (2 * MAX_KEYWORD_HITS))]
+    )
+    assert flooded.degraded == ["rules"]
+
+
 @pytest.mark.parametrize(
     "text",
     ["\x00", "\ud83d", "a" * 65536, "\u202e" * 100, "free" + " " * 65000 + "money", "\n" * 9],
