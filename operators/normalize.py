@@ -19,7 +19,8 @@ from models.text.joined import matching
 from operators.item import Item
 from operators.normalize_characters import fold_characters, fold_mixed_words, undo_entities
 from operators.normalize_draft import Draft
-from operators.normalize_words import LEXICON, TOKEN_SIGNS, undo_spelling_out, undo_tokens
+from operators.normalize_lexicon import LEXICON
+from operators.normalize_words import TOKEN_SIGNS, undo_spelling_out, undo_tokens
 
 _SUSPICIOUS: Final = re2.compile(
     r"&[#A-Za-z][A-Za-z0-9]{1,31};|[^\t\n\r\x20-\x7e\x{2018}\x{2019}\x{201c}\x{201d}]"
