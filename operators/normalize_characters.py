@@ -9,16 +9,22 @@ from html import unescape
 from pathlib import Path
 from typing import Final
 
+from operators.normalize_blanks import folded
 from operators.normalize_draft import Draft, Edit
 
 _ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 _FOREIGN: Final = re.compile("[\x20-\x7e]?[^\t\n\r\x20-\x7e]+")
 """A run of anything but printable ASCII, with the character that its marks may stand on."""
+_PLAIN: Final = frozenset("\t\n\r") | frozenset(map(chr, range(0x20, 0x7F)))
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _JOINERS: Final = frozenset("\u200c\u200d\ufe0f")
 """Part of the spelling in Persian and Indic words and in emoji; elsewhere invisible."""
-_BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u20e3\u2800\u3164\uffa0")
+_BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u20e3\u2800\u3164\uffa0\U0001d159")
 """Invisible, though Unicode counts them as letters, marks or symbols."""
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Me"})
+"""Controls, and the marks that enclose a letter, which a reader does not read."""
+_SELECTORS: Final = frozenset(map(chr, (*range(0xFE00, 0xFE0F), *range(0xE0000, 0xE1000))))
+"""Of variants, and tags."""
 _MAX_EXPANSION: Final = 4
 _MAX_MARKS: Final = 4
 """Marks that any orthography piles on one letter."""
@@ -68,9 +74,9 @@ def _fold(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Cs":
         return "\ufffd"
-    if category in ("Cc", "Cf") or char in _BLANKS or "\ufe00" <= char <= "\ufe0e":
-        return "" if char not in "\t\n\r" else char
-    if "\U000e0000" <= char <= "\U000e0fff":
+    if char.isspace() and not "\x1c" <= char <= "\x1f":
+        return char if char in "\t\n\r" else " "
+    if category in _UNSEEN or char in _BLANKS or char in _SELECTORS:
         return ""
     if char in _NEVER_ORDINARY:
         return _NEVER_ORDINARY[char]
@@ -85,28 +91,44 @@ def fold_characters(draft: Draft) -> tuple[int, int]:
 
     Returns the numbers of invisible characters taken out and of letters that posed as others.
     """
-    if draft.text.isascii() and draft.text.isprintable():
+    # Most texts hold few kinds of other characters, and most of these stay.
+    if draft.text.isascii() and folded(draft.text).isprintable():
         return 0, 0
+    odd = set(draft.text) - _PLAIN
+    changing = {char for char in odd if not _stays(char)}
+    if not changing:
+        return 0, 0
+    marks = {char for char in changing if unicodedata.combining(char)}
     edits: list[Edit] = []
     invisible = posing = 0
     for run in _FOREIGN.finditer(draft.text):
-        at, previous = run.start(), ""
         chars = run.group()
-        while at < run.end():
-            char = chars[at - run.start()]
+        if changing.isdisjoint(chars):
+            continue
+        at, start, size, previous = 0, run.start(), len(chars), ""
+        while at < size:
+            char = chars[at]
             end = at + 1
-            while end < run.end() and unicodedata.combining(chars[end - run.start()]):
+            while end < size and chars[end] in marks:
                 end += 1
-            cluster = chars[at - run.start() : end - run.start()]
-            new = _fold_cluster(cluster, previous)
-            if new != cluster:
-                edits.append((at, end, new))
-                invisible += not new and not unicodedata.combining(char)
-                posing += new.isascii() and new.isalpha() and len(new) == 1
-            previous = new[-1:] or previous
+            if end > at + 1 or char in changing:
+                cluster = chars[at:end]
+                new = _fold_cluster(cluster, previous)
+                if new != cluster:
+                    edits.append((start + at, start + end, new))
+                    invisible += not new and char not in marks
+                    posing += len(new) == 1 and new.isascii() and new.isalpha()
+                previous = new[-1:] or previous
+            else:
+                previous = char
             at = end
     draft.apply(edits)
     return invisible, posing
+
+
+@lru_cache(maxsize=1 << 16)
+def _stays(char: str) -> bool:
+    return char not in _JOINERS and not unicodedata.combining(char) and _fold(char) == char
 
 
 def _fold_cluster(cluster: str, previous: str) -> str:

@@ -29,8 +29,11 @@ class Draft:
         for start, end, new in edits:
             pieces += self.text[at:start], new
             origins += self.origins[at:start]
-            last = max(start, end - 1)
-            origins += [self.origins[min(start + i, last)] for i in range(len(new))]
+            if len(new) == 1:
+                origins.append(self.origins[start])
+            elif new:
+                last = max(start, end - 1)
+                origins += [self.origins[min(start + i, last)] for i in range(len(new))]
             changed += end - start
             at = end
         if pieces:

@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 
 from events.messages import Content, Position
 from operators.item import Item
-from operators.normalize import CHANGED_LEVEL, Normalizer, find_suspicious, normalize
+from operators.normalize import (
+    CHANGED_LEVEL,
+    NO_OBFUSCATION,
+    Normalizer,
+    find_suspicious,
+    normalize,
+)
 
 UNDONE = {
     "h4te w0m3n": "hate women",  # leet inside words
@@ -40,6 +46,11 @@ UNDONE = {
     "z̷̢̛̗̦̎͝a̸͚̋l": "zal",  # piled-up marks
     "&#104;ate &lt;b&gt; &amp;amp;lt;": "hate <b> <",  # entities, nested too
     "m0️⃣ron": "moron",  # a keycap
+    "kill  all \t cops": "kill all cops",  # wide gaps
+    "claim your prize\r\nhttps://bit.ly/x": "claim your prize https://bit.ly/x",  # line breaks
+    "kill\u2003\u1680all\u2028cops\x85\f!": "kill all cops !",  # whatever the blanks
+    "y o u\n\nh   a   t   e": "you hate",  # spelled out over lines, with wide gaps
+    "h a t e   x z q": "hate x z q",  # a gap that parts what is spelled out
 }
 
 STAYS = [
@@ -61,7 +72,7 @@ STAYS = [
 ]
 
 ANY = st.text(st.characters(codec=None), max_size=60) | st.text(
-    st.sampled_from("a4@$ .-_&;#amplt\u200b\u0336аеһ😀\ud800\u202eéA1!x"), max_size=40
+    st.sampled_from("a4@$ .-_&;#amplt\u200b\u0336аеһ😀\ud800\u202eéA1!x\n\t\u2028"), max_size=40
 )
 
 
@@ -84,6 +95,9 @@ def test_meaning_stays(text: str) -> None:
         ("a h\u200bate\u200b", "hate", "h\u200bate\u200b"),
         ("x hаtе", "hate", "hаtе"),
         ("sooo stuuupid", "stupid", "stuuupid"),
+        ("so  i\n\nhate it", "hate", "hate"),
+        ("so  i\nhate \n it", "hate it", "hate \n it"),
+        ("so  i h4te \n it", "hate it", "h4te \n it"),
     ],
 )
 def test_a_span_leads_back_to_what_was_written(text: str, word: str, original: str) -> None:
@@ -155,6 +169,11 @@ def test_time_is_linear_on_hostile_text(unit: str) -> None:
     small, large = min(seconds(8192) for _ in range(3)), seconds(65536)
     # Eight times the text, with room for noise; a quadratic step would take 64 times as long.
     assert large < 24 * small + 0.2
+
+
+def test_blanks_are_no_obfuscation() -> None:
+    texts = ["two  words\n\nand more", "two  words\n\nand Müller"]
+    assert [each.obfuscation for each in normalize(texts)] == [NO_OBFUSCATION] * 2
 
 
 def _item(text: str) -> Item:
