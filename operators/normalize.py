@@ -1,7 +1,7 @@
 """Text as a reader sees it: tricks of spelling undone, with a way back to the original positions.
 
-Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), invisible
-and bidirectional control characters, piled-up marks, spelled-out and broken-up words, leet,
+Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), text shown
+backwards, invisible characters, piled-up marks, spelled-out and broken-up words, leet,
 drawn-out letters, runs of blanks and line breaks. Words wholly of another script, numbers and
 addresses stay. Texts without a sign of any of these are told from the others by a compiled pattern,
 many at a time.
@@ -9,6 +9,7 @@ many at a time.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,7 +21,13 @@ from models.text.joined import matching
 from operators.item import Item
 from operators.normalize_blanks import SIGN as BLANKS_SIGN
 from operators.normalize_blanks import fold_blanks, folded, origins_of_folded
-from operators.normalize_characters import fold_characters, fold_mixed_words, undo_entities
+from operators.normalize_characters import (
+    fold_characters,
+    fold_mixed_words,
+    undo_entities,
+    undo_letter_signs,
+    undo_overrides,
+)
 from operators.normalize_draft import Draft
 from operators.normalize_lexicon import LEXICON
 from operators.normalize_words import TOKEN_SIGNS, undo_spelling_out, undo_tokens
@@ -81,7 +88,7 @@ class Normalized(Struct, frozen=True):
         origins = self.origins
         if origins is None or start >= end:
             return start, end
-        return origins[start], max(origins[end], origins[end - 1] + 1)
+        return origins[start], origins[bisect_right(origins, origins[end - 1])]
 
 
 def normalize(texts: Sequence[str]) -> list[Normalized]:
@@ -115,6 +122,8 @@ def _slowly(text: str) -> Normalized:
     for _ in range(_MAX_PASSES):
         before = folded(draft.text)
         undo_entities(draft)
+        changed += undo_overrides(draft)
+        posing += undo_letter_signs(draft)
         unseen, posed = fold_characters(draft)
         invisible += unseen
         posing += posed

@@ -12,10 +12,18 @@ from typing import Final
 from operators.normalize_blanks import folded
 from operators.normalize_draft import Draft, Edit
 
-_ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
+_ENTITY: Final = re.compile(
+    r"&(?:#0{0,20}[0-9]{1,7}|#[xX]0{0,20}[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"
+)
 _FOREIGN: Final = re.compile("[\x20-\x7e]?[^\t\n\r\x20-\x7e]+")
 """A run of anything but printable ASCII, with the character that its marks may stand on."""
 _PLAIN: Final = frozenset("\t\n\r") | frozenset(map(chr, range(0x20, 0x7F)))
+_REVERSED: Final = re.compile(
+    "\u202e[^\n\r\x85\u2029\u202c\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+"
+)
+"""What an override shows from right to left; Hebrew and Arabic letters stand so anyway."""
+_LETTER_SIGNS: Final = re.compile("[\U0001f1e6-\U0001f1ff]+")
+_FIRST_LETTER_SIGN: Final = 0x1F1E6
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _JOINERS: Final = frozenset("\u200c\u200d\ufe0f")
 """Part of the spelling in Persian and Indic words and in emoji; elsewhere invisible."""
@@ -66,6 +74,24 @@ def undo_entities(draft: Draft) -> None:
         if new != found.group():
             edits.append((*found.span(), new))
     draft.apply(edits)
+
+
+def undo_overrides(draft: Draft) -> int:
+    """Text that a bidirectional override shows backwards, as it shows; returns how much."""
+    if "\u202e" not in draft.text:
+        return 0
+    found = _REVERSED.finditer(draft.text)
+    return draft.apply(((*run.span(), run.group()[:0:-1]) for run in found), ordered=False)
+
+
+def undo_letter_signs(draft: Draft) -> int:
+    """Regional indicators to letters where they cannot all be flags; returns how many."""
+    return draft.apply(
+        (at, at + 1, chr(ord(draft.text[at]) - _FIRST_LETTER_SIGN + ord("A")))
+        for run in _LETTER_SIGNS.finditer(draft.text)
+        if len(run.group()) % 2
+        for at in range(*run.span())
+    )
 
 
 @lru_cache(maxsize=1 << 16)

@@ -21,16 +21,20 @@ class Draft:
         self.text = text
         self.origins: Sequence[int] = range(len(text) + 1)
 
-    def apply(self, edits: Iterable[Edit]) -> int:
-        """Carries out `edits`; returns how many characters they took or changed."""
+    def apply(self, edits: Iterable[Edit], *, ordered: bool = True) -> int:
+        """Carries out `edits`; returns how many characters they took or changed.
+
+        New characters come one by one from those they replace, or each from all of them where these
+        stood in another order (`ordered`).
+        """
         pieces: list[str] = []
         origins: list[int] = []
         at = changed = 0
         for start, end, new in edits:
             pieces += self.text[at:start], new
             origins += self.origins[at:start]
-            if len(new) == 1:
-                origins.append(self.origins[start])
+            if len(new) == 1 or not ordered:
+                origins += [self.origins[start]] * len(new)
             elif new:
                 last = max(start, end - 1)
                 origins += [self.origins[min(start + i, last)] for i in range(len(new))]

@@ -19,11 +19,10 @@ from operators.normalize_leet import DRAWN_OUT, LEET, LEET_WORD, unleet
 from operators.normalize_lexicon import COST, LEXICON, segment
 
 _SITE: Final = re.compile(
-    r"//|www\.|[\w-]+(?:\.[\w-]+)+[/?]|[\w.-]+\.(?:com|net|org|io|edu|gov|co|py|js|html?)\b"
+    r"//|www\.|[\w-]+(?:\.[\w-]+)+[/?]\w|[\w.-]+\.(?:com|net|org|io|edu|gov|co|py|js|html?)\b"
 )
 """The beginning of a web address without its scheme, or a file name."""
-_MAIL: Final = re.compile(r"(?:^|\s)[^\s@]*@\S+\.\w")
-"""From the first `@` of a token: from each of them the search would take quadratic time."""
+_MAIL: Final = re.compile(r"@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\W*$")
 _BLANK: Final = re.compile(r"\s")
 TOKEN_SIGNS: Final = "|".join(
     [
@@ -134,7 +133,15 @@ def _token_edits(token: str, start: int) -> Iterator[Edit]:
 
 
 def _is_address(token: str) -> bool:
-    return bool("://" in token or _SITE.match(token) or ("@" in token and _MAIL.search(token)))
+    return "://" in token or _SITE.match(token) is not None or _is_mail(token)
+
+
+def _is_mail(token: str) -> bool:
+    """Whether `token` is a mail address and its `@` no letter of a word (`f@ggot.You`)."""
+    if "@" not in token or not _MAIL.search(token):
+        return False
+    words = (word for word in LEET_WORD.findall(token) if "@" in word)
+    return not any((unleet(word) or "").lower() in LEXICON for word in words)
 
 
 def _join_edits(token: str, start: int) -> Iterator[Edit]:

@@ -41,10 +41,18 @@ UNDONE = {
     "ʜᴀᴛᴇ": "hate",  # small capitals
     "𝐡𝐚𝐭𝐞 ｈａｔｅ Ⓗⓐⓣⓔ": "hate hate Hate",  # compatibility forms
     "h\u200ba\u2060t\u00ade": "hate",  # invisible characters
-    "\u202ehate\u202c": "hate",  # bidirectional overrides
+    "go \u202eflesruoy llik\u202c!": "go kill yourself!",  # shown backwards
+    "\u202eetah\nyou \u202detah\u202c": "hate you etah",  # to the end of the line
+    "\u202eשלום etah": "שלום etah",  # what is written from right to left stays in its order
+    "h\u20dda\u20e0t\u0488e \U0001d159": "hate ",  # marks around a letter, a note nobody sees
+    "🇭 🇦 🇹 🇪 🇲🇪🇳": "HATE MEN",  # letters of flags that are none
+    "ᕼᗩTE ᔕTᑌᑭIᗪ": "HATE STUPID",  # Canadian syllabics
+    "ni.gger? st.upid/ a.s.s?": "nigger? stupid/ ass?",  # no addresses, though they end like one
+    "you f@ggot...die f@ggot.You": "you faggot...die faggot.You",  # nor are these of mail
     "h̶a̶t̷e̸": "hate",  # strikes through
     "z̷̢̛̗̦̎͝a̸͚̋l": "zal",  # piled-up marks
     "&#104;ate &lt;b&gt; &amp;amp;lt;": "hate <b> <",  # entities, nested too
+    "&#0000000104;&#x000000061;te": "hate",  # with more digits than it takes
     "m0️⃣ron": "moron",  # a keycap
     "kill  all \t cops": "kill all cops",  # wide gaps
     "claim your prize\r\nhttps://bit.ly/x": "claim your prize https://bit.ly/x",  # line breaks
@@ -58,6 +66,8 @@ STAYS = [
     "mp3 ps5 covid19 100k 5am 1st 2nd 1080p",  # names and units
     "1.2.3.4 10:30 3-4 555-1234",  # numbers
     "bob@site.com user@host https://a.b/c3po?d=4ll www.h4te.org",  # addresses
+    "b0b@site.com, (B0B.SMITH@mail.site.com). h4.te/x h4.te?x",
+    "🇺🇸🇬🇧 🇺🇸 🇫🇷",  # flags
     "hi!there wow!that",  # a missing blank
     "well-being and/or co-op e.g. i.e. a.m.",  # real hyphens and abbreviations
     "for (i=0; i<n; i++) a[i] = b+c; x_1 = f(y)",  # code
@@ -95,6 +105,7 @@ def test_meaning_stays(text: str) -> None:
         ("a h\u200bate\u200b", "hate", "h\u200bate\u200b"),
         ("x hаtе", "hate", "hаtе"),
         ("sooo stuuupid", "stupid", "stuuupid"),
+        ("\u200bgo \u202eflesruoy llik\u202c!", "kill", "\u202eflesruoy llik\u202c"),
         ("so  i\n\nhate it", "hate", "hate"),
         ("so  i\nhate \n it", "hate it", "hate \n it"),
         ("so  i h4te \n it", "hate it", "h4te \n it"),
