@@ -9,14 +9,12 @@ from html import unescape
 from pathlib import Path
 from typing import Final
 
-from operators.normalize_blanks import folded
+from operators.normalize_blanks import folded as blanks_folded
 from operators.normalize_draft import Draft, Edit
 
 _ENTITY: Final = re.compile(
     r"&(?:#0{0,20}[0-9]{1,7}|#[xX]0{0,20}[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"
 )
-_FOREIGN: Final = re.compile("[\x20-\x7e]?[^\t\n\r\x20-\x7e]+")
-"""A run of anything but printable ASCII, with the character that its marks may stand on."""
 _PLAIN: Final = frozenset("\t\n\r") | frozenset(map(chr, range(0x20, 0x7F)))
 _REVERSED: Final = re.compile(
     "\u202e[^\n\r\x85\u2029\u202c\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+"
@@ -51,6 +49,7 @@ def _read_confusables() -> dict[str, str]:
 
 CONFUSABLES: Final = _read_confusables()
 """Letters that pass for an ASCII letter (Unicode TR39), to that letter."""
+_LETTER_OF: Final = str.maketrans(CONFUSABLES)
 
 _NEVER_ORDINARY: Final = (
     {
@@ -118,36 +117,33 @@ def fold_characters(draft: Draft) -> tuple[int, int]:
     Returns the numbers of invisible characters taken out and of letters that posed as others.
     """
     # Most texts hold few kinds of other characters, and most of these stay.
-    if draft.text.isascii() and folded(draft.text).isprintable():
+    if draft.text.isascii() and blanks_folded(draft.text).isprintable():
         return 0, 0
-    odd = set(draft.text) - _PLAIN
-    changing = {char for char in odd if not _stays(char)}
+    text = draft.text
+    changing = {char for char in set(text) - _PLAIN if not _stays(char)}
     if not changing:
         return 0, 0
     marks = {char for char in changing if unicodedata.combining(char)}
     edits: list[Edit] = []
-    invisible = posing = 0
-    for run in _FOREIGN.finditer(draft.text):
-        chars = run.group()
-        if changing.isdisjoint(chars):
+    invisible = posing = done = 0
+    previous = ""
+    for at, char in enumerate(text):
+        if char not in changing or at < done:
             continue
-        at, start, size, previous = 0, run.start(), len(chars), ""
-        while at < size:
-            char = chars[at]
-            end = at + 1
-            while end < size and chars[end] in marks:
-                end += 1
-            if end > at + 1 or char in changing:
-                cluster = chars[at:end]
-                new = _fold_cluster(cluster, previous)
-                if new != cluster:
-                    edits.append((start + at, start + end, new))
-                    invisible += not new and char not in marks
-                    posing += len(new) == 1 and new.isascii() and new.isalpha()
-                previous = new[-1:] or previous
-            else:
-                previous = char
-            at = end
+        start = at
+        if at > done:
+            previous = text[at - 1]
+            # A mark with the character that it stands on, if that has not changed by itself.
+            start -= char in marks and previous not in "\t\n\r"
+        done = at + 1
+        while text[done : done + 1] in marks:
+            done += 1
+        new = _fold_cluster(text[start:done], previous)
+        if new != text[start:done]:
+            edits.append((start, done, new))
+            invisible += not new and char not in marks
+            posing += len(new) == 1 and new.isascii() and new.isalpha()
+        previous = new[-1:] or previous
     draft.apply(edits)
     return invisible, posing
 
@@ -175,32 +171,28 @@ def fold_mixed_words(draft: Draft, lexicon: frozenset[str]) -> int:
     A word wholly of another script stays, unless every letter of it is a look-alike, it spells a
     word of the lexicon and no other word of the text is of its kind.
     """
-    if draft.text.isascii():
+    if CONFUSABLES.keys().isdisjoint(draft.text):
         return 0
     edits: list[Edit] = []
-    posers: list[tuple[int, str]] = []
+    posers: list[tuple[int, str, str]] = []
     foreign = False
     for found in _WORD.finditer(draft.text):
         word = found.group()
         if word.isascii():
             continue
-        folded = "".join(CONFUSABLES.get(char, char) for char in word)
-        if any(char.isascii() for char in word):
-            if folded.isascii() and not _latin(word):
+        folded = word.translate(_LETTER_OF)
+        # Letters below U+0250 are of Latin orthographies (Turkish, Polish, Danish…).
+        if min(word).isascii():
+            if folded.isascii() and max(word) >= "\u0250":
                 edits += _differences(found.start(), word, folded)
         elif folded.isascii() and folded.lower() in lexicon and len(folded) > 2:
-            posers.append((found.start(), word))
-        elif not _latin(word):
+            posers.append((found.start(), word, folded))
+        elif max(word) >= "\u0250":
             foreign = True
     if not foreign:
-        for start, word in posers:
-            edits += _differences(start, word, "".join(map(CONFUSABLES.__getitem__, word)))
+        for poser in posers:
+            edits += _differences(*poser)
     return draft.apply(sorted(edits))
-
-
-def _latin(word: str) -> bool:
-    """Whether all letters of `word` are of Latin orthographies (Turkish, Polish, Danish…)."""
-    return all(char < "\u0250" for char in word)
 
 
 def _differences(start: int, old: str, new: str) -> list[Edit]:

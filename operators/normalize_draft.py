@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Edit: TypeAlias = tuple[int, int, str]
 """Characters [start, end) give way to a text; edits of one list are in order and do not overlap."""
+
+MAX_LOOKED_AT: Final = 8_192
+"""Characters of odd words that are looked at closely in one text, each time that they are: far more
+than honest texts have, and for a hostile one some 0.1 s; odd words beyond stay as they are."""
 
 
 class Draft:
@@ -15,11 +19,19 @@ class Draft:
     `origins` has one entry more than the text: the length of the original. It never decreases.
     """
 
-    __slots__ = ("origins", "text")
+    __slots__ = ("_budget", "origins", "text")
 
     def __init__(self, text: str) -> None:
+        self._budget = MAX_LOOKED_AT
         self.text = text
         self.origins: Sequence[int] = range(len(text) + 1)
+
+    def affords(self, size: int) -> bool:
+        """Whether `size` characters may still be looked at closely, which they then are."""
+        if size > self._budget:
+            return False
+        self._budget -= size
+        return True
 
     def apply(self, edits: Iterable[Edit], *, ordered: bool = True) -> int:
         """Carries out `edits`; returns how many characters they took or changed.

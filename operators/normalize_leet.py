@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import islice, product
 from typing import Final
 
@@ -28,6 +29,7 @@ _MAX_READINGS: Final = 16
 """Of a word whose signs stand for one of two letters each."""
 
 
+@lru_cache(maxsize=1 << 12)
 def unleet(word: str) -> str | None:
     """`word` with letters for the signs that stand for them; of the same length; None: leave it."""
     core = word.rstrip("!|+")

@@ -7,7 +7,7 @@ nothing else is likely to be meant; addresses, numbers and units stay as they ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from string import ascii_letters
 from typing import Final
@@ -23,7 +23,6 @@ _SITE: Final = re.compile(
 )
 """The beginning of a web address without its scheme, or a file name."""
 _MAIL: Final = re.compile(r"@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\W*$")
-_BLANK: Final = re.compile(r"\s")
 TOKEN_SIGNS: Final = "|".join(
     [
         r"[A-Za-z][013457-9@$|+!]+[A-Za-z]",
@@ -34,9 +33,8 @@ TOKEN_SIGNS: Final = "|".join(
     ]
 )
 """A sign (RE2) that there may be something to undo in a token; without one it stays as it is."""
-_SIGN: Final = re2.compile(TOKEN_SIGNS)
 _SIGNED_TOKEN: Final = re2.compile(rf"\S*?(?:{TOKEN_SIGNS})\S*")
-"""In ASCII, whose blanks are the only ones that RE2 knows."""
+"""RE2 knows no blanks but those of ASCII: others are folded before."""
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _PIECE: Final = re.compile(r"[A-Za-z0-9@$]+")
 _QUOTES: Final = "'\u2019"
@@ -72,6 +70,8 @@ def undo_spelling_out(draft: Draft) -> int:
         return 0
     edits: list[Edit] = []
     for found in _SPELLED.finditer(draft.text):
+        if not draft.affords(len(found.group())):
+            continue
         spots = [i for i in range(*found.span()) if _is_letter_like(draft.text[i])]
         chars = "".join(draft.text[i] for i in spots)
         words = _read(chars)
@@ -85,30 +85,28 @@ def undo_tokens(draft: Draft) -> int:
     text = draft.text
     return draft.apply(
         edit
-        for start, end in (_ascii_tokens(text) if text.isascii() else _tokens(text))
+        for start, end in _tokens(text)
+        if draft.affords(end - start)
         for edit in _token_edits(text[start:end], start)
     )
 
 
-def _ascii_tokens(text: str) -> Iterator[tuple[int, int]]:
-    """Where the tokens with a sign in them stand, in order."""
-    # Of bytes RE2 need not count back to characters, which takes longer than the search.
-    return (token.span() for token in _SIGNED_TOKEN.finditer(text.encode()))
-
-
 def _tokens(text: str) -> Iterator[tuple[int, int]]:
-    """As `_ascii_tokens`, in any text."""
-    end = 0
-    for sign in _SIGN.finditer(text):
-        if sign.start() >= end:
-            start, end = _token_around(text, sign.start(), end)
-            yield start, end
+    """Where the tokens with a sign in them stand, in order."""
+    # In text RE2 would count from its beginning for every token: it takes longer than the search.
+    data = text.encode()
+    spans = (token.span() for token in _SIGNED_TOKEN.finditer(data))
+    return spans if len(data) == len(text) else _in_characters(spans, data)
 
 
-def _token_around(text: str, at: int, floor: int) -> tuple[int, int]:
-    start = max(text.rfind(blank, floor, at) for blank in " \n\t\r") + 1
-    following = _BLANK.search(text, at)
-    return max(start, floor), following.start() if following else len(text)
+def _in_characters(spans: Iterable[tuple[int, int]], data: bytes) -> Iterator[tuple[int, int]]:
+    at = counted = 0
+    for start, end in spans:
+        at += len(data[counted:start].decode())
+        size = len(data[start:end].decode())
+        yield at, at + size
+        at += size
+        counted = end
 
 
 def _token_edits(token: str, start: int) -> Iterator[Edit]:
