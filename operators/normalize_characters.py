@@ -119,13 +119,14 @@ def fold_characters(draft: Draft) -> tuple[int, int]:
     # Most texts hold few kinds of other characters, and most of these stay.
     if draft.text.isascii() and blanks_folded(draft.text).isprintable():
         return 0, 0
-    text = draft.text
-    changing = {char for char in set(text) - _PLAIN if not _stays(char)}
+    changing = {char for char in set(draft.text) - _PLAIN if not _stays(char)}
     if not changing:
         return 0, 0
+    posing = _translate(draft, changing)
+    text = draft.text
     marks = {char for char in changing if unicodedata.combining(char)}
     edits: list[Edit] = []
-    invisible = posing = done = 0
+    invisible = done = 0
     previous = ""
     for at, char in enumerate(text):
         if char not in changing or at < done:
@@ -134,7 +135,7 @@ def fold_characters(draft: Draft) -> tuple[int, int]:
         if at > done:
             previous = text[at - 1]
             # A mark with the character that it stands on, if that has not changed by itself.
-            start -= char in marks and previous not in "\t\n\r"
+            start -= char in marks
         done = at + 1
         while text[done : done + 1] in marks:
             done += 1
@@ -148,9 +149,25 @@ def fold_characters(draft: Draft) -> tuple[int, int]:
     return invisible, posing
 
 
+def _translate(draft: Draft, changing: set[str]) -> int:
+    """Undoes those of `changing` that become one character; returns how many became letters."""
+    single = {char: _fold(char) for char in changing if not _is_combined(char)}
+    single = {char: new for char, new in single.items() if len(new) == 1}
+    changing -= single.keys()
+    letters = {char for char, new in single.items() if new.isascii() and new.isalpha()}
+    posing = sum(map(letters.__contains__, draft.text)) if letters else 0
+    draft.text = draft.text.translate({ord(char): new for char, new in single.items()})
+    return posing
+
+
+def _is_combined(char: str) -> bool:
+    """Whether what `char` is hangs on the characters before it."""
+    return char in _JOINERS or unicodedata.combining(char) > 0
+
+
 @lru_cache(maxsize=1 << 16)
 def _stays(char: str) -> bool:
-    return char not in _JOINERS and not unicodedata.combining(char) and _fold(char) == char
+    return not _is_combined(char) and _fold(char) == char
 
 
 def _fold_cluster(cluster: str, previous: str) -> str:

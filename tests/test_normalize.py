@@ -23,6 +23,7 @@ from operators.normalize import (
     find_suspicious,
     normalize,
 )
+from operators.normalize_draft import MAX_LOOKED_AT
 
 UNDONE = {
     "h4te w0m3n": "hate women",  # leet inside words
@@ -167,6 +168,11 @@ def test_origins_rise_and_stay_within_the_original(text: str) -> None:
         "@",  # perhaps the beginning of many addresses
         "1",  # perhaps a word in leet, were there a letter
         "!_",  # letters of one spelling, or breaks in it
+        "f@g.",  # perhaps an address, perhaps a word
+        "\u202ea",  # each backwards to the end of the line
+        "a \n",  # spelled out, over lines
+        "1l1l ",  # many ways to read it
+        "🇰 ",
     ],
 )
 def test_time_is_linear_on_hostile_text(unit: str) -> None:
@@ -185,6 +191,15 @@ def test_time_is_linear_on_hostile_text(unit: str) -> None:
 def test_blanks_are_no_obfuscation() -> None:
     texts = ["two  words\n\nand more", "two  words\n\nand Müller"]
     assert [each.obfuscation for each in normalize(texts)] == [NO_OBFUSCATION] * 2
+
+
+@pytest.mark.parametrize(("word", "undone"), [("h4te", "hate"), ("h-a-t-e", "hate")])
+def test_odd_words_are_undone_up_to_a_budget_for_a_text(word: str, undone: str) -> None:
+    fitting = MAX_LOOKED_AT // len(word)
+    (short, long) = normalize([f"{word}, " * (fitting // 2), f"{word}, " * (fitting * 8)])
+    assert short.text == f"{undone}, " * (fitting // 2)
+    assert long.text.startswith(f"{undone}, " * (fitting // 2))
+    assert long.text.endswith(f"{word}, " * (fitting * 6))
 
 
 def _item(text: str) -> Item:
