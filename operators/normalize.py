@@ -100,7 +100,7 @@ def normalize(texts: Sequence[str]) -> list[Normalized]:
     only_blanks = {at for number, at in enumerate(blanks) if number not in suspicious}
     for at, text in signed.items():
         normalized[at] = (
-            Normalized(text, unfolded=texts[at]) if at in only_blanks else _slowly(texts[at])
+            Normalized(text, unfolded=texts[at]) if at in only_blanks else _slowly(texts[at], text)
         )
     return normalized
 
@@ -116,29 +116,30 @@ def _find(pattern: Any, texts: Sequence[str]) -> list[int]:
     return list(matching(pattern, encoded, _BETWEEN))
 
 
-def _slowly(text: str) -> Normalized:
+def _slowly(text: str, before: str) -> Normalized:
+    """`text`, which is `before` with folded blanks, with every trick undone."""
     draft = Draft(text)
     invisible = posing = changed = 0
     for _ in range(_MAX_PASSES):
-        before = folded(draft.text)
+        written = draft.text
         undo_entities(draft)
         changed += undo_overrides(draft)
         posing += undo_letter_signs(draft)
         unseen, posed = fold_characters(draft)
         invisible += unseen
         posing += posed
-        read = folded(draft.text)
-        if read != before and not find_suspicious([read]):
+        if draft.text != written and not find_suspicious([folded(draft.text)]):
+            fold_blanks(draft)
             break
         posing += fold_mixed_words(draft, LEXICON)
         # Wide gaps and line breaks part words that are spelled out, so first with them.
         changed += undo_spelling_out(draft)
-        if fold_blanks(draft):
+        if draft.text != before and fold_blanks(draft):
             changed += undo_spelling_out(draft)
         changed += undo_tokens(draft)
         if draft.text == before:
             break
-    fold_blanks(draft)
+        before = draft.text
     if draft.text == text:
         return Normalized(text)
     undone = changed + invisible + posing

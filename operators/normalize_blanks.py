@@ -11,14 +11,20 @@ from operators.normalize_draft import Draft
 
 SIGN: Final = r"  |[\t\n\r]"
 """What there is to fold in ASCII (RE2 and `re`)."""
-_RUN: Final = re.compile(r"[ \t\n\r]{2,}|[\t\n\r]")
+_RUN: Final = re.compile(r"[\t\n\r][ \t\n\r]*| [ \t\n\r]+")
+
+
+def in_a_line(text: str) -> str:
+    """`text` with spaces for tabs and line breaks."""
+    # A few searches in C, where one of a pattern would take ten times as long.
+    for blank in "\t\n\r":
+        text = text.replace(blank, " ")
+    return text
 
 
 def folded(text: str) -> str:
     """`text` with one space for each run of blanks."""
-    # A few searches in C, where one of a pattern would take ten times as long.
-    for blank in "\t\n\r":
-        text = text.replace(blank, " ")
+    text = in_a_line(text)
     while "  " in text:
         text = text.replace("  ", " ")
     return text
@@ -26,8 +32,6 @@ def folded(text: str) -> str:
 
 def fold_blanks(draft: Draft) -> bool:
     """One space for each run of blanks; whether there was any to fold."""
-    if folded(draft.text) == draft.text:
-        return False
     return draft.apply((*run.span(), " ") for run in _RUN.finditer(draft.text)) > 0
 
 

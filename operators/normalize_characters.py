@@ -9,7 +9,7 @@ from html import unescape
 from pathlib import Path
 from typing import Final
 
-from operators.normalize_blanks import folded as blanks_folded
+from operators.normalize_blanks import in_a_line
 from operators.normalize_draft import Draft, Edit
 
 _ENTITY: Final = re.compile(
@@ -85,6 +85,8 @@ def undo_overrides(draft: Draft) -> int:
 
 def undo_letter_signs(draft: Draft) -> int:
     """Regional indicators to letters where they cannot all be flags; returns how many."""
+    if draft.text.isascii():
+        return 0
     return draft.apply(
         (at, at + 1, chr(ord(draft.text[at]) - _FIRST_LETTER_SIGN + ord("A")))
         for run in _LETTER_SIGNS.finditer(draft.text)
@@ -117,7 +119,7 @@ def fold_characters(draft: Draft) -> tuple[int, int]:
     Returns the numbers of invisible characters taken out and of letters that posed as others.
     """
     # Most texts hold few kinds of other characters, and most of these stay.
-    if draft.text.isascii() and blanks_folded(draft.text).isprintable():
+    if draft.text.isascii() and in_a_line(draft.text).isprintable():
         return 0, 0
     changing = {char for char in set(draft.text) - _PLAIN if not _stays(char)}
     if not changing:
