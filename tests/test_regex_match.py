@@ -6,7 +6,7 @@ import pytest
 from builders import AT, item, items
 
 from events.messages import Evidence, Signal
-from operators.normalize import Normalized
+from operators.normalize import Normalized, normalize
 from operators.regex_match import LiveRuleMatcher, RuleMatcher
 from policy.compiled import MAX_KEYWORD_HITS
 from policy.rules import parse_rules
@@ -86,6 +86,13 @@ def test_evidence_is_in_the_original_text() -> None:
     # `f r e e   money`: blanks between letters are undone by the normalizer.
     normalized = Normalized("free money", (0, 2, 4, 6, 9, 10, 11, 12, 13, 14, 15))
     assert signals("f r e e   money", normalized)[0].evidence == (Evidence("text", 0, 15),)
+
+
+@pytest.mark.parametrize("text", ["get free  money", "get free\nmoney", "\tget fr33 \r\n money"])
+def test_blanks_hide_no_phrase_and_stay_in_the_evidence(text: str) -> None:
+    (found,) = [s for s in signals(text, normalize([text])[0]) if s.rule == "money"]
+    (where,) = found.evidence
+    assert text[where.start : where.end] == text[text.index("fr") :]
 
 
 def test_a_rule_on_the_original_does_not_see_the_normalized_text() -> None:
