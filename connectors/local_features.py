@@ -48,7 +48,7 @@ class LocalFeatureStore:
     a file of its own, so that forgetting it takes no time.
 
     Raises, in every method:
-        OSError: the disk is full; all that was known is forgotten, to begin anew in its room.
+        OSError: the disk is full; all that was known is forgotten, and it begins again.
     """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:

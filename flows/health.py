@@ -15,7 +15,7 @@ from flows.metrics import READY
 from flows.settings import BadSettingError
 
 ALIVE_S = 60.0
-"""A worker that has not asked for input for so long hangs: start it anew."""
+"""A worker that has not asked for input for so long hangs: restart it."""
 READY_S = 10.0
 """A worker that has not asked for input for so long is held up by a part: send no traffic."""
 
@@ -43,7 +43,7 @@ class Heartbeat:
             self.wait()
 
     def wait(self) -> None:
-        """The worker is held up by a part that does not answer; starting it anew would not help."""
+        """The worker is held up by a part that does not answer; restarting it would not help."""
         self._waited = self._now()
 
     @property

@@ -49,13 +49,13 @@ REPEATS = Counter("breakwater_repeats_total", "Contents that had been seen alrea
 UNDECODABLE = Counter(
     "breakwater_undecodable_images_total", "Images that could not be decoded.", ["reason"]
 )
-ALERTS = Counter("breakwater_alerts_total", "Alerts by what became of them.", ["kind", "state"])
+ALERTS = Counter("breakwater_alerts_total", "Alerts by kind and state.", ["kind", "state"])
 ALERT_DELIVERIES = Counter(
     "breakwater_alert_deliveries_total", "Attempts to send an alert to people.",
     ["sender", "outcome"],
 )  # fmt: skip
 ODD_EVENTS = Counter(
-    "breakwater_surge_odd_events_total", "Violations not simply counted for surges.", ["why"]
+    "breakwater_surge_odd_events_total", "Late, far-future or dropped events of surges.", ["why"]
 )
 RULESET_AGE = Gauge(
     "breakwater_ruleset_age_seconds", "Since the store of pushed rules was last heard from."

@@ -133,7 +133,7 @@ class Breaker:
 class _Thread:
     """Runs one thing after the other; a daemon, so that a hung one lets the process end.
 
-    It is kept: libraries such as OpenMP set themselves up anew in every thread that calls them.
+    It is kept: libraries such as OpenMP set themselves up again in every thread that calls them.
     """
 
     def __init__(self, name: str) -> None:

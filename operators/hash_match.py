@@ -16,7 +16,7 @@ class HashMatcher:
     The rule names algorithm, list, entry and distance, as those of images do: `md5:SOURCE:HEX:0`.
     Of a text two MD5 are looked up: of its UTF-8 as it is, and of its canonical form, so that
     blanks and case do not hide a copy. Of an image, that of its bytes as they were sent. An entry
-    past its `expires` is asleep, by the clock of `Item.received_at`.
+    past its `expires` is ignored, by the clock of `Item.received_at`.
     Perceptual hashes (PDQ, pHash) are the image stage's, and so are images that come as a URI.
     """
 

@@ -24,7 +24,7 @@ class Item(Struct):
     normalized: Normalized | None = None
     signals: list[Signal] = []
     text_scores: dict[str, float] = {}
-    """The text way's probability by category; empty when there is no text or no model."""
+    """The text models' probability by category; empty when there is no text or no model."""
     image_scores: dict[str, float] = {}
     image_texts: dict[str, list[str]] = {}
     """What is written in images, by image id; producers may give several images the same one.

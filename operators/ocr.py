@@ -1,4 +1,4 @@
-"""Text in images goes the text way: read, judged by the text stages, its findings brought back.
+"""Text in images: read, judged by the text stages, its findings brought back.
 
 Two stages, as reading happens in the thread of images and judging in the stream's, where the stages
 of text are.

@@ -18,7 +18,7 @@ class RuleMatcher:
 
     Those of rules in shadow, or not allowed to act on the content, go to `shadow_signals`.
 
-    Evidence is in code points of the original text. A rule past its `expires` is asleep, by the
+    Evidence is in code points of the original text. A rule past its `expires` is ignored, by the
     clock of `Item.received_at`. An item with more keyword occurrences than can be looked at is
     marked degraded.
 

@@ -220,8 +220,11 @@ class TestInABrowser:
             sent.append(label)
             writer.insert_labels([label])
 
-        with served(build_app(store, Desk(store, submit, hold_s=600), lambda: POLICIES)) as address:
+        desk = Desk(store, submit, hold_s=600)
+        with served(build_app(store, desk, lambda: POLICIES)) as address:
             yield address
+        # What is held would be sent in ten minutes, when the server is gone.
+        desk.close()
 
     @pytest.fixture
     def page(self) -> Iterator[Page]:

@@ -166,7 +166,7 @@ def test_a_full_disk_degrades_the_items_of_a_batch_and_ends_nothing() -> None:
     store._db.execute("PRAGMA even.max_page_count=4")
     full = enricher(items(1_000))
     assert {tuple(one.degraded) for one in full} == {("enrich",)}
-    assert [one.degraded for one in enricher(items(1_000))] == [[]] * 1_000, "it begins anew"
+    assert [one.degraded for one in enricher(items(1_000))] == [[]] * 1_000, "it begins again"
     counter.write([judgement("c0")])
     [one] = enricher([item("new", line=2_000)])
     assert one.author.decisions == 1

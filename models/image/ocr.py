@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MAX_CHARACTERS: Final = 2000
-"""More than a picture carries that people read; the text way's time stays bounded."""
+"""More than a picture carries that people read; the text stages' time stays bounded."""
 
 _MAX_WIDTH: Final = 8_000
 """Pixels of all lines that are read, side by side at the recognizer's height: at most 2 s."""

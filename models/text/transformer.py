@@ -1,4 +1,4 @@
-"""The transformers of the text way, in INT8: MiniLM-L6, fine-tuned, and a student of it.
+"""The transformers of the text stages, in INT8: MiniLM-L6, fine-tuned, and a student of it.
 
 See minilm/card.md and student/card.md.
 """
