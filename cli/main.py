@@ -1,4 +1,7 @@
-"""`breakwater`: the commands, their help, and the exit codes (0 fine, 1 failed, 2 bad usage, 130 interrupted)."""
+"""`breakwater`: the commands, their help, and the exit codes.
+
+0 fine, 1 failed, 2 bad usage, 130 interrupted.
+"""
 
 from __future__ import annotations
 

@@ -6,17 +6,23 @@ import io
 import json
 import math
 import re
+import shlex
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import query_expectations
+from alert_samples import OPEN
+from builders import AT, judgement
 from clickhouse_server import clickhouse_server
+from msgspec import structs
 from store_samples import END, history, store_history
 
+from connectors.alert_text import first_command
 from connectors.clickhouse import ClickHouseWriter
 from connectors.query_library import QueryError, bind, export, list_queries, load, run
+from events.messages import AlertKey, Label
 
 WINDOW = {"since": "2026-10-20", "until": END.isoformat()}
 EXTRA = {
@@ -163,6 +169,38 @@ def test_the_usual_hour_counts_every_hour_that_the_window_touches(store):
     rows = [row for row in run(store, "spike_investigation", window).rows if row[2] == "news"]
     assert max(row[3] for row in rows) > 100
     assert all(row[5] <= 2 for row in rows), rows
+
+
+def test_the_first_command_of_an_alert_finds_the_excess_that_it_tells(store):
+    began = datetime(2026, 11, 15, 14, 24, tzinfo=UTC)
+    alert = structs.replace(OPEN, key=AlertKey("spam", community="news"), window_start=began)
+    _, _, name, *options = shlex.split(first_command(alert))
+    assigned = [option.split("=", 1) for option in options if option != "--param"]
+    [worst, *_] = run(store, name, dict(assigned)).rows
+    hour, category, community, moderated, _, usual, excess = worst[:7]
+    assert (f"{hour:%Y-%m-%d %H}", category, community) == ("2026-11-15 14", "spam", "news")
+    assert moderated > 100
+    assert (usual, excess) == (0, moderated)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda q: q.name)
+def test_no_number_has_more_digits_than_are_read(store, made, query):
+    numbers = [v for row in run(store, query.name, parameters(query, made)).rows for v in row]
+    assert all(number == round(number, 4) for number in numbers if isinstance(number, float))
+
+
+def test_what_was_labelled_before_it_was_decided_has_not_waited(tmp_path):
+    writer = ClickHouseWriter(f"chdb://{tmp_path}")
+    writer.apply_schema()
+    for number, hours in enumerate((-12, 2, 3)):
+        about = {"content_id": f"c{number}", "revision": 0, "reviewer_id": "demo"}
+        said = {"action": "block", "category": "spam", "source": "golden"}
+        at = AT + timedelta(hours=hours)
+        writer.insert_judgements([judgement(f"c{number}")])
+        writer.insert_labels([Label(label_id=f"l{number}", **about, **said, labeled_at=at)])
+    [(reviewer, labels, _, _, hours_waited)] = run(writer.client, "reviewer_speed").rows
+    writer.close()
+    assert (reviewer, labels, hours_waited) == ("demo", 3, 3.0)
 
 
 def test_words_are_found_in_either_case_of_ascii(store):
