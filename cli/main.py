@@ -149,7 +149,7 @@ def load(
     """Post at a set rate to a running job and report how long decisions take.
 
     The rate is kept whatever is answered, and a latency counts from the time at which its post was
-    due. Exit code 1: posts have stayed without a decision.
+    due. Exit code 1: some posts got no decision.
     """
     from cli.load import put_load
 
@@ -250,7 +250,7 @@ def console(
 
 @app.command(epilog="Example: BREAKWATER_KAFKA_BROKERS=localhost:9092 breakwater feedback")
 def feedback() -> None:
-    """What people say, from Kafka into the store, weighed to true labels."""
+    """Store labels, reports and appeals from Kafka, and derive consensus labels."""
     from cli.feedback import run_feedback
 
     run_feedback()
