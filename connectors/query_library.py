@@ -162,7 +162,8 @@ def _check(parameter: Parameter, value: str) -> None:
         least, most = int(parameter.name in _NOT_ZERO), 2 ** int(unsigned[1]) - 1
         if not re.fullmatch("[0-9]{1,20}", value) or not least <= int(value) <= most:
             raise QueryError(
-                f"parameter {parameter.name}: {value!r} is not a whole number from {least} to {most}"
+                f"parameter {parameter.name}: {value!r} is not a whole number"
+                f" from {least} to {most}"
             )
     empty = value == parameter.default == ""
     if parameter.name == "category" and value not in CATEGORIES and not empty:
