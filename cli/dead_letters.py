@@ -20,11 +20,9 @@ from rich.text import Text
 from cli.errors import UsageError
 from cli.letters import identity_of, letters, named, place, producer_of
 from cli.terminal import printable
-from connectors.dead_letters import resend
 from events.decode import DecodeError, Decoder
 from events.messages import Content, DeadLetter
 from flows.settings import Settings, load_settings
-from flows.sinks import kafka_config
 
 app = typer.Typer(
     help="Messages that could not be used: list, show, send again.", no_args_is_help=True
@@ -125,7 +123,9 @@ def show(
         raise UsageError(f"no dead letter at {position!r}: see `breakwater dead-letters list`")
     if raw:
         if sys.stdout.isatty():
-            raise UsageError("--raw: bytes of strangers are not for a terminal: redirect them")
+            raise UsageError(
+                "--raw: refusing to print untrusted bytes to a terminal: redirect the output"
+            )
         sys.stdout.buffer.write(letter.raw)
         return
     typer.echo(f"position  {printable(place(letter.source))}")
@@ -142,7 +142,9 @@ def replay(
     positions: Annotated[
         list[str] | None, typer.Argument(help="As `breakwater dead-letters list` names them.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All that the other options let.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every letter that the other options match.")
+    ] = False,
     reason: Reason = "",
     producer: Producer = "",
     corrected: Annotated[
@@ -188,6 +190,8 @@ class _Replay:
     """What of some letters can be sent again now, and the sending."""
 
     def __init__(self, settings: Settings, corrected: bytes | None, told: Counter[str]) -> None:
+        from flows.sinks import kafka_config
+
         self.file = settings.output / "replay.jsonl"
         self._config = kafka_config(settings) if settings.kafka_brokers else None
         self._ledger = settings.output / REPLAYED
@@ -227,6 +231,8 @@ class _Replay:
         """Send and remember; a crash between the two sends contents twice, which has one effect."""
         self._ledger.parent.mkdir(parents=True, exist_ok=True)
         if self._config is not None:
+            from connectors.dead_letters import resend
+
             resend(self._config, [message[:3] for message in batch])
         else:
             with self.file.open("ab") as file:

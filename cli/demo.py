@@ -20,6 +20,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cli.demo_traffic import Planted, day_of_traffic, yesterday
+from cli.run import end_interrupted
 from console.report import DemoSummary, render_report
 from events.encode import encode
 from events.identity import label_id
@@ -35,7 +36,11 @@ _SCORE_EDGES = np.linspace(0, 1, 41)
 
 
 def run_demo(output: Path, posts: int, seed: int) -> None:
-    """Generate a day, moderate it, print a summary and write `report.html` into `output`."""
+    """Generate a day, moderate it, print a summary and write `report.html` into `output`.
+
+    Raises:
+        typer.Exit: with 130, when a signal has ended it; there is no report then.
+    """
     console = Console()
     settings = load_settings(
         output=output, clickhouse_dsn=None, redis_url=None, kafka_brokers="",
@@ -53,8 +58,11 @@ def run_demo(output: Path, posts: int, seed: int) -> None:
         started, clock = datetime.now(UTC), time.perf_counter()
         run(job, epoch=FILE_EPOCH)
         seconds = time.perf_counter() - clock
-        job.store.insert_labels(_golden_labels(day))
+        if not job.interrupted:
+            job.store.insert_labels(_golden_labels(day))
         job.store.close()
+    if job.interrupted:
+        end_interrupted(output)
     summary = summarize(day, output, started, seconds)
     (output / "report.html").write_text(render_report(summary), encoding="utf-8")
     _print_summary(console, summary, day, output)

@@ -47,7 +47,7 @@ def doubts(settings: Settings, environment: Iterable[str]) -> Iterator[tuple[str
     known = {f"BREAKWATER_{name}".upper() for name in Settings.model_fields}
     for name in sorted(environment):
         if name.upper().startswith("BREAKWATER_") and name.upper() not in known:
-            yield "settings", f"{printable(name)} is no setting"
+            yield "settings", f"unknown setting {printable(name)}"
 
 
 def _questions(settings: Settings) -> list[tuple[str, Callable[[], str]]]:

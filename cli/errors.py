@@ -23,10 +23,11 @@ def exit_code(error: Exception) -> int | None:
     """2: bad usage, settings or paths, 1: it failed on its way, None: a fault of ours."""
     # Imported here: `--help` need not wait for the engine and the models.
     from flows.job import START_ERRORS, JobFailedError
+    from training.errors import DatasetError
 
     if isinstance(error, JobFailedError) or _to_do(error):
         return 1
-    if isinstance(error, (UsageError, *START_ERRORS)):
+    if isinstance(error, (UsageError, DatasetError, *START_ERRORS)):
         return 2
     return 2 if isinstance(error, OSError) and error.filename is not None else None
 

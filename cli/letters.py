@@ -7,10 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from cli.errors import UsageError
-from connectors.dead_letters import read_file, read_topic
 from events.messages import DeadLetter, Position
 from flows.settings import Settings
-from flows.sinks import kafka_config
 
 _STDIN = "stdin"
 """Its name here: the `-` of a position would be taken for an option."""
@@ -54,6 +52,10 @@ def letters(
 
 
 def _all(settings: Settings, path: Path | None) -> Iterator[DeadLetter]:
+    # Imported here: `--help` need not wait for the clients of Kafka and ClickHouse.
+    from connectors.dead_letters import read_file, read_topic
+    from flows.sinks import kafka_config
+
     if path is None and settings.kafka_brokers:
         yield from read_topic(kafka_config(settings))
         return

@@ -1,4 +1,7 @@
-"""`breakwater`: the commands, their help, and the exit codes (0 fine, 1 failed, 2 bad usage)."""
+"""`breakwater`: the commands, their help, and the exit codes.
+
+0 fine, 1 failed, 2 bad usage, 130 interrupted.
+"""
 
 from __future__ import annotations
 
@@ -147,7 +150,7 @@ def load(
     """Post at a set rate to a running job and report how long decisions take.
 
     The rate is kept whatever is answered, and a latency counts from the time at which its post was
-    due. Exit code 1: posts have stayed without a decision.
+    due. Exit code 1: some posts got no decision.
     """
     from cli.load import put_load
 
@@ -248,7 +251,7 @@ def console(
 
 @app.command(epilog="Example: BREAKWATER_KAFKA_BROKERS=localhost:9092 breakwater feedback")
 def feedback() -> None:
-    """What people say, from Kafka into the store, weighed to true labels."""
+    """Store labels, reports and appeals from Kafka, and derive consensus labels."""
     from cli.feedback import run_feedback
 
     run_feedback()

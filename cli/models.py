@@ -15,9 +15,9 @@ from rich.table import Table
 
 from cli.errors import UsageError
 from flows.settings import load_settings
-from models.registry import Registry
 
 if TYPE_CHECKING:
+    from models.registry import Registry
     from models.text.cascade import Cascade
 
 app = typer.Typer(help="The models.", no_args_is_help=True)
@@ -41,7 +41,7 @@ Candidate = Annotated[
 @app.command("list", epilog="Example: breakwater models list")
 def list_models() -> None:
     """Each model with its version, since when it is in use, and where its card is."""
-    registry = Registry(load_settings().models)
+    registry = _registry()
     table = Table("model", "version", "in use since", box=None, header_style="dim")
     table.add_column("card", overflow="fold")
     for name, (unit, part) in PARTS.items():
@@ -161,14 +161,14 @@ def promote(
     candidate: Annotated[Path, typer.Argument(help="What `breakwater models train` made.")],
 ) -> None:
     """Put a model in use: workers that start from now on score with it."""
-    promotion = Registry(load_settings().models).promote(name, candidate)
+    promotion = _registry().promote(name, candidate)
     print(f"{name} {promotion.version} is in use by workers that start from now on")
 
 
 @app.command(epilog="Example: breakwater models rollback text")
 def rollback(name: Annotated[str, typer.Argument(help="text, fusion or image.")]) -> None:
     """Take back the last promotion: the model before it is in use again."""
-    directory = Registry(load_settings().models).rollback(name)
+    directory = _registry().rollback(name)
     print(f"{name}: {directory} is in use by workers that start from now on")
 
 
@@ -176,10 +176,17 @@ def _tell(candidate: Path | None, figures: Callable[[Cascade], str]) -> None:
     """Print the `figures` of the text models in use, and of a candidate below them."""
     from models.text.cascade import Cascade
 
-    asked = {"in use": Registry(load_settings().models).current("text"), "candidate": candidate}
+    asked = {"in use": _registry().current("text"), "candidate": candidate}
     for title, directory in asked.items():
         if directory is not None:
             Console().print(Markdown(f"# {title}\n\n{figures(Cascade.load(directory))}"))
+
+
+def _registry() -> Registry:
+    # Imported here: `--help` need not wait for what the models run on.
+    from models.registry import Registry
+
+    return Registry(load_settings().models)
 
 
 @contextmanager

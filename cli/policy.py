@@ -83,7 +83,11 @@ def push(
     reason: Reason,
     role: Annotated[
         Role,
-        typer.Option("--as", help="It decides; for its `share` of authors; or is only logged."),
+        typer.Option(
+            "--as",
+            help="policy: decides; trial: decides for its `share` of authors; shadow: is only"
+            " logged.",
+        ),
     ] = "policy",
     author: Author = "",
     wait: Wait = 10.0,
@@ -123,7 +127,7 @@ def rollback(
 ) -> None:
     """Make an earlier push active again; 0 is the policy directory alone.
 
-    Rollbacks are no pushes to go back to: a second one goes back by one more.
+    Rollbacks are skipped: a second rollback goes one push further back.
     """
     store = open_store("policy")
     _activate(store, rollback_of(store, to, author, reason), wait)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 from events.categories import CATEGORIES
 from events.messages import Alert
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
+_USUAL: Final = timedelta(days=7)
+"""How long before a surge its question begins: what is usual has to be in the answer."""
 
 
 def first_command(alert: Alert) -> str:
@@ -17,12 +20,12 @@ def first_command(alert: Alert) -> str:
     content = alert.key.signature.removeprefix("content:")
     if alert.kind == "surge" and content != alert.key.signature:
         return f"breakwater query content_history --param content_id={shlex.quote(content)}"
-    since = f"--param since={shlex.quote(f'{alert.window_start:%Y-%m-%d %H:%M:%S}')}"
     if alert.kind == "surge":
+        since = shlex.quote(f"{alert.window_start - _USUAL:%Y-%m-%d %H:%M:%S}")
         category = alert.key.category.removeprefix("report:")
         # Those who report may choose from other categories than the job's.
         of = f" --param category={category}" if category in CATEGORIES else ""
-        return f"breakwater query spike_investigation {since}{of}"
+        return f"breakwater query spike_investigation --param since={since}{of}"
     if alert.kind == "drift":
         return "breakwater query version_changes"
     return "breakwater doctor"

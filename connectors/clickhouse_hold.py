@@ -47,7 +47,7 @@ def is_held(client: Client, author_id: str) -> bool:
         StoreError: it is empty, which is nobody's id.
     """
     if not author_id:
-        raise StoreError("the id of an author is needed: '' is nobody's")
+        raise StoreError("an author id is required")
     return bool(client.query(_IS_HELD, {"author": author_id}).result_rows[0][0])
 
 

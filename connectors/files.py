@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -49,7 +50,7 @@ class _LinesPartition(StatefulSourcePartition[Raw, ReadPoint]):
         start = self._offset
         for _ in range(BATCH):
             line = self._read_line()
-            if not line:
+            if not line or self._is_cut(line):
                 break
             self._line += 1
             value = line.rstrip(b"\r\n")
@@ -72,6 +73,10 @@ class _LinesPartition(StatefulSourcePartition[Raw, ReadPoint]):
                 if rest.endswith(b"\n"):
                     break
         return line
+
+    def _is_cut(self, line: bytes) -> bool:
+        """Whether standard input was ended in the middle of `line`."""
+        return self._name == _STDIN and not line.endswith(b"\n") and self._stopping()
 
     def snapshot(self) -> ReadPoint:
         return self._offset, self._line
@@ -108,6 +113,13 @@ class LinesSource(FixedPartitionedSource[Raw, ReadPoint]):
     ) -> _LinesPartition:
         """Open the file where the run before left it."""
         return _LinesPartition(for_part, resume_state, self._stopping, self._progress)
+
+
+def end_standard_input() -> None:
+    """Let a read that waits for standard input find its end, from a signal's handler."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
 
 
 class LinesWriter(Writer[M]):

@@ -87,8 +87,9 @@ def load(name: str) -> Query:
     queries = {query.name: query for query in list_queries()}
     if name in queries:
         return queries[name]
-    alike = difflib.get_close_matches(name, queries) or sorted(queries)
-    raise QueryError(f"no query {name!r}; there is {', '.join(alike)}")
+    if alike := difflib.get_close_matches(name, queries):
+        raise QueryError(f"unknown query {name!r}; did you mean {' or '.join(alike)}?")
+    raise QueryError(f"unknown query {name!r}; there are {', '.join(sorted(queries))}")
 
 
 def run(client: Client, name: str, params: Mapping[str, str] | None = None) -> Answer:
@@ -161,11 +162,12 @@ def _check(parameter: Parameter, value: str) -> None:
         least, most = int(parameter.name in _NOT_ZERO), 2 ** int(unsigned[1]) - 1
         if not re.fullmatch("[0-9]{1,20}", value) or not least <= int(value) <= most:
             raise QueryError(
-                f"parameter {parameter.name}: {value!r} is no whole number from {least} to {most}"
+                f"parameter {parameter.name}: {value!r} is not a whole number"
+                f" from {least} to {most}"
             )
     empty = value == parameter.default == ""
     if parameter.name == "category" and value not in CATEGORIES and not empty:
-        raise QueryError(f"no category {value!r}; there is {', '.join(CATEGORIES)}")
+        raise QueryError(f"unknown category {value!r}; expected one of {', '.join(CATEGORIES)}")
     if parameter.name == "threshold" and not _is_probability(value):
         raise QueryError(f"parameter threshold: {value!r} is not between 0 and 1")
     # What ClickHouse's tokens are made of: ASCII letters and digits, and all that is not ASCII.
@@ -213,7 +215,7 @@ def _time(client: Client, parameter: Parameter, value: str, ends: dict[str, date
         in_range = False
     except ValueError:
         raise QueryError(
-            f"parameter {parameter.name}: {value!r} is no moment;"
+            f"parameter {parameter.name}: {value!r} is not a time;"
             " write 2026-11-17 or 2026-11-17T10:00:00Z"
         ) from None
     if not in_range:

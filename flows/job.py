@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
 from connectors.clickhouse import ClickHouseWriter, StoreError
-from connectors.files import LinesSource
+from connectors.files import LinesSource, end_standard_input
 from connectors.kafka import CONTENT_TOPIC, BrokerError, check_topics
 from connectors.kafka_source import KafkaSource
 from connectors.local_sink import Place
@@ -56,6 +57,7 @@ class JobFailedError(RuntimeError):
 FILE_EPOCH = timedelta(seconds=10)
 """Nobody waits for a file's last second: the store gets large inserts."""
 RECOVERY_PARTITIONS = 8
+_STOP_SIGNALS = signal.SIGTERM, signal.SIGINT
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,13 @@ class Job:
 
     flow: Dataflow
     store: ClickHouseWriter
+    stop: threading.Event | None = None
+    """Set by SIGTERM or SIGINT while it runs, and the input ends there; None: it sees to itself."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal has ended the input."""
+        return self.stop is not None and self.stop.is_set()
 
 
 def file_job(
@@ -76,6 +85,7 @@ def file_job(
     """JSON Lines from the file `source` (`-`: standard input) to files in the output directory.
 
     `progress` is told the bytes read. `overwrite`: the results of an earlier run are replaced.
+    SIGTERM and SIGINT end the input while it runs; what was read by then is delivered.
 
     Raises:
         BadSettingError, PolicyError, StoreError, FeatureStoreDownError: it cannot start.
@@ -88,12 +98,13 @@ def file_job(
     store = open_store(settings)
     store.apply_schema()
     sinks = file_sinks(settings.output, store, settings)
-    flow = build(LinesSource(source, progress=progress), sinks, settings)
+    stop = threading.Event()
+    flow = build(LinesSource(source, stop.is_set, progress), sinks, settings)
     if overwrite:
         # Last: a run that cannot start replaces nothing.
         for path in result_files(settings.output):
             os.truncate(path, 0)
-    return Job(flow, store)
+    return Job(flow, store, stop)
 
 
 def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> Job:
@@ -159,20 +170,22 @@ def run(
         recovery = RecoveryConfig(recovery_store(recovery_dir), timedelta(0))
     tune_interpreter()
     try:
-        cli_main(
-            job.flow,
-            process_id=process_id,
-            addresses=addresses,
-            epoch_interval=epoch,
-            recovery_config=recovery,
-        )
+        # An exception out of a signal's handler would be a panic of the engine.
+        with _set_by_signals(job.stop) if job.stop is not None else nullcontext():
+            cli_main(
+                job.flow,
+                process_id=process_id,
+                addresses=addresses,
+                epoch_interval=epoch,
+                recovery_config=recovery,
+            )
     # The engine lets some errors of a part through as they are.
     except Exception as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
         log.debug("the dataflow failed", exc_info=error)
-        raise JobFailedError(f"stopped: {cause or type(cause).__name__}") from error
+        raise JobFailedError(f"stopped: {str(cause) or type(cause).__name__}") from error
 
 
 def tune_interpreter() -> None:
@@ -199,17 +212,35 @@ def recovery_store(directory: Path) -> Path:
 
 
 def stop_on_signal() -> Callable[[], bool]:
-    """Whether SIGTERM or SIGINT has come since this was called."""
+    """Whether SIGTERM or SIGINT has come since this was called; a second one ends the process."""
     stop = threading.Event()
 
     def on_signal(number: int, _frame: object) -> None:
         log.info("%s: finishing what is on its way", signal.Signals(number).name)
         stop.set()
+        signal.signal(number, signal.SIG_DFL)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP_SIGNALS:
         signal.signal(number, on_signal)
 
     return stop.is_set
+
+
+@contextmanager
+def _set_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Meanwhile SIGTERM and SIGINT set `stop`, and a second one ends the process."""
+
+    def on_signal(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+        end_standard_input()
+
+    before = {number: signal.signal(number, on_signal) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def place_from_command_line() -> Place:

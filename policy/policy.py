@@ -268,7 +268,7 @@ def _contradictions(file: PolicyFile) -> Iterator[tuple[Key, str]]:
             yield (*here, "inherits"), f"there is no community {community.inherits!r}"
         ancestors = list(_ancestry(file.communities, name))
         if file.communities[ancestors[-1]].inherits in ancestors:
-            yield (*here, "inherits"), "goes round in a circle"
+            yield (*here, "inherits"), "inherits from itself"
         inherited = _treatment(file, name)
         for category in community.categories:
             yield from _unfit((*here, category), category, inherited[category])

@@ -228,8 +228,8 @@ def surge_z_scores(data, params):
             z = (len(group) - mean) / max(1, mean**0.5, max(0, variance) ** 0.5)
             if round(z, 2) >= least:
                 start = pd.Timestamp(bucket * width, unit="s", tz="UTC")
-                rows.append((start, category, community, len(group), group.user_id.nunique(),
-                             round(mean, 3), max(0.0, variance), round(z, 2)))  # fmt: skip
+                found = start, category, community, len(group), group.user_id.nunique()
+                rows.append((*found, round(mean, 3), round(max(0.0, variance), 3), round(z, 2)))
     return sorted(rows, key=lambda row: (-row[7], row[0], row[1], row[2]))
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from policy.taxonomy import TEXT_CATEGORIES
-from training.datasets import OWN, DatasetError, load
+from training.datasets import OWN, load
+from training.errors import DatasetError
 from training.grouping import canonical, near_duplicates
 
 HEADERS = {

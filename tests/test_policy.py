@@ -84,7 +84,7 @@ def with_category(name: str, **change: object) -> str:
         ),
         ("csam open there", community(csam={"fail": "open"}), "x.csam.fail: csam always"),
         ("no such parent", community(inherits="y"), "x.inherits: there is no community 'y'"),
-        ("its own parent", community(inherits="x"), "x.inherits: goes round in a circle"),
+        ("its own parent", community(inherits="x"), "x.inherits: inherits from itself"),
         ("a rule for rules", community(allows="spam.link"), "x.allows: expected a list"),
         (
             "a name that YAML reads as a word",

@@ -6,17 +6,23 @@ import io
 import json
 import math
 import re
+import shlex
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import query_expectations
+from alert_samples import OPEN
+from builders import AT, judgement
 from clickhouse_server import clickhouse_server
+from msgspec import structs
 from store_samples import END, history, store_history
 
+from connectors.alert_text import first_command
 from connectors.clickhouse import ClickHouseWriter
 from connectors.query_library import QueryError, bind, export, list_queries, load, run
+from events.messages import AlertKey, Label
 
 WINDOW = {"since": "2026-10-20", "until": END.isoformat()}
 EXTRA = {
@@ -165,6 +171,38 @@ def test_the_usual_hour_counts_every_hour_that_the_window_touches(store):
     assert all(row[5] <= 2 for row in rows), rows
 
 
+def test_the_first_command_of_an_alert_finds_the_excess_that_it_tells(store):
+    began = datetime(2026, 11, 15, 14, 24, tzinfo=UTC)
+    alert = structs.replace(OPEN, key=AlertKey("spam", community="news"), window_start=began)
+    _, _, name, *options = shlex.split(first_command(alert))
+    assigned = [option.split("=", 1) for option in options if option != "--param"]
+    [worst, *_] = run(store, name, dict(assigned)).rows
+    hour, category, community, moderated, _, usual, excess = worst[:7]
+    assert (f"{hour:%Y-%m-%d %H}", category, community) == ("2026-11-15 14", "spam", "news")
+    assert moderated > 100
+    assert (usual, excess) == (0, moderated)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda q: q.name)
+def test_no_number_has_more_digits_than_are_read(store, made, query):
+    numbers = [v for row in run(store, query.name, parameters(query, made)).rows for v in row]
+    assert all(number == round(number, 4) for number in numbers if isinstance(number, float))
+
+
+def test_what_was_labelled_before_it_was_decided_has_not_waited(tmp_path):
+    writer = ClickHouseWriter(f"chdb://{tmp_path}")
+    writer.apply_schema()
+    for number, hours in enumerate((-12, 2, 3)):
+        about = {"content_id": f"c{number}", "revision": 0, "reviewer_id": "demo"}
+        said = {"action": "block", "category": "spam", "source": "golden"}
+        at = AT + timedelta(hours=hours)
+        writer.insert_judgements([judgement(f"c{number}")])
+        writer.insert_labels([Label(label_id=f"l{number}", **about, **said, labeled_at=at)])
+    [(reviewer, labels, _, _, hours_waited)] = run(writer.client, "reviewer_speed").rows
+    writer.close()
+    assert (reviewer, labels, hours_waited) == ("demo", 3, 3.0)
+
+
 def test_words_are_found_in_either_case_of_ascii(store):
     found = [run(store, "text_search", {"word": word}).rows for word in ("hate", "HATE")]
     assert found[0] == found[1] != []
@@ -199,31 +237,36 @@ def test_every_probability_is_a_threshold(store, threshold):
 @pytest.mark.parametrize(
     ("name", "params", "told"),
     [
-        ("cohort", {}, "no query 'cohort'; there is cohort_audit"),
+        ("zzz", {}, "unknown query 'zzz'; there are appeals_by_policy, author_history"),
+        ("cohort", {}, "unknown query 'cohort'; did you mean cohort_audit?"),
         ("cohort_audit", {"size": "3"}, "has no parameter 'size'; it takes accounts, since, until"),
         ("storage", {"since": "x"}, "storage has no parameter 'since'; it takes none"),
         ("author_history", {}, "author_history needs --param user_id=…"),
-        ("cohort_audit", {"since": "yesterday"}, "since: 'yesterday' is no moment"),
+        ("cohort_audit", {"since": "yesterday"}, "since: 'yesterday' is not a time"),
         ("cohort_audit", {"since": "newest - 999999 days"}, "is not between 1970 and 2200"),
         ("cohort_audit", {"since": f"now - {10**12} days"}, "is not between 1970 and 2200"),
         ("cohort_audit", {"since": "0001-01-01T00:00:00+05:00"}, "is not between 1970 and 2200"),
         ("cohort_audit", {"until": "2201-01-01"}, "'2201-01-01' is not between 1970 and 2200"),
-        ("cohort_audit", {"accounts": "many"}, "accounts: 'many' is no whole number from 0 to 429"),
-        ("cohort_audit", {"accounts": "1) OR (1"}, "'1) OR (1' is no whole number"),
-        ("cohort_audit", {"accounts": "-1"}, "'-1' is no whole number from 0 to 4294967295"),
-        ("cohort_audit", {"accounts": "4294967296"}, "no whole number from 0 to 4294967295"),
-        ("cohort_audit", {"accounts": "9" * 5000}, "no whole number from 0 to 4294967295"),
-        ("false_positives", {"steps": "256"}, "steps: '256' is no whole number from 1 to 255"),
-        ("false_positives", {"steps": "0"}, "steps: '0' is no whole number from 1 to 255"),
-        ("surge_z_scores", {"minutes": "0"}, "minutes: '0' is no whole number from 1 to"),
-        ("surge_z_scores", {"past": "0"}, "past: '0' is no whole number from 1 to"),
+        (
+            "cohort_audit",
+            {"accounts": "many"},
+            "accounts: 'many' is not a whole number from 0 to 429",
+        ),
+        ("cohort_audit", {"accounts": "1) OR (1"}, "'1) OR (1' is not a whole number"),
+        ("cohort_audit", {"accounts": "-1"}, "'-1' is not a whole number from 0 to 4294967295"),
+        ("cohort_audit", {"accounts": "4294967296"}, "not a whole number from 0 to 4294967295"),
+        ("cohort_audit", {"accounts": "9" * 5000}, "not a whole number from 0 to 4294967295"),
+        ("false_positives", {"steps": "256"}, "steps: '256' is not a whole number from 1 to 255"),
+        ("false_positives", {"steps": "0"}, "steps: '0' is not a whole number from 1 to 255"),
+        ("surge_z_scores", {"minutes": "0"}, "minutes: '0' is not a whole number from 1 to"),
+        ("surge_z_scores", {"past": "0"}, "past: '0' is not a whole number from 1 to"),
         ("text_search", {"word": "two words"}, "word: 'two words' is not one word of letters and"),
         ("text_search", {"word": "a_b"}, "word: 'a_b' is not one word"),
         ("text_search", {"word": ""}, "word: '' is not one word"),
-        ("what_if_threshold", {"category": "spm"}, "no category 'spm'; there is hate, harassment"),
-        ("what_if_threshold", {"category": ""}, "no category ''; there is hate, harassment"),
-        ("spike_investigation", {"category": "Spam"}, "no category 'Spam'; there is hate"),
-        ("spike_investigation", {"category": "report:spam"}, "no category 'report:spam'"),
+        ("what_if_threshold", {"category": "spm"}, "unknown category 'spm'; expected one of hate"),
+        ("what_if_threshold", {"category": ""}, "unknown category ''; expected one of hate"),
+        ("spike_investigation", {"category": "Spam"}, "unknown category 'Spam'; expected"),
+        ("spike_investigation", {"category": "report:spam"}, "unknown category 'report:spam'"),
         ("what_if_threshold", {"threshold": "7"}, "threshold: '7' is not between 0 and 1"),
         ("what_if_threshold", {"threshold": "nan"}, "threshold: 'nan' is not between 0 and 1"),
         ("what_if_threshold", {"threshold": "half"}, "threshold: 'half' is not between 0 and 1"),

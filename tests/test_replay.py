@@ -329,7 +329,7 @@ def test_rules_that_the_policy_allows_are_noted(settings) -> None:
 @pytest.mark.parametrize(
     ("what", "args", "error"),
     [
-        ("a moment that is none", ("--since", "yesterday"), "is no moment"),
+        ("a moment that is none", ("--since", "yesterday"), "is not a time"),
         ("since after until", ("--since", "2026-12-01", "--until", "2026-11-01"), "empty window"),
         ("since after the newest", ("--since", "2100-01-01"), "empty window"),
         ("a policy with a typo", (), "did you mean 'block'"),

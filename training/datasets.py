@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from policy.taxonomy import TEXT_CATEGORIES
+from training.errors import DatasetError
 from training.grouping import canonical, near_duplicates
 from training.sources import SOURCES, draw, own_labels
 
@@ -55,10 +56,6 @@ _SUSPECT: Final = {
     ),
 }
 """An unlabelled text in which none of a category's words stand is presumed not to be of it."""
-
-
-class DatasetError(Exception):
-    """A set is missing, or not the one whose checksum stands in SHA256SUMS; the text says which."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ SELECT
     action,
     category,
     reason,
-    round(top_score, 4) AS top_score
+    round(toFloat64(top_score), 4) AS top_score
 FROM moderation.moderation_logs FINAL
 WHERE (toYYYYMMDD(created_at), content_id) IN (SELECT day, content_id FROM theirs)
     AND user_id = {user_id:String}

@@ -48,7 +48,7 @@ SELECT
     model,
     model_version,
     model_prediction,
-    round(confidence, 4) AS confidence,
+    round(toFloat64(confidence), 4) AS confidence,
     text
 FROM mistakes
 LEFT JOIN texts USING (content_id, revision)

@@ -16,11 +16,11 @@
 
 SELECT
     stage,
-    count()                                            AS contents,
-    round(quantilesTDigest(0.5, 0.95, 0.99)(ms)[1], 2) AS p50_ms,
-    round(quantilesTDigest(0.5, 0.95, 0.99)(ms)[2], 2) AS p95_ms,
-    round(quantilesTDigest(0.5, 0.95, 0.99)(ms)[3], 2) AS p99_ms,
-    round(max(ms), 2)                                  AS max_ms
+    count()                                                        AS contents,
+    round(toFloat64(quantilesTDigest(0.5, 0.95, 0.99)(ms)[1]), 2) AS p50_ms,
+    round(toFloat64(quantilesTDigest(0.5, 0.95, 0.99)(ms)[2]), 2) AS p95_ms,
+    round(toFloat64(quantilesTDigest(0.5, 0.95, 0.99)(ms)[3]), 2) AS p99_ms,
+    round(toFloat64(max(ms)), 2)                                   AS max_ms
 FROM
 (
     SELECT 'whole' AS stage, latency_ms AS ms

@@ -10,9 +10,9 @@
 --
 -- Sample:
 --   reviewer  other_reviewer  contents  agreed  agreed_share  by_chance  kappa
---   m1        m2              86        62      0.7209        0.53272    0.4028
---   m2        m3              105       73      0.6952        0.488889   0.4037
---   m1        m3              97        69      0.7113        0.509193   0.4119
+--   m1        m2              86        62      0.7209        0.5327     0.4028
+--   m2        m3              105       73      0.6952        0.4889     0.4037
+--   m1        m3              97        69      0.7113        0.5092     0.4119
 
 WITH answers AS
     (
@@ -29,11 +29,11 @@ SELECT
     countIf(one.answer = other.answer)                    AS agreed,
     round(agreed / contents, 4)                           AS agreed_share,
     -- Pairs of an answer of the one and an answer of the other that are equal, were they unrelated.
-    arraySum(arrayMap(
+    round(arraySum(arrayMap(
         (answer, times) -> times * countEqual(groupArray(other.answer), answer),
         untuple(sumMap([one.answer], [1]))
-    )) / pow(contents, 2)                                  AS by_chance,
-    if(by_chance = 1, 1, round((agreed / contents - by_chance) / (1 - by_chance), 4)) AS kappa
+    )) / pow(contents, 2) AS chance, 4)                   AS by_chance,
+    if(chance = 1, 1, round((agreed / contents - chance) / (1 - chance), 4)) AS kappa
 FROM (SELECT * FROM answers WHERE (content_id, revision) IN several) AS one
 INNER JOIN (SELECT * FROM answers WHERE (content_id, revision) IN several) AS other
     ON one.content_id = other.content_id AND one.revision = other.revision

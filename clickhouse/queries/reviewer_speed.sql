@@ -1,7 +1,7 @@
 -- reviewer_speed: How fast does each reviewer work, and how long does content wait?
 --
 -- seconds_per_label: the median time between two labels of one reviewer, breaks of over 30 minutes left
--- out. hours_waited: the median time from the decision to the label.
+-- out. hours_waited: the median time from the decision to the label, of what was labelled after it.
 --
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
@@ -43,9 +43,9 @@ SELECT
         round(quantileExactIf(0.5)(pause, pause > 0 AND pause <= 1800), 1)
     )                                                                    AS seconds_per_label,
     if(
-        countIf(decided.content_id != '') = 0,
+        countIf(decided.content_id != '' AND labeled_at >= timestamp AS waited) = 0,
         NULL,
-        round(quantileExactIf(0.5)(dateDiff('second', timestamp, labeled_at), decided.content_id != '') / 3600, 2)
+        round(quantileExactIf(0.5)(dateDiff('second', timestamp, labeled_at), waited) / 3600, 2)
     )                                                                    AS hours_waited
 FROM answered
 LEFT JOIN decided USING (content_id, revision)

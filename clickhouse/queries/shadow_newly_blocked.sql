@@ -67,7 +67,7 @@ SELECT
     categories,
     newest.2                            AS content_id,
     newest.4                            AS rule,
-    round(scored.scores[newest.5], 4)   AS score,
+    round(toFloat64(scored.scores[newest.5]), 4) AS score,
     texts.text                          AS text
 FROM authors
 LEFT JOIN scored ON scored.content_id = newest.2 AND scored.revision = newest.3

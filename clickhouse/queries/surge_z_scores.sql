@@ -12,8 +12,8 @@
 --   least_z  Float64               = 5                from this z-score on
 --
 -- Sample:
---   start                category  community  moderated  distinct_authors  expected  variance   z_score
---   2026-11-15 14:00:00  spam      news       94         62                0.056     0.0524691  93.94
+--   start                category  community  moderated  distinct_authors  expected  variance  z_score
+--   2026-11-15 14:00:00  spam      news       94         62                0.056     0.052     93.94
 
 WITH
     {minutes:UInt32} * 60 AS width,
@@ -53,8 +53,8 @@ SELECT
     moderated,
     distinct_authors,
     round(total / buckets, 3)                    AS expected,
-    greatest(0, squares / buckets - pow(total / buckets, 2)) AS variance,
-    round((moderated - total / buckets) / greatest(1, sqrt(total / buckets), sqrt(variance)), 2) AS z_score
+    round(greatest(0, squares / buckets - pow(total / buckets, 2)) AS spread, 3) AS variance,
+    round((moderated - total / buckets) / greatest(1, sqrt(total / buckets), sqrt(spread)), 2) AS z_score
 FROM compared
 WHERE buckets >= least({past:UInt32}, 12) AND z_score >= {least_z:Float64}
 ORDER BY z_score DESC, start, category, community
