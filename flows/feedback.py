@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,9 +34,8 @@ from events.messages import Alert, Appeal, DeadLetter, Label, Raw, UserReport
 from flows import metrics
 from flows.failures import log_failures
 from flows.health import Heartbeat, serve_health
-from flows.job import START_ERRORS, Job, place_from_command_line, stop_on_signal
+from flows.job import Job, dataflow_or_exit, place_from_command_line, stop_on_signal
 from flows.live_policy import LivePolicy
-from flows.logs import set_up_logging
 from flows.settings import BadSettingError, Settings, load_settings
 from flows.sinks import insert_thread, kafka_config, open_outbox, open_store
 from flows.stages import live_store
@@ -202,9 +200,4 @@ def build_from_env() -> Dataflow:
 
     A bad setting or a part that does not answer ends the process with one line and exit code 2.
     """
-    set_up_logging()
-    try:
-        return feedback_job(load_settings(), place_from_command_line()).flow
-    except START_ERRORS as error:
-        sys.stderr.write(f"breakwater: {error}\n")
-        raise SystemExit(2) from None
+    return dataflow_or_exit(lambda: feedback_job(load_settings(), place_from_command_line()))

@@ -21,6 +21,7 @@ from flows import metrics
 from flows.moderation import build
 from flows.settings import load_settings
 from flows.sinks import Sinks, open_outbox
+from flows.stages import load_stages
 from operators.surge import SHARDS, ShardItem, shard_of, surge
 from operators.surge_settings import SurgeSettings
 from operators.surge_tally import SurgeEvent, Tick
@@ -70,7 +71,8 @@ def test_a_run_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     kept = Kept()
     sinks = Sinks(*[lambda: kept] * len(Sinks.__dataclass_fields__))
     settings = load_settings(output=tmp_path)
-    run_main(build(TestingSource(messages, batch_size=4), sinks, settings))
+    stages = load_stages(settings, follow=True)
+    run_main(build(TestingSource(messages, batch_size=4), sinks, stages))
 
     grown = {name: value(name) - before for name, before in counters.items()}
     assert grown == {
