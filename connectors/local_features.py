@@ -15,8 +15,6 @@ from events.messages import AuthorCount, AuthorFeatures, Content, Position
 CLAIM_S: Final = 24 * 3600
 """A claim is remembered so long at least, and twice as long at most."""
 
-_GENERATIONS: Final = ("even", "odd")
-
 _AUTHORS: Final = """
     PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-8192;
     CREATE TABLE authors (author_id TEXT PRIMARY KEY, decisions INT, violations INT) WITHOUT ROWID;
@@ -28,7 +26,7 @@ _CLAIMS: Final = """
         identity TEXT PRIMARY KEY, position TEXT, decisions INT, violations INT, counted INT
     ) WITHOUT ROWID;
 """
-_CLAIMED: Final = "SELECT position, decisions, violations FROM {0}.claims WHERE identity = ?"
+_READ: Final = "SELECT position, decisions, violations FROM {0}.claims WHERE identity = ?"
 _CLAIM: Final = "INSERT OR IGNORE INTO {0}.claims VALUES (?, ?, ?, ?, 0)"
 _ONCE: Final = "UPDATE {0}.claims SET counted = 1 WHERE identity = ? AND counted = 0"
 _COUNT: Final = """
@@ -38,6 +36,14 @@ _COUNT: Final = """
 _HISTORY: Final = "SELECT decisions, violations FROM authors WHERE author_id = ?"
 
 _log = structlog.get_logger(__name__)
+
+
+class _Generation:
+    """The statements about the claims of one generation."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.read, self.claim, self.count = (text.format(name) for text in (_READ, _CLAIM, _ONCE))
 
 
 class LocalFeatureStore:
@@ -58,8 +64,8 @@ class LocalFeatureStore:
     def _begin(self) -> None:
         # The flow is built in one thread and run in another, never at the same time.
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._db.executescript(_AUTHORS + "".join(map(_CLAIMS.format, _GENERATIONS)))
-        self._new, self._old = _GENERATIONS
+        self._new, self._old = _Generation("even"), list[_Generation]()
+        self._db.executescript(_AUTHORS + _CLAIMS.format(self._new.name))
         self._ages_at = self._now() + CLAIM_S
 
     def admit(self, posts: Sequence[tuple[Content, Position]]) -> list[AuthorFeatures | None]:
@@ -82,29 +88,28 @@ class LocalFeatureStore:
 
     def _age(self) -> None:
         """Forget the older claims; the newer ones take their place."""
-        self._new, self._old = self._old, self._new
-        self._db.executescript(f"DETACH {self._new};" + _CLAIMS.format(self._new))
+        for oldest in self._old:
+            self._db.execute(f"DETACH {oldest.name}")
+        new = _Generation("odd" if self._new.name == "even" else "even")
+        self._db.executescript(_CLAIMS.format(new.name))
+        self._new, self._old = new, [self._new]
         self._ages_at = self._now() + CLAIM_S
 
     def _admitted(self, content: Content, position: Position) -> AuthorFeatures | None:
         ask, mine = self._db.execute, position.place
         identity = f"{content.revision}:{content.content_id}"
-        claim = ask(_CLAIMED.format(self._old), (identity,)).fetchone()
-        if claim is None:
-            history = ask(_HISTORY, (content.author_id,)).fetchone() or (0, 0)
-            if ask(_CLAIM.format(self._new), (identity, mine, *history)).rowcount:
-                return AuthorFeatures(*history)
-            claim = ask(_CLAIMED.format(self._new), (identity,)).fetchone()
-        owner, *then = claim
-        return AuthorFeatures(*then) if owner == mine else None
+        for old in self._old:
+            if claim := ask(old.read, (identity,)).fetchone():
+                return _as_claimed(claim, mine)
+        history = ask(_HISTORY, (content.author_id,)).fetchone() or (0, 0)
+        if ask(self._new.claim, (identity, mine, *history)).rowcount:
+            return AuthorFeatures(*history)
+        return _as_claimed(ask(self._new.read, (identity,)).fetchone(), mine)
 
     def _count(self, one: AuthorCount) -> None:
         identity = f"{one.revision}:{one.content_id}"
-        once = (
-            self._db.execute(_ONCE.format(generation), (identity,)).rowcount
-            for generation in (self._new, self._old)
-        )
-        if any(once):
+        claims = (self._new, *self._old)
+        if any(self._db.execute(claim.count, (identity,)).rowcount for claim in claims):
             self._db.execute(_COUNT, (one.author_id, int(one.violation)))
 
     @contextmanager
@@ -117,3 +122,9 @@ class LocalFeatureStore:
             self._db.close()
             self._begin()
             raise OSError(f"the features in a temporary file: {error}") from error
+
+
+def _as_claimed(claim: tuple[str, int, int], position: str) -> AuthorFeatures | None:
+    """The history that a claim remembers for who made it, none for others."""
+    owner, *then = claim
+    return AuthorFeatures(*then) if owner == position else None

@@ -127,7 +127,10 @@ class Settings(BaseSettings):
         description="how often positions and deliveries are settled (in a cluster: `-s`)",
     )
     metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="port of /metrics, /livez and /readyz on loopback"
+        None,
+        ge=1,
+        le=65535,
+        description="port of /metrics, /startedz, /livez and /readyz on loopback",
     )
     console_password: SecretStr | None = Field(
         None, description="password of the console, needed when it is open beyond loopback"

@@ -162,7 +162,6 @@ def test_without_a_server_claims_are_forgotten_after_one_or_two_days(days, known
 def test_a_full_disk_degrades_the_items_of_a_batch_and_ends_nothing() -> None:
     store = LocalFeatureStore()
     enricher, counter = Enricher(store), AuthorCounter(store)
-    store._db.execute("PRAGMA odd.max_page_count=1")
     store._db.execute("PRAGMA even.max_page_count=4")
     full = enricher(items(1_000))
     assert {tuple(one.degraded) for one in full} == {("enrich",)}
