@@ -90,6 +90,9 @@ def volume_figure(
     for number, span in enumerate(spans):
         # A label stands on the side of its surge where there is more room.
         _shade(figure, span, number, before=span.start - times[0] > times[-1] - span.end)
+    if times:
+        # Else the axis would make room for the labels of surges.
+        figure.update_xaxes(range=[times[0], *ends])
     figure.update_yaxes(title_text="all", row=1, col=1)
     figure.update_yaxes(title_text="not allowed", row=2, col=1)
     figure.update_layout(hovermode="x unified", height=460)

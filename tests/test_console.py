@@ -341,7 +341,7 @@ class TestInABrowser:
                 lines = "codes => codes.map((code) => code.getClientRects().length)"
                 assert set(codes.evaluate_all(lines)) == {1}
             expect(page.locator(".js-plotly-plot .main-svg").nth(5)).to_be_attached()
-            expect(page.locator(".modebar-container").first).to_be_hidden()
+            expect(page.locator(".modebar").first).to_be_hidden()
 
 
 class TestCommand:

@@ -303,7 +303,7 @@ def test_on_a_phone_the_report_fits_and_nothing_lies_over_its_plots(tmp_path: Pa
         page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 8")
         keep_screenshot(page.screenshot(full_page=True), "report-phone")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
-        expect(page.locator(".modebar-container").first).to_be_hidden()
+        expect(page.locator(".modebar").first).to_be_hidden()
         expect(page.locator("[data-figure=scores]")).to_be_hidden()
         titles = page.locator("[data-figure=scores-narrow] .annotation").all()
         boxes = [box for title in titles if (box := title.bounding_box())]
