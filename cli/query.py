@@ -106,6 +106,9 @@ def _print_queries(queries: Sequence[Query]) -> None:
 
 
 def _print_answer(query: Query, answer: Answer, output: Path | None) -> None:
+    if not answer.rows and output is None:
+        print("no rows")
+        return
     table = Table(*answer.columns, title=query.question, box=None, title_justify="left")
     for row in answer.rows:
         table.add_row(*(Text(shown(value)) for value in row))

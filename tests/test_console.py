@@ -352,6 +352,13 @@ class TestCommand:
         with pytest.raises(UsageError, match="set BREAKWATER_CONSOLE_PASSWORD first"):
             console_command(host="0.0.0.0")
 
+    def test_who_labels_has_a_name_to_sign_in_with(self) -> None:
+        from cli.console import console_command
+        from cli.errors import UsageError
+
+        with pytest.raises(UsageError, match="--reviewer 'two words': a name of letters"):
+            console_command(reviewer="two words")
+
     def test_it_says_where_its_data_would_come_from(self, tmp_path: Path) -> None:
         from cli.console import console_command
         from cli.errors import UsageError
@@ -383,6 +390,18 @@ store.close()
         assert f"http://127.0.0.1:{port}" in process.stderr.readline()
         with urlopen(f"http://127.0.0.1:{port}/") as answer:
             assert b"Breakwater" in answer.read()
+        # The store of another one, on the port of this one.
+        subprocess.run(
+            [sys.executable, "-c", made.replace(str(tmp_path), f"{tmp_path}/b")],
+            check=True, env=environment,
+        )  # fmt: skip
+        command[-1] = f"{tmp_path}/b"
+        second = subprocess.run(
+            [*command, "--port", str(port)],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        told = f"port {port} of 127.0.0.1 cannot be opened: try another --port"
+        assert (second.returncode, second.stderr) == (2, f"breakwater: {told}\n")
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         process.stderr.close()

@@ -119,7 +119,7 @@ def test_a_second_rollback_goes_further_back(server, tmp_path) -> None:
 
 
 def test_a_trial_without_a_share_is_refused(server, tmp_path) -> None:
-    with pytest.raises(ValueError, match=r"trial\.yaml:1: share missing"):
+    with pytest.raises(ValueError, match=r"/t\.yaml:1: share missing"):
         call("push", write(tmp_path / "t.yaml", STRICT), "--as", "trial", "--reason", "x")
     assert RedisRulesetStore(server, "policy").active_number() == 0
 

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 from live_workers import Workers, asked, call_of, write
 from live_workers import workers as running_workers
+from typer.testing import CliRunner
 
+from cli import main
 from cli.errors import UsageError
 from cli.rules import app
 from connectors.ruleset_store import RedisRulesetStore
 from events.messages import RuleFileChange
 from policy.errors import PolicyError
+from policy.policy import BUILT_IN
 
 call = call_of(app)
 
@@ -223,6 +226,14 @@ def test_the_rules_in_force_are_listed(server, tmp_path) -> None:
     assert "2 rules, 0 hashes" in output
     assert "push 1 by ann: wave" in output
     assert "base" not in call("list", "--category", "hate")[1].splitlines()[-2]
+
+
+def test_check_judges_by_what_was_pushed(server, policy, tmp_path) -> None:
+    (policy / "policy.yaml").symlink_to(BUILT_IN / "policy.yaml")
+    call("push", write(tmp_path / "urgent.yaml", URGENT), "--reason", "wave")
+    result = CliRunner().invoke(main.app, ["check", "a zebra"])
+    assert result.exit_code == 0
+    assert "urgent" in result.output
 
 
 def test_without_a_server_rules_are_listed_and_not_pushed(policy, tmp_path) -> None:
