@@ -370,5 +370,5 @@ def test_lines_of_json_command_no_terminal_and_are_exact_in_a_pipe(tmp_path, com
 
 
 def test_an_answer_without_rows_says_so(capsys) -> None:
-    _print_answer(load("author_history"), Answer(["created_at"], []), None)
+    _print_answer(load("author_history"), Answer(("created_at",), []), None)
     assert capsys.readouterr().out == "no rows\n"
