@@ -7,9 +7,10 @@ RUN python -m venv /venv
 # The libraries first: they change seldom, and this layer is the large one.
 COPY pyproject.toml requirements.lock ./
 RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > wanted.txt \
-    && /venv/bin/pip install --only-binary :all: --requirement wanted.txt --constraint requirements.lock
+    && /venv/bin/pip install --only-binary :all: --requirement wanted.txt setuptools --constraint requirements.lock
 COPY . .
-RUN /venv/bin/pip install --no-deps .
+# With the setuptools of the lock, not whichever is the newest today.
+RUN /venv/bin/pip install --no-deps --no-build-isolation .
 
 FROM python:3.11.13-slim-bookworm
 # LightGBM computes with OpenMP, which the slim image lacks.

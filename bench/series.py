@@ -34,7 +34,7 @@ class Series:
 
 
 Kind: TypeAlias = Callable[[Rng, str], Series]
-"""A generator: what a series is like and what its anomalies are is drawn anew."""
+"""A generator: what a series is like and what its anomalies are is drawn each time."""
 
 
 def row_times(n: int, step: float, rng: Rng, *, jitter: float = 0.0) -> Floats:

@@ -1,7 +1,7 @@
 """A suite of labelled series of many kinds, made here, to develop and judge the surge detector on.
 
 Each kind is a generator with a seed; what a series is like (level, noise, rhythm, what is normal
-though it looks odd) and what its anomalies are is drawn anew. `dev` and `test` have different
+though it looks odd) and what its anomalies are is drawn each time. `dev` and `test` have different
 seeds, and two kinds are in `test` alone. Nothing here is copied from a public benchmark.
 """
 

@@ -25,7 +25,8 @@ from console.report import DemoSummary, render_report
 from events.encode import encode
 from events.identity import label_id
 from events.messages import Alert, Decision, Label
-from flows.job import FILE_EPOCH, file_job, run
+from flows.job import run
+from flows.moderation import FILE_EPOCH, file_job
 from flows.settings import load_settings
 from policy.policy import load_policy
 

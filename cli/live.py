@@ -16,9 +16,11 @@ from connectors.ruleset_store import (
     RulesetKind,
     RulesetStore,
     StoredRuleset,
+    overlaid,
 )
 from events.messages import RuleAction
 from flows.settings import load_settings
+from policy.rulebook import Rulebook, parse_rulebook, read_rulebook
 
 
 def open_store(kind: RulesetKind, *, shared: bool = True) -> RulesetStore:
@@ -33,6 +35,17 @@ def open_store(kind: RulesetKind, *, shared: bool = True) -> RulesetStore:
     if shared:
         raise UsageError(f"BREAKWATER_REDIS_URL: live {kind} needs a Redis or Valkey server")
     return LocalRulesetStore()
+
+
+def rules_in_force() -> tuple[Rulebook, StoredRuleset | None]:
+    """The rules of the policy directory with the pushed ones over them, and that push if any.
+
+    Raises:
+        PolicyError: a file cannot be read or breaks its format.
+    """
+    store = open_store("rules", shared=False)
+    stored = store.load(store.active_number())
+    return parse_rulebook(overlaid(read_rulebook(load_settings().policy), stored)), stored
 
 
 def version_of(

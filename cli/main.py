@@ -14,6 +14,7 @@ import typer
 
 from cli import alerts, dead_letters, models, policy, rules
 from cli.errors import exit_code, in_a_line
+from events.messages import MAX_MESSAGE_BYTES
 
 app = typer.Typer(
     name="breakwater",
@@ -300,11 +301,14 @@ def apply_schema() -> None:
 def topics_create(
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 8,
     replication: Annotated[int, typer.Option(min=1, help="Copies of each partition.")] = 1,
+    max_message_bytes: Annotated[
+        int, typer.Option(min=100_000, help="Of a content with its images, at most.")
+    ] = MAX_MESSAGE_BYTES,
 ) -> None:
     """Create the topics that are missing."""
     from cli.setup import create_missing_topics
 
-    create_missing_topics(partitions, replication)
+    create_missing_topics(partitions, replication, max_message_bytes)
 
 
 if __name__ == "__main__":

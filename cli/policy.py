@@ -12,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
-from cli.live import open_store, push_and_wait, rollback_of, say, version_of
+from cli.live import open_store, push_and_wait, rollback_of, rules_in_force, say, version_of
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
 from events.messages import RuleFileChange
 from flows.settings import load_settings
 from policy.errors import PolicyError
 from policy.policies import ROLES, parse_policies, read_policies
-from policy.policy import check_policy, read_policy_file
+from policy.policy import check_policy, parse_policy, read_policy_file, unknown_rules
 
 app = typer.Typer(
     help="Thresholds, fail modes and quotas, live on every worker in a second.",
@@ -64,13 +64,17 @@ def lint_files(
         list[Path] | None, typer.Argument(help="Policy files; without any, those in force.")
     ] = None,
 ) -> None:
-    """Whether files can be used; every fault is named by line and key."""
+    """Whether files can be used; every fault is named by line and key.
+
+    A rule that communities allow and that is not in force is a warning.
+    """
     texts = (
         {str(path): read_policy_file(path) for path in files}
         if files
         else read_policies(load_settings().policy)
     )
     _fail_on(texts)
+    _warn_of(texts)
     typer.echo(f"{', '.join(texts)}: fine")
 
 
@@ -93,6 +97,7 @@ def push(
     text = read_policy_file(file)
     _fail_on({str(file): text})
     store = open_store("policy")
+    _warn_of({str(file): text})
     files = _active_files(store) | {f"{role}.yaml": text}
     try:
         _activate(store, version_of(files, author, reason), wait)
@@ -159,3 +164,13 @@ def _fail_on(texts: dict[str, str]) -> None:
         say(finding)
     if findings:
         raise typer.Exit(1)
+
+
+def _warn_of(texts: dict[str, str]) -> None:
+    """Print what communities allow though no rule in force is called so: it changes nothing."""
+    policies = [parse_policy(text, name) for name, text in texts.items()]
+    if any(each.allows for policy in policies for each in policy.file.communities.values()):
+        known = rules_in_force()[0].rules.by_id
+        for name, text in texts.items():
+            for finding in unknown_rules(text, name, known):
+                say(f"warning: {finding}")

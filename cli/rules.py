@@ -15,15 +15,16 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cli.errors import UsageError
-from cli.live import open_store, push_and_wait, rollback_of, say, version_of
+from cli.live import open_store, push_and_wait, rollback_of, rules_in_force, say, version_of
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
 from events.messages import RuleAction
 from flows.settings import load_settings
+from operators.normalize import normalize
 from policy.changes import file_changes
 from policy.exchange import as_hash_list, read_exchange
 from policy.hashlist import parse_hashes, read_hash_file
 from policy.lint import MAX_EVERYDAY_RATE, Finding, lint
-from policy.rulebook import Rulebook, parse_rulebook, read_rulebook, read_rulebook_file
+from policy.rulebook import parse_rulebook, read_rulebook, read_rulebook_file
 from policy.rules import Rule
 
 app = typer.Typer(
@@ -43,7 +44,7 @@ def list_rules(
     category: Annotated[str, typer.Option(help="Only rules of this category.")] = "",
 ) -> None:
     """The rules in force: those of the policy directory with the pushed ones over them."""
-    book, stored = _in_force()
+    book, stored = rules_in_force()
     # Ids whole, however narrow the terminal: policies name rules by them.
     table = Table(Column("rule", no_wrap=True), "category", "score", "matches", "on", "expires",
                   "description")  # fmt: skip
@@ -74,7 +75,8 @@ def lint_files(
     without --permanent, for want of an expiry, is a warning.
     """
     texts = _texts(files)
-    _fail_on(lint(read_rulebook(load_settings().policy) | texts, only=texts, rate=rate))
+    everything = read_rulebook(load_settings().policy) | texts
+    _fail_on(lint(everything, normalize, only=texts, rate=rate))
     for finding in _without_expiry(texts) if files else ():
         say(f"warning: {_line(finding)}")
     typer.echo(f"{len(texts)} files are fine")
@@ -84,7 +86,7 @@ def lint_files(
 def hold_to_examples(files: Files = None) -> None:
     """Whether every rule matches what its examples say, and does not match what they forbid."""
     texts = _texts(files)
-    _fail_on(lint(texts, rate=1.0))
+    _fail_on(lint(texts, normalize, rate=1.0))
     rules = parse_rulebook(texts).rules.rules
     count = sum(len(rule.examples.match) + len(rule.examples.no_match) for rule in rules)
     typer.echo(f"{count} examples of {len(rules)} rules hold")
@@ -188,7 +190,8 @@ def _activate(
     """Check, push and wait until all workers that are up say that they run it."""
     directory = read_rulebook(load_settings().policy)
     before, after = overlaid(directory, active), overlaid(directory, version)
-    _fail_on(lint(after, only=[name for name, text in after.items() if before.get(name) != text]))
+    changed = [name for name, text in after.items() if before.get(name) != text]
+    _fail_on(lint(after, normalize, only=changed))
     version = replace(
         version,
         changes=file_changes(before, after),
@@ -216,12 +219,6 @@ def _without_expiry(texts: dict[str, str]) -> list[Finding]:
         if any(known.expires is None for known in entries.values())
     ]
     return rules + hashes
-
-
-def _in_force() -> tuple[Rulebook, StoredRuleset | None]:
-    store = open_store("rules", shared=False)
-    stored = store.load(store.active_number())
-    return parse_rulebook(overlaid(read_rulebook(load_settings().policy), stored)), stored
 
 
 def _texts(files: list[Path] | None) -> dict[str, str]:

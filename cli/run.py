@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows import metrics
-from flows.job import FILE_EPOCH, file_job, kafka_job, run
+from flows.job import run
+from flows.moderation import FILE_EPOCH, file_job, kafka_job
 from flows.settings import load_settings
 
 INTERRUPTED: Final = 130

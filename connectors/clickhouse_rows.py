@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
-from zlib import crc32
 
 import msgspec
 
+from events.identity import crc
 from events.messages import (
     Alert,
     Appeal,
@@ -69,7 +69,7 @@ def _milliseconds(at: datetime) -> int:
 
 def _is_traced(content_id: str) -> bool:
     # A digest of the id rather than chance: a replay traces the same contents.
-    return crc32(content_id.encode("utf-8", "replace")) % TRACED_OF == 0
+    return crc(content_id) % TRACED_OF == 0
 
 
 def _content(judgement: Judgement) -> Iterator[Row]:

@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from connectors.local_sink import Writer
 from events import encode as events_encode
+from events.messages import MAX_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 library_log = logging.getLogger(f"{__name__}.librdkafka")
@@ -59,6 +60,8 @@ RELIABLE: Final[Mapping[str, Any]] = MappingProxyType(
 
 See docs/decisions/one-request-under-way.md.
 """
+MIN_REPLICAS: Final = 2
+"""Copies that must have a message before it counts as sent, where there are three."""
 MAX_SENT_BYTES: Final = 20_000_000
 """Of a message, for our producers; brokers take less unless they are told otherwise."""
 
@@ -130,19 +133,42 @@ def _missing_topics(config: Mapping[str, Any]) -> list[str]:
     return [topic for topic in TOPICS if topic not in known]
 
 
-def create_topics(config: Mapping[str, Any], *, partitions: int, replication: int) -> list[str]:
+def topic_config(
+    topic: str, *, replication: int, max_message_bytes: int = MAX_MESSAGE_BYTES
+) -> dict[str, str]:
+    """What a topic is created with beyond the brokers' own settings."""
+    config: dict[str, str] = {}
+    if replication >= MIN_REPLICAS + 1:
+        # With acks=all: what was acknowledged outlives a broker, and one may be away.
+        config["min.insync.replicas"] = str(MIN_REPLICAS)
+    if topic == CONTENT_TOPIC:
+        config["max.message.bytes"] = str(max_message_bytes)
+        # Latency counts from here, and the clocks of producers go as they like.
+        config["message.timestamp.type"] = "LogAppendTime"
+    return config
+
+
+def create_topics(
+    config: Mapping[str, Any],
+    *,
+    partitions: int,
+    replication: int,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+) -> list[str]:
     """Create what is missing of `TOPICS`; the names of the topics that were created.
+
+    `max_message_bytes`: of a content, at most.
 
     Raises:
         BrokerError: no broker answers, or it refuses a topic.
     """
     missing = _missing_topics(config)
     admin = AdminClient({**config, "log_level": 0}, logger=_silent)
-    futures = (
-        admin.create_topics([NewTopic(topic, partitions, replication) for topic in missing])
-        if missing
-        else {}
-    )
+    wanted = []
+    for topic in missing:
+        own = topic_config(topic, replication=replication, max_message_bytes=max_message_bytes)
+        wanted.append(NewTopic(topic, partitions, replication, config=own))
+    futures = admin.create_topics(wanted) if wanted else {}
     for topic, future in futures.items():
         try:
             future.result(CONNECT_TIMEOUT_S)

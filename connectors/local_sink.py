@@ -44,7 +44,7 @@ class Writer(Protocol[X]):
         return b""
 
     def resume(self, held: bytes) -> None:
-        """Deliver what an earlier run held when its last epoch ended, or hold it in its stead."""
+        """Deliver what an earlier run held when its last epoch ended, or hold it instead."""
         return
 
 

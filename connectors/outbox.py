@@ -4,19 +4,21 @@
 with growing pauses or the pause that the other side asks for, until each is taken or refused for
 good. The key of a row is the alert, its state and its window, so an alert that a restarted job says
 again is not sent again. An alert is lost in no crash; it can reach a sender twice only when the
-process dies between the other side's answer and the note of it, and PagerDuty drops that repeat by
-its dedup key.
+process ends between the other side's answer and the note of it, and PagerDuty drops that repeat by
+its dedup key. While the file is locked or its disk is full, nothing is sent, and nobody gives up.
 """
 
 from __future__ import annotations
 
 import fcntl
 import random
+import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, TypeVar
 
 import structlog
 from msgspec.json import decode
@@ -27,8 +29,19 @@ from events.messages import Alert
 _log = structlog.get_logger(__name__)
 LONGEST_PAUSE: Final = 300.0
 """Seconds between two attempts at most, unless the other side asks for more."""
+GIVE_UP_AFTER: Final = 86_400.0
+"""Seconds after which an alert that could not be sent is refused: nobody wants yesterday's page."""
+_FINAL: Final = frozenset({400, 404, 410, 413})
+"""The message is no good, or its place is gone. A proxy in trouble and a key that is being changed
+answer anything else (401, 403, 408): that passes.
+"""
 _POLL: Final = 1.0
 """Seconds after which a thread looks for what other processes have put."""
+
+Outcome = Literal["sent", "retried", "failed"]
+OUTCOMES: Final[tuple[Outcome, ...]] = ("sent", "retried", "failed")
+"""What can become of an attempt."""
+T = TypeVar("T")
 
 
 class RetryLater(Exception):  # noqa: N818 (what to do, not what went wrong)
@@ -51,6 +64,13 @@ def seconds(retry_after: str | None) -> float | None:
         return None
 
 
+def refusal(status: int, reason: str, retry_after: str | None) -> RetryLater | PermanentError:
+    """What an answer that is no success means, by its HTTP status and its `Retry-After`."""
+    if status in _FINAL:
+        return PermanentError(reason)
+    return RetryLater(reason, seconds(retry_after))
+
+
 class Sender(Protocol):
     """Brings alerts to people; `send` returns when the other side has taken it."""
 
@@ -71,15 +91,24 @@ class Outbox:
     Of these, one at a time sends: it holds a lock beside the file.
     """
 
-    def __init__(self, path: Path, senders: Sequence[Sender], *, first_pause: float = 1.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        senders: Sequence[Sender],
+        *,
+        first_pause: float = 1.0,
+        on_attempt: Callable[[str, Outcome], None] = lambda _sender, _outcome: None,
+    ) -> None:
         """Open or make the file at `path`, and begin to send what was left there.
 
         `first_pause`: seconds before the second attempt; each later pause is twice as long.
+        `on_attempt` is told the sender's name and what became of each attempt, in its thread.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._names = tuple(sender.name for sender in senders)
         self._first_pause = first_pause
+        self._on_attempt = on_attempt
         self._store = OutboxStore(path)
         self._changed = threading.Condition()
         self._closing = False
@@ -107,16 +136,37 @@ class Outbox:
         self._store.close()
 
     def _run(self, sender: Sender) -> None:
-        store = OutboxStore(self._path)
+        lock_path = self._path.with_name(f"{self._path.name}.{sender.name}.lock")
         try:
-            with self._path.with_name(f"{self._path.name}.{sender.name}.lock").open("w") as lock:
+            with (
+                closing(self._insist(lambda: OutboxStore(self._path))) as store,
+                self._insist(lambda: lock_path.open("w")) as lock,
+            ):
                 while not self._locked(lock.fileno()):
                     if not self._wait(_POLL) or self._closing:
                         return
                 while (row := self._next(store, sender.name)) is not None:
                     self._deliver(store, sender, row)
-        finally:
-            store.close()
+        except (sqlite3.Error, OSError) as error:
+            _log.error("outbox left for the next run", path=str(self._path), error=str(error))
+
+    def _insist(self, use: Callable[[], T]) -> T:
+        """What `use` of the file gives, again and again until it can be used or it is time to stop.
+
+        Not the whole round: an alert that was sent and could not be noted must not be sent again.
+
+        Raises:
+            sqlite3.Error, OSError: it cannot be used, and it is time to stop.
+        """
+        pause = _POLL
+        while True:
+            try:
+                return use()
+            except (sqlite3.Error, OSError) as error:
+                _log.warning("outbox cannot be used", path=str(self._path), error=str(error))
+                if not self._wait(pause):
+                    raise
+            pause = min(LONGEST_PAUSE, 2 * pause)
 
     def _locked(self, descriptor: int) -> bool:
         try:
@@ -129,7 +179,7 @@ class Outbox:
         """The oldest row still to be sent, None when it is time to stop."""
         while True:
             with self._changed:
-                row = store.oldest(name)
+                row = self._insist(lambda: store.oldest(name))
                 if row is None:
                     if self._closing:
                         return None
@@ -151,18 +201,35 @@ class Outbox:
         return time.monotonic() < self._give_up_at
 
     def _deliver(self, store: OutboxStore, sender: Sender, row: Row) -> None:
+        now = time.time()
         try:
             sender.send(decode(row.body, type=Alert))
         except RetryLater as error:
-            pause = min(LONGEST_PAUSE, self._first_pause * 2.0 ** min(row.attempts, 20))
-            # Jitter: the jobs that failed together need not come back together.
-            pause *= random.uniform(0.5, 1.0)  # noqa: S311  guards nothing
-            pause = max(pause, error.seconds or 0.0)
-            store.retry(row, time.time() + pause, str(error))
-            _log.warning("alert not sent yet", sender=sender.name, error=str(error), pause=pause)
+            if now - row.put_at < GIVE_UP_AFTER:
+                self._retry(store, sender, row, error)
+            else:
+                self._refuse(store, sender, row, f"given up after a day: {error}")
+        except PermanentError as error:
+            self._refuse(store, sender, row, str(error))
         except Exception as error:  # noqa: BLE001
             # Whatever a sender raises besides, the alerts behind this one must go on.
-            store.finish(row, "failed", str(error) or type(error).__name__)
-            _log.exception("alert refused", sender=sender.name, alert_id=row.alert_id)
+            _log.exception("sender failed", sender=sender.name)
+            self._refuse(store, sender, row, str(error) or type(error).__name__)
         else:
-            store.finish(row, "sent")
+            self._on_attempt(sender.name, "sent")
+            self._insist(lambda: store.finish(row, "sent"))
+
+    def _retry(self, store: OutboxStore, sender: Sender, row: Row, error: RetryLater) -> None:
+        pause = min(LONGEST_PAUSE, self._first_pause * 2.0 ** min(row.attempts, 20))
+        # Jitter: the jobs that failed together need not come back together.
+        pause *= random.uniform(0.5, 1.0)  # noqa: S311  guards nothing
+        pause = max(pause, error.seconds or 0.0)
+        self._on_attempt(sender.name, "retried")
+        _log.warning("alert not sent yet", sender=sender.name, error=str(error), pause=pause)
+        self._insist(lambda: store.retry(row, time.time() + pause, str(error)))
+
+    def _refuse(self, store: OutboxStore, sender: Sender, row: Row, reason: str) -> None:
+        self._on_attempt(sender.name, "failed")
+        # Without a traceback: a library's own error may show part of a key.
+        _log.error("alert refused", sender=sender.name, alert_id=row.alert_id, error=reason)
+        self._insist(lambda: store.finish(row, "failed", reason))

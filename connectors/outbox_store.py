@@ -54,6 +54,8 @@ class Row(NamedTuple):
     attempts: int
     next_at: float
     """Unix seconds before which it is not tried."""
+    put_at: float
+    """Unix seconds."""
 
 
 class Listed(NamedTuple):
@@ -143,7 +145,7 @@ class OutboxStore:
     def oldest(self, name: str) -> Row | None:
         """The first row that waits for the sender `name`."""
         found = self._db.execute(
-            "SELECT sequence, alert_id, body, attempts, next_at FROM outbox"
+            "SELECT sequence, alert_id, body, attempts, next_at, put_at FROM outbox"
             " WHERE sender = ? AND status = 'waiting' ORDER BY sequence LIMIT 1",
             (name,),
         ).fetchone()

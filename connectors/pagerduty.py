@@ -14,7 +14,7 @@ import httpx2
 import pagerduty
 
 from connectors.alert_text import first_command, playbook_page, sparkline
-from connectors.outbox import PermanentError, RetryLater, seconds
+from connectors.outbox import RetryLater, refusal
 from events.messages import Alert
 
 TIMEOUT: Final = 10
@@ -58,7 +58,7 @@ class PagerDutySender:
         """Send one alert.
 
         Raises:
-            RetryLater: PagerDuty is unreachable, throttles or has an error of its own.
+            RetryLater: PagerDuty is unreachable, throttles, or something else that may pass.
             PermanentError: PagerDuty refuses the event.
         """
         if alert.state == "resolved":
@@ -71,22 +71,21 @@ class PagerDutySender:
         self._call(lambda: self._client.acknowledge(alert_id))
 
     def _call(self, request: Callable[[], str]) -> None:
+        # `from None`: the library's messages can hold part of the routing key.
         try:
             request()
-        except httpx2.DecodingError as error:
-            raise RetryLater("PagerDuty's answer cannot be read") from error
+        except httpx2.DecodingError:
+            raise RetryLater("PagerDuty's answer cannot be read") from None
         except pagerduty.Error as error:
             answer = error.response
             if answer is None:
-                raise RetryLater("PagerDuty is unreachable") from error
+                raise RetryLater("PagerDuty is unreachable") from None
             if answer.is_success:
                 # Taken: the library only misses the dedup key in the answer.
                 return
-            # Not the library's message, which can hold part of the routing key.
             reason = f"PagerDuty answered {answer.status_code}: {answer.text[:100]}"
-            if answer.status_code == _TOO_MANY or answer.status_code >= 500:
-                raise RetryLater(reason, seconds(answer.headers.get("retry-after"))) from error
-            raise PermanentError(reason) from error
+            retry_after = answer.headers.get("retry-after")
+            raise refusal(answer.status_code, reason, retry_after) from None
 
 
 def event(alert: Alert) -> dict[str, Any]:

@@ -5,7 +5,6 @@ One script call a batch: a command an item would cost more in the client than in
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,19 +19,21 @@ CLAIM_TTL_S = 24 * 3600
 AT_ONCE = 2_000
 """Posts in one question: it takes some 15 ms, and all workers wait for the same server."""
 
+AUTHOR_TTL_S = 400 * 24 * 3600
+"""How long an author is remembered after the last decision on a post of theirs."""
+
 # KEYS: claims, then authors; ARGV: ttl, the index of each claim's author as JSON, the positions.
-# Returns three values an author, and for each claim 1 (new), 0 (another position has it) or the
-# author's three values of when it was new, with spaces between them: none for an unknown author.
+# Returns two values an author, and for each claim 1 (new), 0 (another position has it) or the
+# author's two values of when it was new, with a space between them: none for an unknown author.
 # A claim keeps them in one field with its position, on a line of their own: another field would
 # cost as much as the claim.
 _ADMIT = """
 local admitted, authors, before, author_of = {}, {}, {}, cjson.decode(ARGV[2])
 local claims = #author_of
 for i = claims + 1, #KEYS do
-  local author = redis.call('HMGET', KEYS[i], 'decisions', 'violations', 'first_seen')
+  local author = redis.call('HMGET', KEYS[i], 'decisions', 'violations')
   authors[i - claims] = author
-  before[i - claims] = author[1]
-    and '\\n' .. table.concat({author[1], author[2] or 0, author[3] or ''}, ' ') or ''
+  before[i - claims] = author[1] and '\\n' .. author[1] .. ' ' .. (author[2] or 0) or ''
 end
 for i = 1, claims do
   local claim, position = KEYS[i], ARGV[i + 2]
@@ -47,17 +48,16 @@ end
 return {authors, admitted}
 """
 
-# KEYS: claim, author, claim, author, ...; ARGV: ttl, now, then 0 or 1 (a violation) a pair.
+# KEYS: claim, author, claim, author, ...; ARGV: their ttls, then 0 or 1 (a violation) a pair.
 _COUNT = """
 for i = 1, #KEYS, 2 do
   if redis.call('HSETNX', KEYS[i], 'counted', 1) == 1 then
     redis.call('EXPIRE', KEYS[i], ARGV[1])
-    if redis.call('HINCRBY', KEYS[i + 1], 'decisions', 1) == 1 then
-      redis.call('HSETNX', KEYS[i + 1], 'first_seen', ARGV[2])
-    end
+    redis.call('HINCRBY', KEYS[i + 1], 'decisions', 1)
     if ARGV[2 + (i + 1) / 2] == '1' then
       redis.call('HINCRBY', KEYS[i + 1], 'violations', 1)
     end
+    redis.call('EXPIRE', KEYS[i + 1], ARGV[2])
   end
 end
 """
@@ -74,14 +74,7 @@ class RedisFeatureStore:
         FeatureStoreDownError: the server does not answer.
     """
 
-    def __init__(
-        self,
-        url: str,
-        now: Callable[[], float] = time.time,
-        *,
-        first_pause_s: float = FIRST_PAUSE_S,
-    ) -> None:
-        self._now = now
+    def __init__(self, url: str, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
         self._line = RedisLine(url, first_pause_s=first_pause_s)
         self._client = self._line.client
         self._admit = self._client.register_script(_ADMIT)
@@ -117,9 +110,9 @@ class RedisFeatureStore:
             yield _as_admitted(answer, authors[number])
 
     def count(self, counts: Sequence[AuthorCount]) -> None:
-        """See `operators.enrich.FeatureStore.count`."""
+        """See `operators.enrich.FeatureStore.count`; authors are forgotten after `AUTHOR_TTL_S`."""
         keys: list[str] = []
-        args: list[float | int] = [CLAIM_TTL_S, self._now()]
+        args = [CLAIM_TTL_S, AUTHOR_TTL_S]
         for one in counts:
             keys += (claim_key(one.content_id, one.revision), _author_key(one.author_id))
             args.append(int(one.violation))
@@ -144,13 +137,10 @@ def _author_key(author_id: str) -> str:
 def _as_admitted(answer: int | bytes, author: AuthorFeatures) -> AuthorFeatures | None:
     """By the answer of the script to one claim: the history as it is, as it was, or none."""
     if isinstance(answer, bytes):
-        return _features(*answer.split())
+        # Older builds wrote a third value.
+        return _features(*answer.split()[:2])
     return author if answer else None
 
 
-def _features(
-    decisions: bytes | None = None, violations: bytes | None = None, first_seen: bytes | None = None
-) -> AuthorFeatures:
-    return AuthorFeatures(
-        int(decisions or 0), int(violations or 0), float(first_seen) if first_seen else None
-    )
+def _features(decisions: bytes | None = None, violations: bytes | None = None) -> AuthorFeatures:
+    return AuthorFeatures(int(decisions or 0), int(violations or 0))

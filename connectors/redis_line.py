@@ -55,8 +55,13 @@ class RedisLine:
         except redis.RedisError as error:
             self._ask_again_at = self._now() + self._pause_s
             self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
-            raise RedisDownError(
-                f"Redis does not answer ({error}): is BREAKWATER_REDIS_URL right?"
-            ) from None
+            raise RedisDownError(why(error)) from None
         self._pause_s = self._first_pause_s
         return answer
+
+
+def why(error: redis.RedisError) -> str:
+    """What a user can do about `error`."""
+    if "'maxmemory'" in str(error):
+        return "Redis is full and takes nothing in: raise its maxmemory"
+    return f"Redis does not answer ({error}): is it running, and is BREAKWATER_REDIS_URL right?"

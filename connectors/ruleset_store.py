@@ -16,6 +16,7 @@ import msgspec
 import redis
 from msgspec import Struct
 
+from connectors.redis_line import why
 from events.messages import Instant, RuleAction, RuleChange, RuleFileChange
 
 KEPT_VERSIONS: Final = 100
@@ -228,7 +229,7 @@ class RedisRulesetStore:
             self._subscription.get_message(timeout=timeout_s)
         except redis.RedisError as error:
             self._subscription = None
-            raise _down(error) from None
+            raise RulesetStoreDownError(why(error)) from None
 
     def report(self, worker: str, report: WorkerReport, valid_s: float = WORKER_TTL_S) -> None:
         """See `RulesetStore.report`."""
@@ -251,13 +252,7 @@ def _answer(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except redis.RedisError as error:
-        raise _down(error) from None
-
-
-def _down(error: Exception) -> RulesetStoreDownError:
-    return RulesetStoreDownError(
-        f"Redis does not answer ({error}): is it running, and is BREAKWATER_REDIS_URL right?"
-    )
+        raise RulesetStoreDownError(why(error)) from None
 
 
 def overlaid(files: Mapping[str, str], stored: StoredRuleset | None) -> dict[str, str]:

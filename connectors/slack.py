@@ -12,7 +12,7 @@ from typing import Any, Final
 from slack_sdk.webhook import WebhookClient
 
 from connectors.alert_text import first_command, playbook_page, sparkline
-from connectors.outbox import PermanentError, RetryLater, seconds
+from connectors.outbox import RetryLater, refusal
 from events.messages import Alert
 
 TIMEOUT: Final = 10
@@ -34,8 +34,8 @@ class SlackSender:
         """Post one alert.
 
         Raises:
-            RetryLater: Slack is unreachable, throttles or has an error of its own.
-            PermanentError: Slack refuses the message or the webhook.
+            RetryLater: Slack is unreachable, throttles, or something else that may pass.
+            PermanentError: Slack refuses the message, or the webhook is gone.
         """
         try:
             answer = self._client.send(text=fallback(alert), blocks=blocks(alert))
@@ -44,11 +44,9 @@ class SlackSender:
             raise RetryLater(f"Slack is unreachable: {type(error).__name__}") from error
         if answer.status_code == 200 and answer.body == "ok":
             return
+        headers = {name.lower(): value for name, value in answer.headers.items()}
         reason = f"Slack answered {answer.status_code}: {answer.body[:100]}"
-        if answer.status_code == 429 or answer.status_code >= 500:
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            raise RetryLater(reason, seconds(headers.get("retry-after")))
-        raise PermanentError(reason)
+        raise refusal(answer.status_code, reason, headers.get("retry-after"))
 
 
 def escape(text: str) -> str:
@@ -102,7 +100,9 @@ def blocks(alert: Alert) -> list[dict[str, Any]]:
 
 def _markdown(text: str, value: str = "") -> dict[str, Any]:
     # Escaping may lengthen a text fivefold: cut before it, and cut again below Slack's limit.
-    return {"type": "mrkdwn", "text": (escape(text[:900]) + escape(value[:300]) or "-")[:2_000]}
+    shown = (escape(text[:900]) + escape(value[:300]) or "-")[:2_000]
+    # Verbatim: Slack would make links of ids that look like a domain.
+    return {"type": "mrkdwn", "text": shown, "verbatim": True}
 
 
 def _quoted(text: str) -> dict[str, Any]:
@@ -116,5 +116,5 @@ def _plain(text: str) -> dict[str, Any]:
 
 
 def _defanged(text: str) -> str:
-    """Dots between letters as [.]: Slack makes links of anything that looks like a domain."""
-    return text.replace(".", "[.]") if "://" in text or "." in text else text
+    """Every dot as [.]: Slack makes links of anything that looks like a domain."""
+    return text.replace(".", "[.]")

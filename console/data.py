@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
-from zlib import crc32
 
+from events.identity import crc
 from events.messages import Alert, Appeal, ReviewItem
 
 Key = tuple[str, int]
@@ -34,7 +34,7 @@ def key_of(item: ReviewItem) -> Key:
 
 def answers_wanted(key: Key) -> int:
     """How many people are to answer about this content; an appeal is closed by one."""
-    return 2 if crc32(key[0].encode()) % SECOND_ANSWERS == 0 else 1
+    return 2 if crc(key[0]) % SECOND_ANSWERS == 0 else 1
 
 
 @dataclass(frozen=True, slots=True)

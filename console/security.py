@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Collection, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from flask import Flask, Response, abort, request
 
@@ -90,14 +90,22 @@ def reviewer_name(default: str) -> str:
 
 
 def _hostname(host: str) -> str:
-    return urlsplit(f"//{host}").hostname or ""
+    return _parsed(f"//{host}").hostname or ""
 
 
 def _same_site() -> bool:
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    same = origin is None or urlsplit(origin).netloc == request.host
+    same = origin is None or _parsed(origin).netloc == request.host
     return same and site in ("same-origin", "none")
+
+
+def _parsed(url: str) -> SplitResult:
+    """The parts of `url`; they are empty where it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
 
 
 def _authorized(password: str) -> bool:

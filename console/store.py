@@ -12,7 +12,8 @@ import msgspec
 
 from console import appeals
 from console.data import SECOND_ANSWERS, Key, Overview, RuleCount, WaitingItem
-from events.messages import Alert, AlertKey, Appeal, Decision, ReviewReason, Signal
+from events.messages import Alert, AlertKey, Appeal, Decision, Signal
+from policy import review
 from policy.policies import Policies
 
 QUEUE_DAYS = 14
@@ -212,29 +213,15 @@ class ClickHouseStore:
     def _item(
         self, decision: Decision, content: Mapping[str, Any], appeal: Appeal | None
     ) -> WaitingItem:
+        policy = self._policies().for_author(decision.author_id)
         return WaitingItem(
             decision=decision,
             text=content.get("text", ""),
-            priority=self._priority(decision),
-            reason="appeal" if appeal else self._reason(decision),
+            priority=review.priority(decision, policy),
+            reason="appeal" if appeal else review.reason(decision, policy),
             images=content.get("images", 0),
             appeal=appeal,
         )
-
-    def _priority(self, decision: Decision) -> float:
-        policy = self._policies().for_author(decision.author_id)
-        treatment = policy.categories(decision.community).get(decision.category)
-        if treatment is None:
-            return 0.0
-        return round(treatment.severity + decision.scores.get(decision.category, 0.0), 4)
-
-    def _reason(self, decision: Decision) -> ReviewReason:
-        if decision.action == "allow":
-            return "sample"
-        policy = self._policies().for_author(decision.author_id)
-        low, high = policy.file.uncertainty_band
-        uncertain = low <= decision.scores.get(decision.category, 0.0) <= high
-        return "uncertain" if uncertain else "policy"
 
 
 def _key(row: Mapping[str, Any]) -> Key:

@@ -16,7 +16,7 @@ class BlockCount(NamedTuple):
 
 
 class Rank(NamedTuple):
-    """As the how-manieth of which day (YYYY-MM-DD) a block was counted, from 1."""
+    """The position of a block among those counted on `day` (YYYY-MM-DD), from 1."""
 
     day: str
     number: int

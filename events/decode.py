@@ -18,7 +18,7 @@ _LONGEST_REASON: Final = 500
 
 
 class DecodeError(ValueError):
-    """The bytes are no such message; the text says what the producer has to change."""
+    """The bytes are not a valid message; the text says what the producer has to change."""
 
 
 class Decoder(Generic[T]):

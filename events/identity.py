@@ -1,9 +1,11 @@
-"""Deterministic ids: the same cause gives the same id, so consumers can drop repeats."""
+"""Deterministic ids, so that consumers can drop repeats; deterministic choices by them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
+from zlib import crc32
 
 from events.messages import AlertKey, LabelSource, Mode
 
@@ -15,6 +17,16 @@ def _digest(*parts: str) -> str:
 
 def _hash(joined: str) -> str:
     return blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def crc(name: str) -> int:
+    """A number of 32 bits of `name`, the same in every process and every run."""
+    return crc32(name.encode("utf-8", "replace"))
+
+
+def shard_of(name: str, shards: Sequence[str]) -> str:
+    """The one of `shards` that `name` belongs to, the same in every process and every run."""
+    return shards[crc(name) % len(shards)]
 
 
 def decision_id(content_id: str, revision: int, *, mode: Mode = "live", final: bool = True) -> str:

@@ -263,7 +263,7 @@ class RuleFileChange(Struct, frozen=True, kw_only=True):
     """What a change of the rules did to one file of them.
 
     `entries` are its rules or hashes now, `rules` the ids of those that are new, other or gone,
-    `expires` when the last entry falls asleep (None: one never does).
+    `expires` when the last entry expires (None: one never does).
     """
 
     file: str
@@ -322,8 +322,6 @@ class AuthorFeatures(Struct):
 
     decisions: int = 0
     violations: int = 0
-    first_seen: float | None = None
-    """Unix seconds of their first content here; None: never seen."""
 
 
 class AuthorCount(Struct, frozen=True, array_like=True):

@@ -12,15 +12,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import bytewax.operators as op
-from bytewax.dataflow import Dataflow, Stream, operator
+from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
 
 from connectors import kafka
@@ -31,24 +29,22 @@ from connectors.kafka_source import KafkaSource
 from connectors.local_sink import Place, Writer, write
 from connectors.reported_content import PATIENCE_S, ReportedContents
 from connectors.writers import GatheringWriter, TeeWriter
-from events.decode import DecodeError, Decoder
 from events.encode import Message
 from events.messages import Alert, Appeal, DeadLetter, Label, Raw, UserReport
 from flows import metrics
 from flows.failures import log_failures
 from flows.health import Heartbeat, serve_health
-from flows.job import START_ERRORS, Job, place_from_command_line, stop_on_signal
+from flows.job import Job, dataflow_or_exit, place_from_command_line, stop_on_signal
 from flows.live_policy import LivePolicy
-from flows.logs import set_up_logging
 from flows.settings import BadSettingError, Settings, load_settings
 from flows.sinks import insert_thread, kafka_config, open_outbox, open_store
 from flows.stages import live_store
 from operators.alerts import SeverityOf, severity_by
 from operators.consensus import consensus
+from operators.decode import MessageDecoder, decode
 from operators.surge import Lookup, nothing_known, report_events, surge
 from operators.surge_settings import SurgeSettings
 
-M = TypeVar("M", Label, UserReport, Appeal)
 X = TypeVar("X", bound=Message)
 
 
@@ -75,42 +71,6 @@ class FeedbackSources:
     appeals: Source[Raw]
 
 
-@dataclass(frozen=True)
-class Decoded(Generic[M]):
-    """Messages of one kind, and what is none."""
-
-    messages: Stream[M]
-    dead_letters: Stream[DeadLetter]
-
-
-@operator
-def decode(step_id: str, up: Stream[Raw], message_type: type[M], stage: str) -> Decoded[M]:
-    """Raw messages to those of `message_type`; `stage` is what a dead letter names."""
-    decoder = Decoder(message_type)
-
-    def decode_one(raw: Raw) -> M | DeadLetter:
-        try:
-            return decoder(raw.value)
-        except DecodeError as error:
-            return DeadLetter(
-                raw=raw.value,
-                error=str(error),
-                stage=stage,
-                source=raw.position,
-                failed_at=datetime.now(UTC),
-            )
-
-    each = op.flat_map_batch("each", up, lambda batch: [decode_one(raw) for raw in batch])
-    return Decoded(
-        messages=op.flat_map_batch(
-            "messages", each, lambda batch: [x for x in batch if not isinstance(x, DeadLetter)]
-        ),
-        dead_letters=op.flat_map_batch(
-            "letters", each, lambda batch: [x for x in batch if isinstance(x, DeadLetter)]
-        ),
-    )
-
-
 def build(
     sources: FeedbackSources,
     sinks: FeedbackSinks,
@@ -126,20 +86,26 @@ def build(
     are counted by what `lookup` knows of the contents, too.
     """
     flow = Dataflow("feedback")
-    labels = decode("decode", op.input("read", flow, sources.labels), Label, "decode_label")
+    labels = decode(
+        "decode",
+        op.input("read", flow, sources.labels),
+        MessageDecoder(Label, "decode_label"),
+    )
     reports = decode(
         "decode_reports",
         op.input("read_reports", flow, sources.user_reports),
-        UserReport,
-        "decode_user_report",
+        MessageDecoder(UserReport, "decode_user_report"),
     )
     appeals = decode(
-        "decode_appeals", op.input("read_appeals", flow, sources.appeals), Appeal, "decode_appeal"
+        "decode_appeals",
+        op.input("read_appeals", flow, sources.appeals),
+        MessageDecoder(Appeal, "decode_appeal"),
     )
     true_labels = consensus("consensus", labels.messages, confidence)
     letters = op.merge(
         "dead_letters", labels.dead_letters, reports.dead_letters, appeals.dead_letters
     )
+    letters = op.flat_map_batch("count_letters", letters, metrics.count_dead_letters)
     write("write_labels", labels.messages, sinks.labels, place)
     write("write_user_reports", reports.messages, sinks.user_reports, place)
     count = partial(report_events, lookup=lookup)
@@ -173,7 +139,7 @@ def feedback_sinks(
         return KafkaWriter(config, name, key, waiting)
 
     def table(insert: Callable[[Sequence[X]], None]) -> GatheringWriter[X]:
-        return GatheringWriter(insert, executor, waiting=waiting)
+        return GatheringWriter(metrics.watched(insert), executor, waiting=waiting)
 
     return FeedbackSinks(
         labels=lambda: table(store.insert_labels),
@@ -234,9 +200,4 @@ def build_from_env() -> Dataflow:
 
     A bad setting or a part that does not answer ends the process with one line and exit code 2.
     """
-    set_up_logging()
-    try:
-        return feedback_job(load_settings(), place_from_command_line()).flow
-    except START_ERRORS as error:
-        sys.stderr.write(f"breakwater: {error}\n")
-        raise SystemExit(2) from None
+    return dataflow_or_exit(lambda: feedback_job(load_settings(), place_from_command_line()))

@@ -24,7 +24,7 @@ def _has_images(item: Item) -> bool:
 
 _GUARDS: Final[dict[str, dict[str, Any]]] = {
     # Some ten times what a batch takes: what is slower than that hangs or starves. A worker that
-    # waited for longer would be taken for one that hangs, started anew, and meet the same batch.
+    # waited for longer would be taken for one that hangs, restarted, and meet the same batch.
     "text_score": {"deadline": Deadline(5.0, 0.02, most_s=ALIVE_S * 0.75), "sees": _has_text},
     # A hundred small trees over numbers: nothing to wait for.
     "fusion": {"deadline": None, "without": without_fusion},

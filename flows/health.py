@@ -1,19 +1,21 @@
-"""/metrics, /livez and /readyz of a running job, on one port in a thread of its own."""
+"""/metrics, /startedz, /livez and /readyz of a running job, on one port in threads of its own."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import REGISTRY, make_wsgi_app
 
+from flows.metrics import READY
 from flows.settings import BadSettingError
 
 ALIVE_S = 60.0
-"""A worker that has not asked for input for so long hangs: start it anew."""
+"""A worker that has not asked for input for so long hangs: restart it."""
 READY_S = 10.0
 """A worker that has not asked for input for so long is held up by a part: send no traffic."""
 
@@ -41,13 +43,18 @@ class Heartbeat:
             self.wait()
 
     def wait(self) -> None:
-        """The worker is held up by a part that does not answer; starting it anew would not help."""
+        """The worker is held up by a part that does not answer; restarting it would not help."""
         self._waited = self._now()
+
+    @property
+    def started(self) -> bool:
+        """Whether the worker has asked for input; before, it may wait for others of its cluster."""
+        return self._begun
 
     @property
     def alive(self) -> bool:
         """Whether the worker goes round, knows what it waits for, or is still starting."""
-        return self._now() - max(self._last, self._waited) < ALIVE_S
+        return not self._begun or self._now() - max(self._last, self._waited) < ALIVE_S
 
     @property
     def ready(self) -> bool:
@@ -56,8 +63,20 @@ class Heartbeat:
 
 
 class _QuietHandler(WSGIRequestHandler):
+    timeout = 5
+    """Seconds for which a caller may be silent."""
+
     def log_message(self, *_: object) -> None:
         """A probe a second is nothing to log."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each caller: one that connects and says nothing must not hold up the probes."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A caller that goes away or stays silent is nothing to log."""
 
 
 def _ruleset() -> str:
@@ -68,30 +87,36 @@ def _ruleset() -> str:
 
 
 def serve_health(host: str, port: int, heartbeat: Heartbeat) -> WSGIServer:
-    """Serve until the process ends.
+    """Serve until the process ends; `/startedz` is for a probe that is patient.
 
     Raises:
         BadSettingError: the port cannot be opened.
     """
     metrics = make_wsgi_app()
+    READY.set_function(lambda: heartbeat.ready)
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        probes = {"/livez": heartbeat.alive, "/readyz": heartbeat.ready}
+        probes = {
+            "/startedz": heartbeat.started,
+            "/livez": heartbeat.alive,
+            "/readyz": heartbeat.ready,
+        }
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
             page: Iterable[bytes] = metrics(environ, start_response)
             return page
         if path not in probes:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
-            return [b"/metrics, /livez and /readyz are here\n"]
+            return [b"/metrics, /startedz, /livez and /readyz are here\n"]
         fine = probes[path]
         status = "200 OK" if fine else "503 Service Unavailable"
         start_response(status, [("Content-Type", "text/plain")])
-        state = "ok" if fine else "no input taken for too long"
+        why = "no input taken for too long" if heartbeat.started else "no input taken yet"
+        state = "ok" if fine else why
         return [f"{state}\n{_ruleset()}\n".encode()]
 
     try:
-        server = make_server(host, port, answer, handler_class=_QuietHandler)
+        server = make_server(host, port, answer, server_class=_Server, handler_class=_QuietHandler)
     except OSError as error:
         raise BadSettingError(
             f"BREAKWATER_METRICS_PORT: {host}:{port} cannot be opened ({error.strerror})"

@@ -20,17 +20,13 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
 from connectors.clickhouse import ClickHouseWriter, StoreError
-from connectors.files import LinesSource, end_standard_input
-from connectors.kafka import CONTENT_TOPIC, BrokerError, check_topics
-from connectors.kafka_source import KafkaSource
+from connectors.files import end_standard_input
+from connectors.kafka import BrokerError
 from connectors.local_sink import Place
 from connectors.redis_features import FeatureStoreDownError
 from connectors.ruleset_store import RulesetStoreDownError
-from flows import metrics
-from flows.health import Heartbeat, serve_health
-from flows.moderation import build
-from flows.settings import BadSettingError, Settings
-from flows.sinks import file_sinks, kafka_config, kafka_sinks, open_store, result_files
+from flows.logs import set_up_logging
+from flows.settings import BadSettingError
 from flows.stages import StageError
 from models.registry import RegistryError
 from policy.errors import PolicyError
@@ -54,8 +50,6 @@ class JobFailedError(RuntimeError):
     """The job had to stop; what was not delivered is read again by the next run."""
 
 
-FILE_EPOCH = timedelta(seconds=10)
-"""Nobody waits for a file's last second: the store gets large inserts."""
 RECOVERY_PARTITIONS = 8
 _STOP_SIGNALS = signal.SIGTERM, signal.SIGINT
 
@@ -75,91 +69,7 @@ class Job:
         return self.stop is not None and self.stop.is_set()
 
 
-def file_job(
-    source: str,
-    settings: Settings,
-    progress: Callable[[int], None] = lambda _: None,
-    *,
-    overwrite: bool = False,
-) -> Job:
-    """JSON Lines from the file `source` (`-`: standard input) to files in the output directory.
-
-    `progress` is told the bytes read. `overwrite`: the results of an earlier run are replaced.
-    SIGTERM and SIGINT end the input while it runs; what was read by then is delivered.
-
-    Raises:
-        BadSettingError, PolicyError, StoreError, FeatureStoreDownError: it cannot start.
-    """
-    if source != "-":
-        _check_readable(Path(source))
-    _make_directory(settings.output)
-    if not overwrite:
-        _check_without_results(settings.output)
-    store = open_store(settings)
-    store.apply_schema()
-    sinks = file_sinks(settings.output, store, settings)
-    stop = threading.Event()
-    flow = build(LinesSource(source, stop.is_set, progress), sinks, settings)
-    if overwrite:
-        # Last: a run that cannot start replaces nothing.
-        for path in result_files(settings.output):
-            os.truncate(path, 0)
-    return Job(flow, store, stop)
-
-
-def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> Job:
-    """The topics of Breakwater to the topics of Breakwater.
-
-    SIGTERM and SIGINT end the input; what is on its way is delivered before the process exits.
-    `recovers`: it will run with a recovery store.
-
-    Raises:
-        BadSettingError, and the others of START_ERRORS: it cannot start.
-    """
-    if not settings.kafka_brokers:
-        raise BadSettingError(
-            "BREAKWATER_KAFKA_BROKERS is not set: name the brokers, or a file with --input"
-        )
-    config = kafka_config(settings)
-    check_topics(config)
-    _make_directory(settings.output)
-    store = open_store(settings)
-    store.check_schema()
-    heartbeat = Heartbeat()
-    if settings.metrics_port is not None:
-        serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
-    outbox = settings.output / f"outbox-{place.index}.sqlite"
-    stopping = stop_on_signal()
-
-    def may_hold() -> bool:
-        return recovers and not stopping()
-
-    flow = build(
-        KafkaSource(
-            config,
-            CONTENT_TOPIC,
-            stopping,
-            metrics.observe_lag,
-            heartbeat.polled,
-            settings.batch,
-        ),
-        kafka_sinks(outbox, store, settings, heartbeat.wait, may_hold),
-        settings,
-        place=place,
-        ends=False,
-        on_wait=heartbeat.wait,
-    )
-    return Job(flow, store)
-
-
-def run(
-    job: Job,
-    *,
-    epoch: timedelta,
-    recovery_dir: Path | None = None,
-    process_id: int | None = None,
-    addresses: list[str] | None = None,
-) -> None:
+def run(job: Job, *, epoch: timedelta, recovery_dir: Path | None = None) -> None:
     """Run the dataflow to its end in this thread.
 
     Raises:
@@ -172,13 +82,7 @@ def run(
     try:
         # An exception out of a signal's handler would be a panic of the engine.
         with _set_by_signals(job.stop) if job.stop is not None else nullcontext():
-            cli_main(
-                job.flow,
-                process_id=process_id,
-                addresses=addresses,
-                epoch_interval=epoch,
-                recovery_config=recovery,
-            )
+            cli_main(job.flow, epoch_interval=epoch, recovery_config=recovery)
     # The engine lets some errors of a part through as they are.
     except Exception as error:
         cause: BaseException = error
@@ -186,6 +90,21 @@ def run(
             cause = cause.__cause__
         log.debug("the dataflow failed", exc_info=error)
         raise JobFailedError(f"stopped: {str(cause) or type(cause).__name__}") from error
+
+
+def dataflow_or_exit(make: Callable[[], Job]) -> Dataflow:
+    """The dataflow of the job that `make` gives, for a process that `bytewax.run` has started.
+
+    A bad setting or a part that does not answer ends the process with one line and exit code 2.
+    """
+    set_up_logging()
+    try:
+        flow = make().flow
+    except START_ERRORS as error:
+        sys.stderr.write(f"breakwater: {error}\n")
+        raise SystemExit(2) from None
+    tune_interpreter()
+    return flow
 
 
 def tune_interpreter() -> None:
@@ -206,7 +125,7 @@ def tune_interpreter() -> None:
 def recovery_store(directory: Path) -> Path:
     """`directory` as a recovery store; it is made when it is not there."""
     if not any(directory.glob("part-*.sqlite3")):
-        _make_directory(directory)
+        make_directory(directory)
         init_db_dir(directory, RECOVERY_PARTITIONS)
     return directory
 
@@ -264,24 +183,8 @@ def _engine_option(short: str, name: str) -> str:
     return known.value or os.environ.get(variable, "")
 
 
-def _check_readable(path: Path) -> None:
-    if not path.is_file():
-        raise BadSettingError(f"--input: {path} is not a file")
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise BadSettingError(f"--input: {path} cannot be read: {error.strerror}") from None
-
-
-def _check_without_results(output: Path) -> None:
-    if any(path.exists() and path.stat().st_size for path in result_files(output)):
-        raise BadSettingError(
-            f"{output} holds the results of an earlier run:"
-            " name another --output, or replace them with --overwrite"
-        )
-
-
-def _make_directory(path: Path) -> None:
+def make_directory(path: Path) -> None:
+    """Make `path` where it is missing. Raises BadSettingError: it cannot be made."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

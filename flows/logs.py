@@ -12,7 +12,7 @@ import structlog
 from structlog.typing import Processor
 
 
-def set_up_logging(level: int = logging.INFO) -> None:
+def set_up_logging() -> None:
     """Send structlog's and the standard library's records to standard error alike."""
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -44,7 +44,7 @@ def set_up_logging(level: int = logging.INFO) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(logging.INFO)
     # What these cannot do they raise, and we say it; httpx2 logs URLs with their passwords.
     # (clickhouse_connect sets the level of `urllib3` itself, hence the logger beneath.)
     libraries = "clickhouse_connect", "urllib3.connectionpool", "slack_sdk", "pagerduty", "RapidOCR"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.samples import Sample
 
-from events.messages import Alert, DeadLetter, Judgement, Raw
+from connectors.outbox import OUTCOMES, Outcome
+from events.categories import CATEGORIES
+from events.messages import Alert, AlertKind, AlertState, DeadLetter, Judgement, Raw
 from operators.alerts import ShardReport
 from operators.item import Item, Stage
 
@@ -19,7 +21,7 @@ Y = TypeVar("Y")
 
 _BATCH_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _LATENCY_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0, 60.0)
-_INSERT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_INSERT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 _SIZES = (1, 4, 16, 64, 256, 1024, 2048, 4096, 8192)
 
 DECISIONS = Counter("breakwater_decisions_total", "Final decisions.", ["action", "category"])
@@ -47,9 +49,13 @@ REPEATS = Counter("breakwater_repeats_total", "Contents that had been seen alrea
 UNDECODABLE = Counter(
     "breakwater_undecodable_images_total", "Images that could not be decoded.", ["reason"]
 )
-ALERTS = Counter("breakwater_alerts_total", "Alerts by what became of them.", ["kind", "state"])
+ALERTS = Counter("breakwater_alerts_total", "Alerts by kind and state.", ["kind", "state"])
+ALERT_DELIVERIES = Counter(
+    "breakwater_alert_deliveries_total", "Attempts to send an alert to people.",
+    ["sender", "outcome"],
+)  # fmt: skip
 ODD_EVENTS = Counter(
-    "breakwater_surge_odd_events_total", "Violations not simply counted for surges.", ["why"]
+    "breakwater_surge_odd_events_total", "Late, far-future or dropped events of surges.", ["why"]
 )
 RULESET_AGE = Gauge(
     "breakwater_ruleset_age_seconds", "Since the store of pushed rules was last heard from."
@@ -71,17 +77,38 @@ STORE_DURATION = Histogram(
     "breakwater_store_insert_seconds", "Time of an insert, with its retries.", ["table"],
     buckets=_INSERT_SECONDS,
 )  # fmt: skip
-LAST_BATCH = Gauge(
-    "breakwater_last_batch_timestamp_seconds", "When a batch was last taken, Unix time."
+STORE_OLDEST_INSERT = Gauge(
+    "breakwater_store_oldest_insert_seconds", "For how long the oldest insert is under way, or 0."
 )
+LAST_BATCH = Gauge(
+    "breakwater_last_batch_timestamp_seconds",
+    "When a batch was last taken, or the process began, Unix time.",
+)
+READY = Gauge("breakwater_ready", "1 while the worker takes input, as /readyz says.")
 
 METRICS = (
     DECISIONS, QUICK_ANSWERS, LATENCY, STAGE_DURATION, BATCH_SIZE, DEAD_LETTERS, DEGRADED,
-    STAGE_BROKEN,
-    UNKNOWN_FIELDS, REPEATS, UNDECODABLE, ALERTS, ODD_EVENTS, RULESET_AGE, RULESET_PUSH,
-    CONSUMER_LAG, BATCH_AGE, WATERMARK_DELAY, STORE_ROWS, STORE_DURATION, LAST_BATCH,
+    STAGE_BROKEN, UNKNOWN_FIELDS, REPEATS, UNDECODABLE, ALERTS, ALERT_DELIVERIES, ODD_EVENTS,
+    RULESET_AGE, RULESET_PUSH, CONSUMER_LAG, BATCH_AGE, WATERMARK_DELAY, STORE_ROWS, STORE_DURATION,
+    STORE_OLDEST_INSERT, LAST_BATCH, READY,
 )  # fmt: skip
 """Every metric; the docs and the dashboards are tested against this list."""
+
+
+def _begin() -> None:
+    """Give every series that rules ask for its 0: one that begins at 1 has no increase."""
+    LAST_BATCH.set_to_current_time()
+    DECISIONS.labels("allow", "")
+    for category in CATEGORIES:
+        for action in ("review", "block"):
+            DECISIONS.labels(action, category)
+    for kind in get_args(AlertKind):
+        for state in get_args(AlertState):
+            ALERTS.labels(kind, state)
+    DEAD_LETTERS.labels("decode")
+
+
+_begin()
 
 
 def timed(stage: str, function: Callable[[list[X]], list[Y]]) -> Callable[[list[X]], list[Y]]:
@@ -146,6 +173,43 @@ def count_insert(table: str, rows: int, seconds: float) -> None:
     """Count the rows of an insert, and its time."""
     STORE_ROWS.labels(table).inc(rows)
     STORE_DURATION.labels(table).observe(seconds)
+
+
+_inserts: dict[object, float] = {}
+"""When each insert that is under way began."""
+
+
+def watched(insert: Callable[[Sequence[X]], None]) -> Callable[[Sequence[X]], None]:
+    """`insert`, whose time is told while it lasts: of a store that is away nothing ever ends."""
+
+    def watched_insert(rows: Sequence[X]) -> None:
+        insert_id = object()
+        _inserts[insert_id] = time.monotonic()
+        try:
+            insert(rows)
+        finally:
+            del _inserts[insert_id]
+
+    return watched_insert
+
+
+def _oldest_insert() -> float:
+    now = time.monotonic()
+    return now - min(list(_inserts.values()), default=now)
+
+
+STORE_OLDEST_INSERT.set_function(_oldest_insert)
+
+
+def expect_deliveries(sender: str) -> None:
+    """Begin to count the alerts that go to `sender`."""
+    for outcome in OUTCOMES:
+        ALERT_DELIVERIES.labels(sender, outcome)
+
+
+def count_delivery(sender: str, outcome: Outcome) -> None:
+    """Count an attempt to send an alert."""
+    ALERT_DELIVERIES.labels(sender, outcome).inc()
 
 
 def count_judgements(judgements: list[Judgement]) -> list[Judgement]:

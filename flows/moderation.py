@@ -5,32 +5,55 @@
             dead letters              quick answer <- with images -+-> in a thread +           |
                                                     decisions, reviews, store, surges -> alerts
 
-`build` is pure; `build_from_env` connects it to Kafka, ClickHouse and Redis as the settings say,
-for `python -m bytewax.run flows.moderation:build_from_env`.
+`build` is pure; the jobs connect it to files or to Kafka, ClickHouse and Redis as the settings say:
+`breakwater run`, or `python -m bytewax.run flows.moderation:build_from_env`.
 """
 
 from __future__ import annotations
 
-import sys
+import os
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from typing import Final
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream, operator
 from bytewax.inputs import Source
 
+from connectors.daemon_executor import DaemonExecutor
+from connectors.files import LinesSource
+from connectors.kafka import CONTENT_TOPIC, check_topics
+from connectors.kafka_source import KafkaSource
 from connectors.local_sink import Place, write
 from connectors.ruleset_store import RULESET_KINDS
 from events.messages import Alert, Judgement, Raw
 from flows import metrics
 from flows.failures import log_failures
-from flows.logs import set_up_logging
+from flows.health import Heartbeat, serve_health
+from flows.job import (
+    Job,
+    dataflow_or_exit,
+    make_directory,
+    place_from_command_line,
+    recovers_by_command_line,
+    stop_on_signal,
+)
 from flows.metrics import growing, timed, timed_stage
 from flows.rule_log import RuleLog
-from flows.settings import Settings, load_settings
-from flows.sinks import Sinks, redaction
+from flows.settings import BadSettingError, Settings, load_settings
+from flows.sinks import (
+    Sinks,
+    file_sinks,
+    kafka_config,
+    kafka_sinks,
+    open_store,
+    redaction,
+    result_files,
+)
 from flows.stages import NamedStage, Stages, live_store, load_stages
 from operators.alerts import severity_by
 from operators.decode import decode
@@ -43,43 +66,40 @@ from operators.quota import hold_quota
 from operators.surge import surge, surge_events
 from operators.surge_settings import SurgeSettings
 from operators.video import judge_videos
+from policy.personal_data import Redact
+
+FILE_EPOCH: Final = timedelta(seconds=10)
+"""Nobody waits for a file's last second: the store gets large inserts."""
 
 
 def build(
     source: Source[Raw],
     sinks: Sinks,
-    settings: Settings,
+    stages: Stages,
     *,
+    redact: Redact | None = None,
     place: Place = Place(),
     ends: bool = True,
     on_wait: Callable[[], None] = lambda: None,
 ) -> Dataflow:
     """The moderation dataflow of one process of a cluster.
 
-    `ends`: the end of the input is the end of the stream (a file), so open surges are closed there;
-    otherwise it is a stop, and they go on from the recovery store. `on_wait` is called each second
-    while the stream waits for images.
-
-    Raises:
-        PolicyError: a policy, rule or hash file cannot be used.
-        FeatureStoreDownError: Redis does not answer.
+    `redact` takes out of texts what alerts must not show. `ends`: the end of the input is the end
+    of the stream (a file), so open surges are closed there; otherwise it is a stop, and they go on
+    from the recovery store. `on_wait` is called each second while the stream waits for images.
     """
-    stages = load_stages(settings, follow=True)
-    if settings.redis_url is not None:
-        for kind in RULESET_KINDS:
-            RuleLog(live_store(settings, kind), sinks.rule_changes()).start()
     flow = Dataflow("moderation")
     raw = op.flat_map_batch("count_batch", op.input("read", flow, source), metrics.count_batch)
     decoder = stages.decoder.decoder
     decoding = growing(metrics.UNKNOWN_FIELDS, lambda: decoder.unknown_fields, stages.decoder)
     decoded = decode("decode", raw, timed("decode", decoding))
-    judged = judge("judge", decoded.items, stages, on_wait)
+    judged = judge("judge", decoded.messages, stages, on_wait)
     judgements = judged.judgements
 
     def in_force() -> str:
         return stages.policy().version
 
-    violating = partial(surge_events, redact=redaction(settings), policy_version=in_force)
+    violating = partial(surge_events, redact=redact, policy_version=in_force)
     violations = op.flat_map_batch("count_violations", judgements, violating)
     severity_of = severity_by(stages.policy)
     surges = surge("find_surges", violations, SurgeSettings(), severity_of, finish_at_eof=ends)
@@ -130,10 +150,8 @@ def judge(
     items = op.flat_map_batch("enrich", up, timed_stage("enrich", enriching))
     for name, stage in stages.reading:
         items = op.flat_map_batch(name, items, timed_stage(name, stage))
-    one_thread = ThreadPoolExecutor(1, "images")
-    seen = see_images(
-        "see_images", items, _in_turn(stages.seeing), stages.at_once, one_thread, on_wait
-    )
+    beside, see = DaemonExecutor("images"), _in_turn(stages.seeing)
+    seen = see_images("see_images", items, see, stages.at_once, beside, on_wait)
     items = seen.items
     for name, stage in stages.concluding:
         items = op.flat_map_batch(name, items, timed_stage(name, stage))
@@ -157,22 +175,120 @@ def _in_turn(stages: Sequence[NamedStage]) -> Stage:
     return see
 
 
+def file_job(
+    source: str,
+    settings: Settings,
+    progress: Callable[[int], None] = lambda _: None,
+    *,
+    overwrite: bool = False,
+) -> Job:
+    """JSON Lines from the file `source` (`-`: standard input) to files in the output directory.
+
+    `progress` is told the bytes read. `overwrite`: the results of an earlier run are replaced.
+    SIGTERM and SIGINT end the input while it runs; what was read by then is delivered.
+
+    Raises:
+        BadSettingError, PolicyError, StoreError, FeatureStoreDownError: it cannot start.
+    """
+    if source != "-":
+        _check_readable(Path(source))
+    make_directory(settings.output)
+    if not overwrite:
+        _check_without_results(settings.output)
+    store = open_store(settings)
+    store.apply_schema()
+    sinks = file_sinks(settings.output, store, settings)
+    stop = threading.Event()
+    flow = build(
+        LinesSource(source, stop.is_set, progress),
+        sinks,
+        _open_stages(settings, sinks),
+        redact=redaction(settings),
+    )
+    if overwrite:
+        # Last: a run that cannot start replaces nothing.
+        for path in result_files(settings.output):
+            os.truncate(path, 0)
+    return Job(flow, store, stop)
+
+
+def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> Job:
+    """The topics of Breakwater to the topics of Breakwater.
+
+    SIGTERM and SIGINT end the input; what is on its way is delivered before the process exits.
+    `recovers`: it will run with a recovery store.
+
+    Raises:
+        BadSettingError, and the others of START_ERRORS: it cannot start.
+    """
+    if not settings.kafka_brokers:
+        raise BadSettingError(
+            "BREAKWATER_KAFKA_BROKERS is not set: name the brokers, or a file with --input"
+        )
+    config = kafka_config(settings)
+    check_topics(config)
+    make_directory(settings.output)
+    store = open_store(settings)
+    store.check_schema()
+    heartbeat = Heartbeat()
+    if settings.metrics_port is not None:
+        serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
+    outbox = settings.output / f"outbox-{place.index}.sqlite"
+    stopping = stop_on_signal()
+
+    def may_hold() -> bool:
+        return recovers and not stopping()
+
+    sinks = kafka_sinks(outbox, store, settings, heartbeat.wait, may_hold)
+    flow = build(
+        KafkaSource(
+            config,
+            CONTENT_TOPIC,
+            stopping,
+            metrics.observe_lag,
+            heartbeat.polled,
+            settings.batch,
+        ),
+        sinks,
+        _open_stages(settings, sinks),
+        redact=redaction(settings),
+        place=place,
+        ends=False,
+        on_wait=heartbeat.wait,
+    )
+    return Job(flow, store)
+
+
 def build_from_env() -> Dataflow:
     """The dataflow on Kafka, ClickHouse and Redis, as the settings in the environment say.
 
     A bad setting or a part that does not answer ends the process with one line and exit code 2.
     """
-    from flows import job  # noqa: PLC0415 (a cycle)
+    place, recovers = place_from_command_line(), recovers_by_command_line()
+    return dataflow_or_exit(lambda: kafka_job(load_settings(), place, recovers=recovers))
 
-    set_up_logging()
+
+def _open_stages(settings: Settings, sinks: Sinks) -> Stages:
+    """The stages, which follow what is pushed, and the log of the pushes."""
+    stages = load_stages(settings, follow=True)
+    if settings.redis_url is not None:
+        for kind in RULESET_KINDS:
+            RuleLog(live_store(settings, kind), sinks.rule_changes()).start()
+    return stages
+
+
+def _check_readable(path: Path) -> None:
+    if not path.is_file():
+        raise BadSettingError(f"--input: {path} is not a file")
     try:
-        flow = job.kafka_job(
-            load_settings(),
-            job.place_from_command_line(),
-            recovers=job.recovers_by_command_line(),
-        ).flow
-    except job.START_ERRORS as error:
-        sys.stderr.write(f"breakwater: {error}\n")
-        raise SystemExit(2) from None
-    job.tune_interpreter()
-    return flow
+        path.open("rb").close()
+    except OSError as error:
+        raise BadSettingError(f"--input: {path} cannot be read: {error.strerror}") from None
+
+
+def _check_without_results(output: Path) -> None:
+    if any(path.exists() and path.stat().st_size for path in result_files(output)):
+        raise BadSettingError(
+            f"{output} holds the results of an earlier run:"
+            " name another --output, or replace them with --overwrite"
+        )

@@ -178,7 +178,8 @@ def kafka_sinks(
     def table(
         insert: Callable[[Sequence[X]], None], rows: int = settings.store_rows
     ) -> GatheringWriter[X]:
-        return GatheringWriter(insert, few, rows, waiting, in_flight=FEW_IN_FLIGHT)
+        watched = metrics.watched(insert)
+        return GatheringWriter(watched, few, rows, waiting, in_flight=FEW_IN_FLIGHT)
 
     return Sinks(
         decisions=lambda: topic(kafka.DECISIONS_TOPIC, lambda d: d.content_id),
@@ -197,7 +198,12 @@ def kafka_sinks(
             DeadLetterWriter(config, waiting), table(store.insert_dead_letters)
         ),
         judgements=lambda: HoldingWriter(
-            store.insert_judgements, executor, Judgement, may_hold, settings.store_rows, waiting
+            metrics.watched(store.insert_judgements),
+            executor,
+            Judgement,
+            may_hold,
+            settings.store_rows,
+            waiting,
         ),
         # Written by a thread of its own, which must not speak for the stream (`waiting`).
         rule_changes=lambda: GatheringWriter(store.insert_rule_changes, few),
@@ -211,8 +217,12 @@ def open_outbox(path: Path, settings: Settings) -> list[Writer[Alert]]:
         BadSettingError: the file is none.
     """
     notify = senders(settings)
+    for sender in notify:
+        metrics.expect_deliveries(sender.name)
+    if not notify:
+        return []
     try:
-        return [OutboxWriter(Outbox(path, notify))] if notify else []
+        return [OutboxWriter(Outbox(path, notify, on_attempt=metrics.count_delivery))]
     except sqlite3.Error as error:
         raise BadSettingError(
             f"{path} cannot be used as an outbox: {error}; move it away, and its alerts with it"

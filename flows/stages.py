@@ -134,7 +134,7 @@ def load_stages(
     """Everything read and compiled; with `use_rules` false, models alone speak.
 
     `follow`: pushed rules and policies are taken over while the process runs, and pushes wait for
-    it. `thorough`: evidence by the dearer models too, for one content and not a stream.
+    it. `thorough`: evidence by the more expensive models too, for one content and not a stream.
 
     Raises:
         PolicyError: a policy, rule or hash file cannot be used.

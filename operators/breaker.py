@@ -126,15 +126,14 @@ class Breaker:
 
     def _pass(self, items: list[Item]) -> list[Item]:
         for item in items:
-            if self.name not in item.degraded:
-                item.degraded.append(self.name)
+            item.degrade(self.name)
         return self._without(items)
 
 
 class _Thread:
     """Runs one thing after the other; a daemon, so that a hung one lets the process end.
 
-    It is kept: libraries such as OpenMP set themselves up anew in every thread that calls them.
+    It is kept: libraries such as OpenMP set themselves up again in every thread that calls them.
     """
 
     def __init__(self, name: str) -> None:

@@ -41,6 +41,16 @@ Check = tuple[str, str, bool]
 """(reviewer_id, source, right): an answer where the truth is known."""
 
 
+def answer_of(label: Label) -> str | None:
+    """Which of `ANSWERS` a label gives: it goes by the action, and a block says for which category.
+
+    None for one that gives none: a block without a category of ours, or a `review`.
+    """
+    if label.action == "allow":
+        return ""
+    return label.category if label.action == "block" and label.category in CATEGORIES else None
+
+
 @dataclass(frozen=True, slots=True)
 class Votes:
     """The labels of one content, newest last, and what this change says of reviewers."""
@@ -51,9 +61,9 @@ class Votes:
 
     @property
     def truth(self) -> str | None:
-        """The category that golden labels state; None without any."""
-        golden = [label for label in self.labels if label.source == GOLDEN]
-        return golden[-1].category if golden else None
+        """What the newest golden label states; None without any that does."""
+        golden = [answer_of(label) for label in self.labels if label.source == GOLDEN]
+        return next((answer for answer in reversed(golden) if answer is not None), None)
 
 
 @dataclass(slots=True)
@@ -73,16 +83,19 @@ class ContentLabels:
         changed = self._checks()
         changed.subtract(before)
         checks = tuple((check, count) for check, count in changed.items() if count)
-        return Votes(tuple(self.labels.values()), checks)
+        return Votes(self._by_time(), checks)
+
+    def _by_time(self) -> tuple[Label, ...]:
+        return tuple(sorted(self.labels.values(), key=lambda label: label.labeled_at))
 
     def _checks(self) -> Counter[Check]:
-        votes = Votes(tuple(self.labels.values()))
+        votes = Votes(self._by_time())
         if votes.truth is None:
             return Counter()
         return Counter(
-            (label.reviewer_id, label.source, label.category == votes.truth)
+            (label.reviewer_id, label.source, answer == votes.truth)
             for label in votes.labels
-            if label.source != GOLDEN
+            if label.source != GOLDEN and (answer := answer_of(label)) is not None
         )
 
 
@@ -114,8 +127,8 @@ class Reviewers:
         for label in {label.reviewer_id: label for label in votes.labels}.values():
             right = self.accuracy(label.reviewer_id, label.source)
             # Only the differences count: what is common to all answers is left out.
-            if label.category in weights:
-                weights[label.category] += log(right * (len(ANSWERS) - 1) / (1 - right))
+            if (answer := answer_of(label)) is not None:
+                weights[answer] += log(right * (len(ANSWERS) - 1) / (1 - right))
         highest = max(weights.values())
         odds = {answer: exp(weight - highest) for answer, weight in weights.items()}
         total = sum(odds.values())

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Final
-from zlib import crc32
 
-from events.identity import decision_id
-from events.messages import Action, Decision, Judgement, Mode, ReviewItem, ReviewReason
+from events.identity import crc, decision_id
+from events.messages import Action, Decision, Judgement, Mode, ReviewItem
 from operators.item import Item
+from policy import review
 from policy.policies import Policies
 from policy.policy import CategoryPolicy, Policy
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
@@ -23,6 +23,9 @@ SEEN_BY: dict[str, frozenset[str]] = {
     LANGUAGE: frozenset(),  # the policy's own key for it decides
     "fusion": BY_MODEL,
     "image_score": frozenset({"sexual", "csam", "violent_extremism"}),
+    # What is beyond the bounds of reading is no fault, and lists and model have seen the pictures:
+    # to hide albums of screenshots as csam would be wrong far more often than right.
+    "ocr_partial": frozenset(CATEGORIES) - {"csam"},
     "enrich": frozenset(),
     "live_rules": frozenset(),
 }
@@ -221,29 +224,18 @@ class ReviewPicker:
             ReviewItem(
                 decision=judgement.decision,
                 text=judgement.content.text,
-                priority=_priority(judgement.decision, policy),
-                reason=reason,
+                priority=review.priority(judgement.decision, policy),
+                reason=review.reason(judgement.decision, policy),
             )
             for judgement in judgements
             if judgement.decision.final
             for policy in (policies.for_author(judgement.decision.author_id),)
-            if (reason := _reason(judgement.decision, policy))
+            if _is_seen(judgement.decision, policy)
         ]
 
 
-def _reason(decision: Decision, policy: Policy) -> ReviewReason | None:
-    if decision.action == "review":
-        low, high = policy.file.uncertainty_band
-        uncertain = low <= decision.scores.get(decision.category, 0.0) <= high
-        return "uncertain" if uncertain else "policy"
-    # A digest of the id rather than chance: a replay samples the same contents.
-    place = crc32(decision.content_id.encode("utf-8", "replace")) / 2**32
-    sampled = decision.action == "allow" and place < policy.file.sample_rate
-    return "sample" if sampled else None
-
-
-def _priority(decision: Decision, policy: Policy) -> float:
-    if not decision.category:
-        return 0.0
-    treatment = policy.categories(decision.community)[decision.category]
-    return round(treatment.severity + decision.scores.get(decision.category, 0.0), 4)
+def _is_seen(decision: Decision, policy: Policy) -> bool:
+    if decision.action == "allow":
+        # By the id rather than chance: a replay samples the same contents.
+        return crc(decision.content_id) / 2**32 < policy.file.sample_rate
+    return decision.action == "review"

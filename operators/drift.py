@@ -16,12 +16,12 @@ import pickle
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Final
-from zlib import crc32
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from events.identity import crc
 from events.messages import Alert, Judgement, ModelOutput, Signal
 from operators.drift_monitor import DriftMonitor, DriftSample, DriftSettings
 from operators.parcel import Parcel, opened, parcels
@@ -50,7 +50,7 @@ def drift_samples(
     `policy_version` is that of the policy in force.
     """
     places = [
-        crc32(judgement.content.content_id.encode("utf-8", "replace"))
+        crc(judgement.content.content_id)
         if judgement.decision.final and judgement.decision.mode == "live"
         else _NOWHERE
         for judgement in judgements

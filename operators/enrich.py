@@ -51,7 +51,7 @@ class Enricher:
             authors = self._store.admit([(item.content, item.position) for item in items])
         except OSError:
             for item in items:
-                item.degraded.append(self.STAGE)
+                item.degrade(self.STAGE)
             return items
         fresh = []
         for item, author in zip(items, authors, strict=True):
@@ -107,7 +107,7 @@ class AuthorCounter:
         return msgspec.msgpack.encode(self._pending) if self._pending else b""
 
     def resume(self, held: bytes) -> None:
-        """Count what an earlier run held, or hold it in its stead."""
+        """Count what an earlier run held, or hold it instead."""
         self._pending += _pending_decoder.decode(held)
         self.flush()
 

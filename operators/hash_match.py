@@ -16,8 +16,8 @@ class HashMatcher:
     The rule names algorithm, list, entry and distance, as those of images do: `md5:SOURCE:HEX:0`.
     Of a text two MD5 are looked up: of its UTF-8 as it is, and of its canonical form, so that
     blanks and case do not hide a copy. Of an image, that of its bytes as they were sent. An entry
-    past its `expires` is asleep, by the clock of `Item.received_at`.
-    Perceptual hashes (PDQ, pHash) are the image stage's.
+    past its `expires` is ignored, by the clock of `Item.received_at`.
+    Perceptual hashes (PDQ, pHash) are the image stage's, and so are images that come as a URI.
     """
 
     STAGE = "hash"
@@ -37,14 +37,15 @@ class HashMatcher:
                 text = item.content.text
                 if text:
                     digests = _digest(text), _digest(canonical(text))
-                    _add(item, known, digests, "text", len(text))
+                    add_known(item, known, digests, "text", len(text))
                 for image in item.content.images:
                     if image.data:
-                        _add(item, known, (_md5(image.data),), f"images.{image.image_id}", 0)
+                        digest = _md5(image.data)
+                        add_known(item, known, (digest,), f"images.{image.image_id}", 0)
         return items
 
 
-def _add(
+def add_known(
     item: Item, listed: Mapping[bytes, Known], digests: Iterable[bytes], field: str, length: int
 ) -> None:
     """Add the signal of the first of `digests` that is listed and has not expired, if any is.

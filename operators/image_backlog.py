@@ -13,12 +13,12 @@ from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
-from zlib import crc32
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from events.identity import shard_of
 from events.messages import Judgement
 from operators.item import Item, Stage
 
@@ -92,7 +92,7 @@ class ImageBacklog:
 
 def lane_of(content_id: str) -> str:
     """The lane that a content waits in, the same in every process."""
-    return LANES[crc32(content_id.encode("utf-8", "replace")) % len(LANES)]
+    return shard_of(content_id, LANES)
 
 
 class _Logic(StatefulBatchLogic[Item, Answer, tuple[Item, ...]]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -27,6 +28,7 @@ class Picture:
     """An image of a content as the stages see it: decoded, or the reason why it is not."""
 
     md5: str
+    """Of the bytes, in hex; "" where there are none."""
     decoded: DecodedImage | None
     error: ImageError | None = None
     opened_at: float = field(default_factory=time.monotonic)
@@ -61,6 +63,8 @@ class Picture:
 class PictureCache:
     """Opens images; those opened last are kept within `max_bytes` of pixels.
 
+    A stage that was left behind may still open images while the next one does.
+
     Args:
         fetch: reads images that come as a URI; None: such images cannot be used.
         limits: what decoding one may take.
@@ -76,22 +80,27 @@ class PictureCache:
         self._fetch = fetch
         self._limits = limits
         self._max_bytes = max_bytes
+        self._lock = threading.Lock()
         self._held = 0
         self._pictures: OrderedDict[str, Picture] = OrderedDict()
 
     def open(self, image: messages.Image) -> Picture:
         """The picture of `image`; what is wrong with it is its `error`, nothing is raised."""
         key = f"uri {image.uri}" if image.data is None else md5_hex(image.data)
-        picture = self._pictures.pop(key, None)
-        if picture is not None:
-            self._held -= picture.nbytes
+        picture = self._pictures.get(key)
         if picture is None or self._is_stale(image, picture):
             picture = self._read(image)
-        self._pictures[key] = picture
-        self._held += picture.nbytes
-        while self._held > self._max_bytes and len(self._pictures) > 1:
-            self._held -= self._pictures.popitem(last=False)[1].nbytes
+        self._keep(key, picture)
         return picture
+
+    def _keep(self, key: str, picture: Picture) -> None:
+        # Not held while one is read: that may take a stage's whole time and more.
+        with self._lock:
+            known = self._pictures.pop(key, None)
+            self._held += picture.nbytes - (known.nbytes if known else 0)
+            self._pictures[key] = picture
+            while self._held > self._max_bytes and len(self._pictures) > 1:
+                self._held -= self._pictures.popitem(last=False)[1].nbytes
 
     def _is_stale(self, image: messages.Image, picture: Picture) -> bool:
         return image.data is None and time.monotonic() - picture.opened_at > _URI_SECONDS
@@ -102,7 +111,7 @@ class PictureCache:
             data = data or self._fetched(image.uri or "")
             return Picture(md5_hex(data), decode(data, self._limits))
         except ImageError as error:
-            return Picture(md5_hex(data), None, error)
+            return Picture(md5_hex(data) if data else "", None, error)
 
     def _fetched(self, uri: str) -> bytes:
         if self._fetch is None:

@@ -1,4 +1,4 @@
-"""Known pictures: images whose perceptual hash is near a listed one, however turned."""
+"""Known pictures: images whose perceptual hash is near a listed one, or whose bytes are listed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import structlog
 from events.messages import Evidence, Signal
 from models.image.hash_index import HashIndex, Match
 from models.image.hashes import PDQ_MIN_QUALITY, Hashes
+from operators.hash_match import add_known
 from operators.image_cache import Picture, PictureCache
 from operators.item import Item
 from policy.hashlist import HASH_BYTES, HashList, Known
@@ -32,11 +33,12 @@ class ImageHashMatcher:
     PDQ and pHash are looked up in all eight orientations, PDQ also inside bars and margins. The
     rule names algorithm, list, entry and distance, `pdq:SOURCE:HEX:DISTANCE`, for the nearest entry
     of each list and category. Pictures with a PDQ quality under 50 have next to nothing to compare
-    and match nothing. Items with an image that cannot be decoded are marked degraded. Equal bytes
-    (MD5) are `hash_match`'s.
+    and match nothing. Images that come as a URI are looked up by the MD5 of their bytes as well;
+    of those sent along, `hash_match` does that. Items with an image that cannot be compared are
+    marked degraded.
 
     Args:
-        hashes: the lists; nothing is decoded where they have no perceptual hashes.
+        hashes: the lists; nothing is opened that they have no hashes for.
         cache: opens the images; shared with the other stages of images.
         indexes: a directory in which indexes are kept, for every process to map rather than build;
             None: built in memory.
@@ -63,25 +65,27 @@ class ImageHashMatcher:
             )
             if known
         ]
-        self._lists, self.version = lists, hashes.version
+        self._lists, self._md5, self.version = lists, hashes.md5, hashes.version
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The same items, with the signals of what is known."""
         # One set of lists for the whole batch, whatever is pushed meanwhile.
-        lists = self._lists
-        if not lists:
-            return items
+        lists, md5 = self._lists, self._md5
         places: list[tuple[Item, Evidence]] = []
         queries: dict[str, list[tuple[int, Hashes]]] = {one.algorithm: [] for one in lists}
         for item in items:
             for image in item.content.images:
-                picture = self._cache.open(image)
-                if picture.error and self.STAGE not in item.degraded:
-                    item.degraded.append(self.STAGE)
+                by_bytes = md5 if image.data is None else {}
+                if not lists and not by_bytes:
+                    continue
+                picture, field = self._cache.open(image), f"images.{image.image_id}"
+                add_known(item, by_bytes, (bytes.fromhex(picture.md5),), field, 0)
+                if picture.error and (lists or not picture.md5):
+                    item.degrade(self.STAGE)
                 for view in _views_to_match(picture):
                     for algorithm, asked in queries.items():
                         asked.append((len(places), picture.hashes(algorithm, view)))
-                    places.append((item, Evidence(f"images.{image.image_id}", 0, 0)))
+                    places.append((item, Evidence(field, 0, 0)))
         if places:
             for known in lists:
                 _add_signals(places, known.near(queries[known.algorithm]))

@@ -108,7 +108,7 @@ class ImageScorer:
             self._count_undecodable(scores.reason)
             rule = f"image.undecodable:{scores.reason}"
             item.signals.append(Signal("image", rule, "", 0.0, evidence))
-            _degrade(item)
+            item.degrade(self.STAGE)
             return
         for category, score in scores.items():
             item.image_scores[category] = max(score, item.image_scores.get(category, 0.0))
@@ -120,11 +120,6 @@ class ImageScorer:
         top = max(scores, key=scores.__getitem__)
         prediction = top if scores[top] >= _PREDICTED else ""
         return ModelOutput(model.name, model.version, prediction, scores[top], dict(scores))
-
-
-def _degrade(item: Item) -> None:
-    if ImageScorer.STAGE not in item.degraded:
-        item.degraded.append(ImageScorer.STAGE)
 
 
 def _names(picture: Picture) -> list[str]:

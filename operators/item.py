@@ -24,10 +24,11 @@ class Item(Struct):
     normalized: Normalized | None = None
     signals: list[Signal] = []
     text_scores: dict[str, float] = {}
-    """The text way's probability by category; empty when there is no text or no model."""
+    """The text models' probability by category; empty when there is no text or no model."""
     image_scores: dict[str, float] = {}
-    image_texts: dict[str, str] = {}
-    """What is written in images, by image id: what evidence in `images.ID` counts from."""
+    image_texts: dict[str, list[str]] = {}
+    """What is written in images, by image id; producers may give several images the same one.
+    Evidence in `images.ID` counts from the beginning of its own image's text."""
     scores: dict[str, float] = {}
     """After fusion: the probability of every category."""
     outputs: list[ModelOutput] = []
@@ -44,6 +45,11 @@ class Item(Struct):
     decision in shadow counts it."""
     stage_ms: dict[str, float] = {}
     """How long each stage took for the batch this was in: what it waited, in milliseconds."""
+
+    def degrade(self, stage: str) -> None:
+        """Notes, once, that `stage` could not do its part."""
+        if stage not in self.degraded:
+            self.degraded.append(stage)
 
     def copy(self) -> Item:
         """The same item, for stages whose findings must not show in this one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,6 +22,15 @@ _FUNCTION_WORDS: Final = frozenset(
     there these they this those time too up us very we were what when where which who why
     will with would you your youre""".split()  # noqa: SIM905 - readable as prose
 )
+_CODE: Final = re.compile(r"([a-z]{2,3})(?:[-_]|$)")
+_SHORT_CODES: Final = dict(
+    pair.split("=")
+    for pair in """ara=ar ben=bn chi=zh deu=de dut=nl ell=el eng=en fas=fa fra=fr fre=fr ger=de
+    gre=el heb=he hin=hi ind=id ita=it jpn=ja kor=ko may=ms mis= msa=ms mul= nld=nl per=fa pol=pl
+    por=pt ron=ro rum=ro rus=ru spa=es swa=sw tam=ta tel=te tha=th tur=tr ukr=uk und= urd=ur vie=vi
+    zho=zh zxx=""".split()  # noqa: SIM905 - readable as prose
+)
+"""Codes of three letters that producers send for languages that have one of two, or for none."""
 _MAX_WORDS: Final = 60
 _ENGLISH_SHARE: Final = 0.15
 """A third of English words are among these; few look like words of other languages."""
@@ -33,7 +43,7 @@ _NOT_LATIN: Final = "\u0370"
 class LanguageDetector:
     """Tells of texts that the text models do not cover.
 
-    Such an item gets the signal `language.<ISO 639-1 code>`, without a category, scored by the
+    Such an item gets the signal `language.<ISO 639 code>`, without a category, scored by the
     detector's probability, and `text_language` in `degraded`: policy chooses what follows. The
     writing decides; the language that a producer declares counts only for texts too short to tell.
     """
@@ -49,11 +59,15 @@ class LanguageDetector:
             code, score = self.detect(text, item.content.language)
             if code and code not in self._covered:
                 item.signals.append(Signal("language", f"language.{code}", "", score))
-                item.degraded.append("text_language")
+                item.degrade("text_language")
         return items
 
     def detect(self, text: str, declared: str = "") -> tuple[str, float]:
-        """ISO 639-1 code of `text` and its probability; "" when nothing can be said."""
+        """ISO 639 code of `text` and its probability; "" when nothing can be said.
+
+        `declared` is what a producer sent: `en`, `en-US`, `en_US` or `eng`; anything else is as
+        good as nothing.
+        """
         words = text[: _MAX_WORDS * 8].lower().replace("'", "").split()[:_MAX_WORDS]
         if _shows_english(words):
             return "en", 1.0
@@ -63,13 +77,19 @@ class LanguageDetector:
         letters = [char for char in letters if char.isalpha()]
         foreign = sum(char >= _NOT_LATIN for char in letters)
         if len(letters) < _MIN_LETTERS and foreign * 2 <= len(letters):
-            return declared.lower().partition("-")[0], 0.5
+            return _code(declared), 0.5
         if not letters:
             return "", 0.0
         code, score = self._identifier.classify(" ".join(words))
         if score < _SURE and foreign * 2 <= len(letters):
             return "", 0.0
         return str(code), min(1.0, float(score))
+
+
+def _code(declared: str) -> str:
+    """The code of a declared language, of two letters if it has one; "" if it is no code."""
+    found = _CODE.match(declared.lower())
+    return _SHORT_CODES.get(found[1], found[1]) if found else ""
 
 
 def _shows_english(words: Sequence[str]) -> bool:

@@ -1,15 +1,17 @@
 """Text as a reader sees it: tricks of spelling undone, with a way back to the original positions.
 
-Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), invisible
-and bidirectional control characters, piled-up marks, spelled-out and broken-up words, leet and
-drawn-out letters. Words wholly of another script, numbers and addresses stay. Texts without a sign
-of any of these are told from the others by a compiled pattern, many at a time.
+Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), text shown
+backwards, invisible characters, piled-up marks, spelled-out and broken-up words, leet,
+drawn-out letters, runs of blanks and line breaks. Words wholly of another script, numbers and
+addresses stay. Texts without a sign of any of these are told from the others by a compiled pattern,
+many at a time.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import re2
 from msgspec import Struct
@@ -17,15 +19,26 @@ from msgspec import Struct
 from events.messages import Signal
 from models.text.joined import matching
 from operators.item import Item
-from operators.normalize_characters import fold_characters, fold_mixed_words, undo_entities
+from operators.normalize_blanks import SIGN as BLANKS_SIGN
+from operators.normalize_blanks import fold_blanks, folded, origins_of_folded
+from operators.normalize_characters import (
+    fold_characters,
+    fold_mixed_words,
+    undo_entities,
+    undo_letter_signs,
+    undo_overrides,
+)
 from operators.normalize_draft import Draft
-from operators.normalize_words import LEXICON, TOKEN_SIGNS, undo_spelling_out, undo_tokens
+from operators.normalize_lexicon import LEXICON
+from operators.normalize_words import TOKEN_SIGNS, undo_spelling_out, undo_tokens
 
-_SUSPICIOUS: Final = re2.compile(
+_TRICK: Final = (
     r"&[#A-Za-z][A-Za-z0-9]{1,31};|[^\t\n\r\x20-\x7e\x{2018}\x{2019}\x{201c}\x{201d}]"
     r"|\b[A-Za-z] [^A-Za-z0-9'\"]{0,3} ?[A-Za-z]\b|" + TOKEN_SIGNS
 )
-"""A sign (RE2) that there may be something to undo in a text; typographic quotes are none."""
+_SUSPICIOUS: Final = re2.compile(_TRICK)
+"""A sign (RE2) that there may be a trick to undo in a text; typographic quotes are none."""
+_SUSPICIOUS_OR_BLANKS: Final = re2.compile(f"{_TRICK}|{BLANKS_SIGN}")
 _BETWEEN: Final = b'"'
 """Part of no sign, and the end of a word: texts joined by it are searched as each alone."""
 _MAX_PASSES: Final = 8
@@ -53,50 +66,87 @@ class Normalized(Struct, frozen=True):
     """A normalized text and, for each of its characters, where it came from."""
 
     text: str
-    origins: Sequence[int] | None = None
-    """origins[i] is the original code point index of text[i], and one entry more, the length of the
-    original, closes it; None: the same positions."""
+    known_origins: Sequence[int] | None = None
     obfuscation: Obfuscation = NO_OBFUSCATION
+    unfolded: str | None = None
+    """The original, where all that was done is to fold its blanks."""
+
+    @property
+    def origins(self) -> Sequence[int] | None:
+        """Where each character of `text` came from; None: the same positions.
+
+        origins[i] is the original code point index of text[i], and one entry more, the length of
+        the original, closes it.
+        """
+        if self.unfolded is None:
+            return self.known_origins
+        # Few texts are ever asked, and many have line breaks.
+        return origins_of_folded(self.unfolded)
 
     def original_span(self, start: int, end: int) -> tuple[int, int]:
         """Original [start, end) of the characters [start, end) of `text`, in code points."""
-        if self.origins is None or start >= end:
+        origins = self.origins
+        if origins is None or start >= end:
             return start, end
-        return self.origins[start], max(self.origins[end], self.origins[end - 1] + 1)
+        return origins[start], origins[bisect_right(origins, origins[end - 1])]
 
 
 def normalize(texts: Sequence[str]) -> list[Normalized]:
     """Normalized forms of `texts`, in order. Never fails on any string; takes linear time."""
-    suspicious = find_suspicious(texts)
-    return [_slowly(t) if at in suspicious else Normalized(t) for at, t in enumerate(texts)]
+    normalized = [Normalized(text) for text in texts]
+    signed = {at: folded(texts[at]) for at in _find(_SUSPICIOUS_OR_BLANKS, texts)}
+    blanks = [at for at, text in signed.items() if text != texts[at]]
+    suspicious = find_suspicious([signed[at] for at in blanks])
+    only_blanks = {at for number, at in enumerate(blanks) if number not in suspicious}
+    for at, text in signed.items():
+        normalized[at] = (
+            Normalized(text, unfolded=texts[at]) if at in only_blanks else _slowly(texts[at], text)
+        )
+    return normalized
 
 
 def find_suspicious(texts: Sequence[str]) -> set[int]:
-    """Indexes of the `texts` that have a sign of anything to undo."""
+    """Indexes of the `texts`, with folded blanks, that have a sign of a trick to undo."""
+    return set(_find(_SUSPICIOUS, texts))
+
+
+def _find(pattern: Any, texts: Sequence[str]) -> list[int]:
     # A lone surrogate has no UTF-8; the entity that stands in for it is a sign too.
     encoded = [text.encode("utf-8", "xmlcharrefreplace") for text in texts]
-    return set(matching(_SUSPICIOUS, encoded, _BETWEEN))
+    return list(matching(pattern, encoded, _BETWEEN))
 
 
-def _slowly(text: str) -> Normalized:
+def _slowly(text: str, before: str) -> Normalized:
+    """`text`, which is `before` with folded blanks, with every trick undone."""
     draft = Draft(text)
     invisible = posing = changed = 0
     for _ in range(_MAX_PASSES):
-        before = draft.text
+        written = draft.text
         undo_entities(draft)
+        changed += undo_overrides(draft)
+        posing += undo_letter_signs(draft)
         unseen, posed = fold_characters(draft)
         invisible += unseen
         posing += posed
-        if draft.text != before and not find_suspicious([draft.text]):
+        if draft.text != written and not find_suspicious([folded(draft.text)]):
+            fold_blanks(draft)
             break
         posing += fold_mixed_words(draft, LEXICON)
-        changed += undo_spelling_out(draft) + undo_tokens(draft)
+        # Wide gaps and line breaks part words that are spelled out, so first with them.
+        changed += undo_spelling_out(draft)
+        if draft.text != before and fold_blanks(draft):
+            changed += undo_spelling_out(draft)
+        changed += undo_tokens(draft)
         if draft.text == before:
             break
+        before = draft.text
     if draft.text == text:
         return Normalized(text)
-    share = min(1.0, (changed + invisible + posing) / len(text))
-    return Normalized(draft.text, draft.origins, Obfuscation(share, posing, invisible))
+    undone = changed + invisible + posing
+    if not undone:
+        return Normalized(draft.text, draft.origins)
+    obfuscation = Obfuscation(min(1.0, undone / len(text)), posing, invisible)
+    return Normalized(draft.text, draft.origins, obfuscation)
 
 
 class Normalizer:

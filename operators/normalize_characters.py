@@ -9,16 +9,28 @@ from html import unescape
 from pathlib import Path
 from typing import Final
 
+from operators.normalize_blanks import in_a_line
 from operators.normalize_draft import Draft, Edit
 
-_ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
-_FOREIGN: Final = re.compile("[\x20-\x7e]?[^\t\n\r\x20-\x7e]+")
-"""A run of anything but printable ASCII, with the character that its marks may stand on."""
+_ENTITY: Final = re.compile(
+    r"&(?:#0{0,20}[0-9]{1,7}|#[xX]0{0,20}[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"
+)
+_PLAIN: Final = frozenset("\t\n\r") | frozenset(map(chr, range(0x20, 0x7F)))
+_REVERSED: Final = re.compile(
+    "\u202e[^\n\r\x85\u2029\u202c\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+"
+)
+"""What an override shows from right to left; Hebrew and Arabic letters stand so anyway."""
+_LETTER_SIGNS: Final = re.compile("[\U0001f1e6-\U0001f1ff]+")
+_FIRST_LETTER_SIGN: Final = 0x1F1E6
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _JOINERS: Final = frozenset("\u200c\u200d\ufe0f")
 """Part of the spelling in Persian and Indic words and in emoji; elsewhere invisible."""
-_BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u20e3\u2800\u3164\uffa0")
+_BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u20e3\u2800\u3164\uffa0\U0001d159")
 """Invisible, though Unicode counts them as letters, marks or symbols."""
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Me"})
+"""Controls, and the marks that enclose a letter, which a reader does not read."""
+_SELECTORS: Final = frozenset(map(chr, (*range(0xFE00, 0xFE0F), *range(0xE0000, 0xE1000))))
+"""Of variants, and tags."""
 _MAX_EXPANSION: Final = 4
 _MAX_MARKS: Final = 4
 """Marks that any orthography piles on one letter."""
@@ -37,6 +49,7 @@ def _read_confusables() -> dict[str, str]:
 
 CONFUSABLES: Final = _read_confusables()
 """Letters that pass for an ASCII letter (Unicode TR39), to that letter."""
+_LETTER_OF: Final = str.maketrans(CONFUSABLES)
 
 _NEVER_ORDINARY: Final = (
     {
@@ -62,15 +75,35 @@ def undo_entities(draft: Draft) -> None:
     draft.apply(edits)
 
 
+def undo_overrides(draft: Draft) -> int:
+    """Text that a bidirectional override shows backwards, as it shows; returns how much."""
+    if "\u202e" not in draft.text:
+        return 0
+    found = _REVERSED.finditer(draft.text)
+    return draft.apply(((*run.span(), run.group()[:0:-1]) for run in found), ordered=False)
+
+
+def undo_letter_signs(draft: Draft) -> int:
+    """Regional indicators to letters where they cannot all be flags; returns how many."""
+    if draft.text.isascii():
+        return 0
+    return draft.apply(
+        (at, at + 1, chr(ord(draft.text[at]) - _FIRST_LETTER_SIGN + ord("A")))
+        for run in _LETTER_SIGNS.finditer(draft.text)
+        if len(run.group()) % 2
+        for at in range(*run.span())
+    )
+
+
 @lru_cache(maxsize=1 << 16)
 def _fold(char: str) -> str:
     """What `char` is by itself: NFKC where that stays short, nothing when nobody can see it."""
     category = unicodedata.category(char)
     if category == "Cs":
         return "\ufffd"
-    if category in ("Cc", "Cf") or char in _BLANKS or "\ufe00" <= char <= "\ufe0e":
-        return "" if char not in "\t\n\r" else char
-    if "\U000e0000" <= char <= "\U000e0fff":
+    if char.isspace() and not "\x1c" <= char <= "\x1f":
+        return char if char in "\t\n\r" else " "
+    if category in _UNSEEN or char in _BLANKS or char in _SELECTORS:
         return ""
     if char in _NEVER_ORDINARY:
         return _NEVER_ORDINARY[char]
@@ -85,28 +118,58 @@ def fold_characters(draft: Draft) -> tuple[int, int]:
 
     Returns the numbers of invisible characters taken out and of letters that posed as others.
     """
-    if draft.text.isascii() and draft.text.isprintable():
+    # Most texts hold few kinds of other characters, and most of these stay.
+    if draft.text.isascii() and in_a_line(draft.text).isprintable():
         return 0, 0
+    changing = {char for char in set(draft.text) - _PLAIN if not _stays(char)}
+    if not changing:
+        return 0, 0
+    posing = _translate(draft, changing)
+    text = draft.text
+    marks = {char for char in changing if unicodedata.combining(char)}
     edits: list[Edit] = []
-    invisible = posing = 0
-    for run in _FOREIGN.finditer(draft.text):
-        at, previous = run.start(), ""
-        chars = run.group()
-        while at < run.end():
-            char = chars[at - run.start()]
-            end = at + 1
-            while end < run.end() and unicodedata.combining(chars[end - run.start()]):
-                end += 1
-            cluster = chars[at - run.start() : end - run.start()]
-            new = _fold_cluster(cluster, previous)
-            if new != cluster:
-                edits.append((at, end, new))
-                invisible += not new and not unicodedata.combining(char)
-                posing += new.isascii() and new.isalpha() and len(new) == 1
-            previous = new[-1:] or previous
-            at = end
+    invisible = done = 0
+    previous = ""
+    for at, char in enumerate(text):
+        if char not in changing or at < done:
+            continue
+        start = at
+        if at > done:
+            previous = text[at - 1]
+            # A mark with the character that it stands on, if that has not changed by itself.
+            start -= char in marks
+        done = at + 1
+        while text[done : done + 1] in marks:
+            done += 1
+        new = _fold_cluster(text[start:done], previous)
+        if new != text[start:done]:
+            edits.append((start, done, new))
+            invisible += not new and char not in marks
+            posing += len(new) == 1 and new.isascii() and new.isalpha()
+        previous = new[-1:] or previous
     draft.apply(edits)
     return invisible, posing
+
+
+def _translate(draft: Draft, changing: set[str]) -> int:
+    """Undoes those of `changing` that become one character; returns how many became letters."""
+    single = {char: _fold(char) for char in changing if not _is_combined(char)}
+    single = {char: new for char, new in single.items() if len(new) == 1}
+    changing -= single.keys()
+    letters = {char for char, new in single.items() if new.isascii() and new.isalpha()}
+    posing = sum(map(letters.__contains__, draft.text)) if letters else 0
+    draft.text = draft.text.translate({ord(char): new for char, new in single.items()})
+    return posing
+
+
+def _is_combined(char: str) -> bool:
+    """Whether what `char` is hangs on the characters before it."""
+    return char in _JOINERS or unicodedata.combining(char) > 0
+
+
+@lru_cache(maxsize=1 << 16)
+def _stays(char: str) -> bool:
+    return not _is_combined(char) and _fold(char) == char
 
 
 def _fold_cluster(cluster: str, previous: str) -> str:
@@ -127,32 +190,28 @@ def fold_mixed_words(draft: Draft, lexicon: frozenset[str]) -> int:
     A word wholly of another script stays, unless every letter of it is a look-alike, it spells a
     word of the lexicon and no other word of the text is of its kind.
     """
-    if draft.text.isascii():
+    if CONFUSABLES.keys().isdisjoint(draft.text):
         return 0
     edits: list[Edit] = []
-    posers: list[tuple[int, str]] = []
+    posers: list[tuple[int, str, str]] = []
     foreign = False
     for found in _WORD.finditer(draft.text):
         word = found.group()
         if word.isascii():
             continue
-        folded = "".join(CONFUSABLES.get(char, char) for char in word)
-        if any(char.isascii() for char in word):
-            if folded.isascii() and not _latin(word):
+        folded = word.translate(_LETTER_OF)
+        # Letters below U+0250 are of Latin orthographies (Turkish, Polish, Danish…).
+        if min(word).isascii():
+            if folded.isascii() and max(word) >= "\u0250":
                 edits += _differences(found.start(), word, folded)
         elif folded.isascii() and folded.lower() in lexicon and len(folded) > 2:
-            posers.append((found.start(), word))
-        elif not _latin(word):
+            posers.append((found.start(), word, folded))
+        elif max(word) >= "\u0250":
             foreign = True
     if not foreign:
-        for start, word in posers:
-            edits += _differences(start, word, "".join(map(CONFUSABLES.__getitem__, word)))
+        for poser in posers:
+            edits += _differences(*poser)
     return draft.apply(sorted(edits))
-
-
-def _latin(word: str) -> bool:
-    """Whether all letters of `word` are of Latin orthographies (Turkish, Polish, Danish…)."""
-    return all(char < "\u0250" for char in word)
 
 
 def _differences(start: int, old: str, new: str) -> list[Edit]:

@@ -1,4 +1,4 @@
-"""Text in images goes the text way: read, judged by the text stages, its findings brought back.
+"""Text in images: read, judged by the text stages, its findings brought back.
 
 Two stages, as reading happens in the thread of images and judging in the stream's, where the stages
 of text are.
@@ -14,30 +14,31 @@ from typing import Final, Protocol
 import PIL.Image
 from msgspec import structs
 
-from events.messages import Content, Evidence, Image, ModelOutput, Signal
-from models.image.ocr import TextReader, may_hold_text
-from operators.image_cache import PictureCache
+from events.messages import Content, Evidence, ModelOutput, Signal
+from models.image.ocr import Reading, TextReader, may_hold_text
+from operators.image_cache import Picture, PictureCache
 from operators.item import Item, Stage
 from policy.policy import OcrMode
 
 _REMEMBERED: Final = 10_000
 _MAX_IMAGES: Final = 4
-"""Images of one content that are read: at some 0.3 s each."""
+"""Images of one content that are read: at some 0.3 s each, 2 s if they are full of text."""
 
 
 class Reader(Protocol):
     """What reads pictures."""
 
-    def read(self, picture: PIL.Image.Image) -> str:
-        """The text of an RGB picture, "" if there is none."""
+    def read(self, picture: PIL.Image.Image) -> Reading:
+        """The text of an RGB picture."""
         ...
 
 
 class ImageTextReader:
     """Reads images that look as if they carry text, into `Item.image_texts`.
 
-    An item whose images could not all be read is marked degraded. What the reader fails with is
-    raised.
+    An item is marked `ocr` in degraded where the time was over before all was read, `ocr_partial`
+    where there is more than is read of one content: images past the first four that look like text,
+    or lines of a full one. What the reader fails with is raised.
 
     Args:
         cache: opens the images; shared with the other stages of images.
@@ -49,6 +50,7 @@ class ImageTextReader:
     """
 
     STAGE = "ocr"
+    PARTIAL = "ocr_partial"
 
     def __init__(
         self,
@@ -62,7 +64,7 @@ class ImageTextReader:
         self._load = load
         self._batch_seconds = batch_seconds
         self._reader: Reader | None = None
-        self._remembered: OrderedDict[str, str] = OrderedDict()
+        self._remembered: OrderedDict[str, Reading] = OrderedDict()
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The same items, in order."""
@@ -77,29 +79,39 @@ class ImageTextReader:
         return mode == "on" or (mode == "suspicion" and _is_suspicious(item))
 
     def _read_item(self, item: Item, deadline: float) -> None:
-        for number, image in enumerate(item.content.images):
-            if number >= _MAX_IMAGES or time.monotonic() > deadline:
-                item.degraded.append(self.STAGE)
-                return
-            if text := self._text(image):
-                item.image_texts[image.image_id] = text
+        legible = [
+            (image.image_id, picture)
+            for image in item.content.images
+            if _may_hold_text(picture := self._cache.open(image))
+        ]
+        partial = len(legible) > _MAX_IMAGES
+        for image_id, picture in legible[:_MAX_IMAGES]:
+            if time.monotonic() > deadline:
+                item.degrade(self.STAGE)
+                break
+            reading = self._reading(picture)
+            partial |= not reading.whole
+            if text := reading.text.strip():
+                item.image_texts.setdefault(image_id, []).append(text)
+        if partial:
+            item.degrade(self.PARTIAL)
 
-    def _text(self, image: Image) -> str:
-        """What is written in the first frame of `image`; "" too where it cannot be decoded."""
-        picture = self._cache.open(image)
-        if picture.decoded is None:
-            return ""
+    def _reading(self, picture: Picture) -> Reading:
+        """What is written in the first frame of `picture`."""
         if picture.md5 in self._remembered:
             self._remembered.move_to_end(picture.md5)
             return self._remembered[picture.md5]
-        view, text = picture.decoded.views[0], ""
-        if may_hold_text(view):
-            self._reader = self._reader or self._load()
-            text = self._reader.read(view).strip()
-        self._remembered[picture.md5] = text
+        assert picture.decoded is not None
+        self._reader = self._reader or self._load()
+        reading = self._reader.read(picture.decoded.views[0])
+        self._remembered[picture.md5] = reading
         while len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
-        return text
+        return reading
+
+
+def _may_hold_text(picture: Picture) -> bool:
+    return picture.decoded is not None and may_hold_text(picture.decoded.views[0])
 
 
 class ImageTextJudge:
@@ -121,7 +133,8 @@ class ImageTextJudge:
         read = [
             (item, image_id, _as_text(item, text))
             for item in items
-            for image_id, text in item.image_texts.items()
+            for image_id, texts in item.image_texts.items()
+            for text in texts
         ]
         if read:
             judged = [text for _, _, text in read]
@@ -150,7 +163,8 @@ def _bring_back(found: Item, item: Item, field: str) -> None:
     item.hints += found.hints
     item.shadow_signals += (_seen_in(field, signal) for signal in found.shadow_signals)
     item.asked_review = item.asked_review or found.asked_review
-    item.degraded += [stage for stage in found.degraded if stage not in item.degraded]
+    for stage in found.degraded:
+        item.degrade(stage)
     for output in found.outputs:
         _merge_output(item.outputs, output)
 

@@ -18,7 +18,7 @@ class RuleMatcher:
 
     Those of rules in shadow, or not allowed to act on the content, go to `shadow_signals`.
 
-    Evidence is in code points of the original text. A rule past its `expires` is asleep, by the
+    Evidence is in code points of the original text. A rule past its `expires` is ignored, by the
     clock of `Item.received_at`. An item with more keyword occurrences than can be looked at is
     marked degraded.
 
@@ -63,7 +63,7 @@ class RuleMatcher:
                 try:
                     matches = match(read, form)
                 except OverflowError:
-                    item.degraded.append(self.STAGE)
+                    item.degrade(self.STAGE)
                     continue
                 allowed = self._allowed(item.content) if matches else ()
                 for found in matches:
@@ -150,5 +150,5 @@ class LiveRuleMatcher:
         for item in items:
             item.ruleset_version = version
             if stale:
-                item.degraded.append(self.STALE)
+                item.degrade(self.STALE)
         return items

@@ -55,10 +55,10 @@ class Rhythm:
         self._sum += value
         self._count += 1
 
-    def shift(self, change: float, *, periods: int = 2) -> None:
-        """Move every mean by `change`, and learn again as fast as after `periods` periods."""
+    def shift(self, change: float) -> None:
+        """Move every mean by `change`, and learn again as fast as after two periods."""
         self._means = [mean + change for mean in self._means]
-        self._seen = [min(seen, periods) for seen in self._seen]
+        self._seen = [min(seen, 2) for seen in self._seen]
 
     def _part(self, at: float) -> int:
         return int(at % self._period / self._period * self._bins) % self._bins

@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
-from zlib import crc32
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from events import identity
 from events.messages import Alert, AlertKey, Decision, Judgement, ReportedContent, UserReport
 from operators.alerts import AlertGrouper, SeverityOf, ShardReport, rated
 from operators.parcel import Parcel, opened, parcels
@@ -135,8 +135,7 @@ def _ticks(times: list[float], versions: tuple[tuple[str, str], ...] = ()) -> li
 
 def shard_of(key: AlertKey) -> str:
     """The shard that counts `key`, the same in every process."""
-    name = f"{key.category}\0{key.signature}\0{key.community}"
-    return SHARDS[crc32(name.encode("utf-8", "replace")) % len(SHARDS)]
+    return identity.shard_of(f"{key.category}\0{key.signature}\0{key.community}", SHARDS)
 
 
 def _keys(category: str, community: str, shared: Sequence[str]) -> list[AlertKey]:

@@ -15,14 +15,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
-from zlib import crc32
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from msgspec import structs
 
-from events.identity import video_decision_id
+from events.identity import shard_of, video_decision_id
 from events.messages import Evidence, Judgement, Signal
 from operators.decide import HowBad
 
@@ -63,11 +62,9 @@ class Videos:
         how_bad: HowBad,
         saved: bytes | None = None,
         *,
-        quiet_s: float = QUIET_S,
         max_videos: int = MAX_VIDEOS,
     ) -> None:
         self._how_bad = how_bad
-        self._quiet_s = quiet_s
         self._max_videos = max_videos
         # S301: the snapshot comes from the recovery store that this job wrote itself.
         self._videos: OrderedDict[str, _Video] = (
@@ -97,7 +94,7 @@ class Videos:
 
     def settle(self, now: float) -> list[Judgement]:
         """The final verdicts on the videos that have been quiet."""
-        return list(self._settled(now, now - self._quiet_s))
+        return list(self._settled(now, now - QUIET_S))
 
     def finish(self, now: float) -> list[Judgement]:
         """The final verdicts on all videos that wait for one."""
@@ -107,7 +104,7 @@ class Videos:
         """When `settle` will have something to say if no frame comes; None: never."""
         waiting = (video for video in self._videos.values() if not video.settled)
         first = next(waiting, None)
-        return first.seen_at + self._quiet_s if first else None
+        return first.seen_at + QUIET_S if first else None
 
     def _add(self, frame: Judgement, now: float) -> bool:
         """Count a frame; whether its video is worse for it."""
@@ -169,12 +166,8 @@ def video_frames(judgements: list[Judgement]) -> list[tuple[str, Judgement]]:
             continue
         if decision.final and decision.mode == "live":
             bare = structs.replace(content, text="-", images=[])
-            found.append((_shard_of(content.parent_id), Judgement(bare, decision)))
+            found.append((shard_of(content.parent_id, SHARDS), Judgement(bare, decision)))
     return found
-
-
-def _shard_of(name: str) -> str:
-    return SHARDS[crc32(name.encode("utf-8", "replace")) % len(SHARDS)]
 
 
 class _Logic(StatefulBatchLogic[Judgement, Judgement, bytes]):

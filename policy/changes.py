@@ -42,7 +42,7 @@ def _change(name: str, before: str | None, after: str | None) -> RuleFileChange:
 
 
 def _last_expiry(entries: Iterable[Rule | Known]) -> datetime | None:
-    """When the last of `entries` falls asleep; None when one never does."""
+    """When the last of `entries` expires; None when one never does."""
     latest: datetime | None = None
     for entry in entries:
         if entry.expires is None:

@@ -28,14 +28,14 @@ MAX_HASHES: Final = 20_000_000
 
 
 class Known(Struct, frozen=True):
-    """What a list says of a hash; after `expires` the entry is asleep."""
+    """What a list says of a hash; after `expires` the entry no longer counts."""
 
     category: str
     source: str
     expires: datetime | None = None
 
     def expired(self, at: float) -> bool:
-        """Whether the entry is asleep at `at` (Unix seconds)."""
+        """Whether the entry has expired at `at` (Unix seconds)."""
         return self.expires is not None and at >= self.expires.timestamp()
 
     def outlasts(self, other: Known) -> bool:

@@ -6,12 +6,13 @@ in the command or the worker before a child process has done it within its limit
 
 from __future__ import annotations
 
+import pkgutil
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -19,7 +20,6 @@ from msgspec import Struct
 from policy.compiled import CompiledRules
 from policy.errors import PolicyError
 from policy.rulebook import parse_rulebook
-from policy.rules import Rule
 
 EVERYDAY: Final = Path(__file__).parent / "everyday.txt"
 MAX_EVERYDAY_RATE: Final = 0.005
@@ -28,12 +28,26 @@ TIMEOUT_S: Final = 120.0
 MEMORY_BYTES: Final = 4 * 1024**3
 
 
+class Reading(Protocol):
+    """A text as the job reads it."""
+
+    @property
+    def text(self) -> str:
+        """What rules on the normalized form are matched on."""
+        ...
+
+
+Normalize = Callable[[Sequence[str]], Sequence[Reading]]
+"""Texts to what the job reads of each; a function of a module, for the child imports it by name."""
+
+
 class _Question(Struct, frozen=True):
     """What the child is asked."""
 
     texts: dict[str, str]
     only: frozenset[str]
     rate: float
+    normalize: str
 
 
 class Finding(Struct, frozen=True):
@@ -45,6 +59,7 @@ class Finding(Struct, frozen=True):
 
 def lint(
     texts: Mapping[str, str],
+    normalize: Normalize,
     *,
     only: Iterable[str] | None = None,
     rate: float = MAX_EVERYDAY_RATE,
@@ -54,9 +69,15 @@ def lint(
 
     Its format, whether it compiles within `timeout_s` and `MEMORY_BYTES`, every rule's own
     examples, and rules that match more than `rate` of everyday sentences; all but the format for
-    the files named by `only`, without it for all.
+    the files named by `only`, without it for all. Examples and sentences are read as the job reads
+    them: `normalize`d, but for rules on the original.
     """
-    asked = _Question(dict(texts), frozenset(texts if only is None else only), rate)
+    asked = _Question(
+        dict(texts),
+        frozenset(texts if only is None else only),
+        rate,
+        f"{normalize.__module__}:{normalize.__qualname__}",
+    )
     try:
         child = subprocess.run(
             [sys.executable, "-m", "policy.lint"],
@@ -75,7 +96,11 @@ def lint(
 
 
 def examine(
-    texts: Mapping[str, str], *, only: Iterable[str] | None = None, rate: float = MAX_EVERYDAY_RATE
+    texts: Mapping[str, str],
+    normalize: Normalize,
+    *,
+    only: Iterable[str] | None = None,
+    rate: float = MAX_EVERYDAY_RATE,
 ) -> list[Finding]:
     """What `lint` finds, in this process and without its bounds."""
     try:
@@ -85,19 +110,25 @@ def examine(
         compiled = CompiledRules(rules)
     except PolicyError as error:
         return [Finding("", str(error))]
-    return [*check_examples(compiled), *_check_everyday(compiled, rate)]
+    return [
+        *check_examples(compiled, normalize),
+        *_check_everyday(compiled, normalize, rate),
+    ]
 
 
-def check_examples(compiled: CompiledRules) -> Iterator[Finding]:
+def check_examples(compiled: CompiledRules, normalize: Normalize) -> Iterator[Finding]:
     """A finding for each example that its rule does not treat as it says."""
     for rule in compiled.rules.rules:
-        matches = _matcher(compiled, rule)
-        for text in rule.examples.match:
-            if not matches(text):
-                yield Finding(rule.id, f"does not match its example {text[:80]!r}")
-        for text in rule.examples.no_match:
-            if matches(text):
-                yield Finding(rule.id, f"matches {text[:80]!r}, which it must not")
+        for wanted, texts in ((True, rule.examples.match), (False, rule.examples.no_match)):
+            for text in texts:
+                read = _read(text, rule.on, normalize)
+                found = any(match.rule.id == rule.id for match in compiled.match(read, rule.on))
+                if found != wanted:
+                    shown = f"{text[:80]!r}{_unlike(text, read)}"
+                    told = f"does not match its example {shown}"
+                    yield Finding(
+                        rule.id, told if wanted else f"matches {shown}, which it must not"
+                    )
 
 
 def everyday_sentences() -> list[str]:
@@ -106,12 +137,14 @@ def everyday_sentences() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _check_everyday(compiled: CompiledRules, rate: float) -> Iterator[Finding]:
+def _check_everyday(
+    compiled: CompiledRules, normalize: Normalize, rate: float
+) -> Iterator[Finding]:
     sentences = everyday_sentences()
     hits: dict[str, list[str]] = {}
     for sentence in sentences:
         for form in compiled.forms():
-            for match in compiled.match(sentence, form):
+            for match in compiled.match(_read(sentence, form, normalize), form):
                 hits.setdefault(match.rule.id, []).append(sentence)
     for rule, matched in hits.items():
         share = len(matched) / len(sentences)
@@ -123,11 +156,16 @@ def _check_everyday(compiled: CompiledRules, rate: float) -> Iterator[Finding]:
             )
 
 
-def _matcher(compiled: CompiledRules, rule: Rule) -> Callable[[str], bool]:
-    def matches(text: str) -> bool:
-        return any(match.rule.id == rule.id for match in compiled.match(text, rule.on))
+def _read(text: str, form: str, normalize: Normalize) -> str:
+    """What a rule on `form` is matched on."""
+    return normalize([text])[0].text if form == "normalized" else text
 
-    return matches
+
+def _unlike(text: str, read: str) -> str:
+    """What to know where a rule is matched on something else than what was written."""
+    if read == text:
+        return ""
+    return f" (read as {read[:80]!r}; `on: original` reads it as posted)"
 
 
 def _limit_memory() -> None:
@@ -136,5 +174,6 @@ def _limit_memory() -> None:
 
 if __name__ == "__main__":
     _asked = msgspec.json.decode(sys.stdin.buffer.read(), type=_Question)
-    _found = examine(_asked.texts, only=_asked.only, rate=_asked.rate)
+    _normalize: Normalize = pkgutil.resolve_name(_asked.normalize)
+    _found = examine(_asked.texts, _normalize, only=_asked.only, rate=_asked.rate)
     sys.stdout.buffer.write(msgspec.json.encode(_found))

@@ -18,7 +18,7 @@ MAX_REPEAT: Final = 200
 PROBES: Final = ("", "a", "a b", " ", "\n", "1", "!", "é", "中")
 
 _TOKEN: Final = re.compile(
-    r"""\\[pP]\{[^}]*\}|\\x\{[0-9a-fA-F]+\}|\\.        # an escape
+    r"""\\[pP](?:\{[^}]*\}|.)|\\x(?:\{[0-9a-fA-F]+\}|..)|\\[0-7]{1,3}|\\Q.*?(?:\\E|\Z)|\\.
       | \[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]         # a class
       | (?P<open>\((?:\?P?<\w+>|\?[a-zA-Z-]*:|\?[a-zA-Z-]+(?=\)))?)
       | (?P<close>\))
@@ -29,9 +29,9 @@ _TOKEN: Final = re.compile(
 _LITERAL: Final = re.compile(r"[\w ',/@:#&-]|\\[^\w]")
 MIN_WORD: Final = 8
 """Characters from which a word or phrase is rare enough to look for alone."""
-_BORDERS: Final = frozenset({r"\b", r"\B", "$"})
-_WIDE: Final = re.compile(r"\.|\[\^.*|\\[DWSP].*", re.DOTALL)
-"""A token that matches almost every character."""
+_BORDERS: Final = frozenset({r"\b", r"\B", "^", "$", r"\A", r"\z"})
+_ODD: Final = "é中😀€\x01"
+"""Characters with nothing in common but that no honest class lists them."""
 
 
 def compile_re2(pattern: str) -> Any:
@@ -69,27 +69,30 @@ def check_pattern(pattern: str) -> None:
 
 def _check_repeats(pattern: str) -> None:
     """Walk the tokens with a stack of groups; each group knows the repeats inside it."""
-    outer: list[tuple[int, bool]] = []
+    outer: list[tuple[int, bool, int]] = []
     largest, unbounded = 1, False  # of the group we are in
-    last_largest, last_unbounded, last = 1, False, ""  # of the token just read
+    last_largest, last_unbounded, begin = 1, False, 0  # of the element just read
     for token in _TOKEN.finditer(pattern):
         text = token.group()
         if token.lastgroup == "open":
-            outer.append((largest, unbounded))
-            largest, unbounded, last = 1, False, ""
+            outer.append((largest, unbounded, token.start()))
+            largest, unbounded = 1, False
             continue
         if token.lastgroup == "close" and outer:
-            last_largest, last_unbounded, last = largest, unbounded, ""
+            last_largest, last_unbounded = largest, unbounded
             before = outer.pop()
             largest, unbounded = max(largest, before[0]), unbounded or before[1]
+            begin = before[2]
             continue
         if token.lastgroup != "repeat":
-            last_largest, last_unbounded, last = 1, False, text
+            last_largest, last_unbounded, begin = 1, False, token.start()
             continue
         times = _bound(text)
-        if times is None and _WIDE.fullmatch(last):
+        last = pattern[begin : token.start()]
+        if times is None and _is_wide(last):
+            shown = last if len(last) <= 40 else f"{last[:39]}…"
             raise ValueError(
-                f"`{last}{text}` is an open-ended gap; bound it, as in `{last}{{0,40}}`"
+                f"`{shown}{text}` is an open-ended gap; bound it, as in `{shown}{{0,40}}`"
             )
         if last_unbounded and times is None:
             raise ValueError(
@@ -101,6 +104,14 @@ def _check_repeats(pattern: str) -> None:
             raise ValueError(f"repeats {product} times, at most {MAX_REPEAT} are taken")
         largest, unbounded = max(largest, product), unbounded or times is None
         last_largest, last_unbounded = product, times is None
+
+
+def _is_wide(element: str) -> bool:
+    """Whether `element`, repeated, runs on over characters of most kinds."""
+    repeated = compile_re2(f"(?:{element})+")
+    runs = [repeated.match(char * (2 * MAX_REPEAT)) for char in _ODD]
+    ends: list[int] = [run.end() for run in runs if run is not None]
+    return sum(end > MAX_REPEAT for end in ends) * 2 > len(_ODD)
 
 
 def _bound(repeat: str) -> int | None:

@@ -5,7 +5,8 @@ The keys of the file are explained in docs/policy.md and by `policy.schema.json`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -167,6 +168,29 @@ def check_policy(text: str, name: str) -> list[str]:
     return parsed.schema_findings() or [
         parsed.finding(key, message) for key, message in _contradictions(_convert(parsed.value))
     ]
+
+
+def unknown_rules(text: str, name: str, known: Collection[str]) -> list[str]:
+    """What the policy file `text` allows that is no id in `known`, each in one line as above.
+
+    It may be no fault: a rule that expired and was taken away, or one that is yet to be pushed.
+
+    Raises:
+        PolicyError: as `parse_policy`.
+    """
+    communities = parse_policy(text, name).file.communities
+    parsed = PolicyText(text, name)
+    findings = []
+    for community, each in communities.items():
+        for rule in sorted(each.allows - set(known)):
+            close = difflib.get_close_matches(rule, known, 1)
+            hint = (
+                f", did you mean {close[0]!r}?" if close else "; `breakwater rules list` has them"
+            )
+            findings.append(
+                parsed.finding(("communities", community, "allows"), f"no rule is {rule!r}{hint}")
+            )
+    return findings
 
 
 def parse_policy(text: str, name: str) -> Policy:

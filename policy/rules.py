@@ -42,7 +42,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     `score` is the share of its matches that break the policy. `on` says which form of the text is
     read. `action: review` sends a match to a human whatever the scores are. In `mode: shadow`
     a match counts in the shadow decision alone, which is logged and not acted on. `quota` is how
-    many automatic blocks a day the rule may take part in. After `expires` the rule is asleep.
+    many automatic blocks a day the rule may take part in. It ends with `expires`.
     What a rule in the `role` of a hint matches may also be quoted or denied: the transformer reads
     such a text, and fusion weighs what both say. Without them a hint counts like any other rule.
     """
@@ -64,7 +64,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     reason: Line = ""
 
     def expired(self, at: float) -> bool:
-        """Whether the rule is asleep at `at` (Unix seconds)."""
+        """Whether the rule has expired at `at` (Unix seconds)."""
         return self.expires is not None and at >= self.expires.timestamp()
 
 

@@ -109,6 +109,15 @@ def checked(**right_of_ten: int) -> Reviewers:
         # nobody votes twice: an appeal answered by the same person is the same opinion
         ([label("ann"), label("ann", source="appeal")], "open"),
         ([label("ann", "boredom"), label("bob", "boredom")], "open"),  # no category of ours
+        # the action decides: what is allowed is of no category, what is blocked must be of one
+        ([label("ann", action="allow"), label("bob", action="allow")], ""),
+        ([label("ann", "", action="block"), label("bob", "", action="block")], "open"),
+        ([label("ann", action="review"), label("bob", action="review")], "open"),
+        ([replace(golden("spam"), action="allow")], ""),
+        # a truth that says nothing does not stand against those who say something
+        ([golden("scam")], "open"),
+        ([label("ann"), label("bob"), golden("scam")], "spam"),
+        ([golden("hate"), golden("scam", minute=1)], "hate"),
     ],
 )
 def test_what_a_content_is(labels: list[Label], expected: str) -> None:
@@ -166,6 +175,20 @@ class TestContentLabels:
         votes = labels.add(label("ann", "hate", minute=2))
         assert votes is not None
         assert [vote.category for vote in votes.labels] == ["hate"]
+
+    def test_the_truth_is_the_golden_label_that_was_given_last(self) -> None:
+        labels = ContentLabels()
+        labels.add(replace(golden("hate", minute=2), label_id="late", reviewer_id="second"))
+        votes = labels.add(golden("spam", minute=1))
+        assert votes is not None
+        assert votes.truth == "hate"
+
+    def test_an_answer_that_is_none_is_no_check(self) -> None:
+        labels = ContentLabels()
+        labels.add(label("ann", "", action="block"))
+        votes = labels.add(golden("spam"))
+        assert votes is not None
+        assert votes.checks == ()
 
     def test_the_truth_checks_those_who_answered_before_and_after(self) -> None:
         labels = ContentLabels()

@@ -106,6 +106,7 @@ class TestSecurity:
             ("console.example.org", 200),  # allowed below
             ("attacker.example", 421),  # a name that was made to point here
             ("127.0.0.1.attacker.example", 421),
+            ("[::1", 421),
             ("", 421),
         ],
     )
@@ -119,6 +120,7 @@ class TestSecurity:
             ({"Origin": "https://attacker.example"}, True),
             ({"Origin": "http://localhost:9999"}, True),  # another program on this machine
             ({"Origin": "null"}, True),
+            ({"Origin": "http://[::1"}, True),  # no URL at all
             ({"Sec-Fetch-Site": "cross-site"}, True),
             ({"Sec-Fetch-Site": "same-site"}, True),
             ({"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, False),
@@ -225,8 +227,11 @@ class TestInABrowser:
             sent.append(label)
             writer.insert_labels([label])
 
-        with served(build_app(store, Desk(store, submit, hold_s=600), lambda: POLICIES)) as address:
+        desk = Desk(store, submit, hold_s=600)
+        with served(build_app(store, desk, lambda: POLICIES)) as address:
             yield address
+        # What is held would be sent in ten minutes, when the server is gone.
+        desk.close()
 
     @pytest.fixture
     def page(self) -> Iterator[Page]:

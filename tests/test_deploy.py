@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
+from connectors.clickhouse import RETRY_SECONDS
 from flows.metrics import METRICS
 from flows.settings import Settings
 
@@ -101,6 +102,20 @@ class TestCompose:
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
 
+    def test_every_setting_of_env_reaches_the_job(self) -> None:
+        """Each is fixed, as it must be in here, or what .env says."""
+        environment = SERVICES["job"]["environment"]
+        wanted = {f"BREAKWATER_{name.upper()}" for name in Settings.model_fields}
+        assert environment.keys() == wanted - {"BREAKWATER_CONSOLE_PASSWORD"}
+        passed = {name for name, value in environment.items() if value == f"${{{name}:-}}"}
+        named_by_env = settings_named_in((DEPLOY / "env.sh").read_text())
+        assert named_by_env - {"BREAKWATER_CONSOLE_PASSWORD"} <= passed
+
+    def test_one_service_builds_the_image_that_all_of_ours_run(self) -> None:
+        ours = {name: one for name, one in SERVICES.items() if one["image"] == "breakwater:0.1.0"}
+        assert [name for name, one in ours.items() if "build" in one] == ["topics"]
+        assert {one["pull_policy"] for name, one in ours.items() if name != "topics"} == {"never"}
+
     def test_volumes_are_named_and_used(self) -> None:
         used = {
             volume.split(":")[0]
@@ -134,6 +149,9 @@ class TestDockerfile:
     def test_it_has_a_health_check_and_the_locked_versions(self) -> None:
         assert "\nHEALTHCHECK " in DOCKERFILE
         assert "--constraint requirements.lock" in DOCKERFILE
+        # Else pip would fetch the newest setuptools to build the project with.
+        assert "--no-build-isolation" in DOCKERFILE
+        assert re.search(r"^setuptools==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
 
     def test_every_package_is_let_in(self) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -196,7 +214,7 @@ class TestMonitoring:
         matched = re.findall(r"[{,]\s*(\w+)\s*[=!]", expression)
         labels = {label.strip() for group in grouped for label in group.split(",")} | set(matched)
         known = {label for metric in METRICS for label in metric._labelnames}
-        assert labels - known - {"le", "job"} == set()
+        assert labels - known - {"le", "job", "instance"} == set()
 
     def test_panels_have_a_description_and_a_place_of_their_own(self) -> None:
         taken: set[tuple[int, int]] = set()
@@ -241,10 +259,65 @@ class TestMonitoring:
                 assert rule["annotations"]["runbook"] == f"docs/deploy.md#{anchor}"
                 assert rule["alert"] in headings
 
+    def test_every_alert_is_tested(self) -> None:
+        rules, tests = (
+            (DEPLOY / "prometheus" / name).read_text() for name in ("rules.yml", "rules_test.yml")
+        )
+        alerts = set(re.findall(r"- alert: (\w+)", rules))
+        fired = re.findall(r"alertname: (\w+)\n +exp_alerts", tests)
+        assert alerts == set(fired)
+
     @needs("promtool")
-    def test_promtool_accepts_and_proves_the_rules(self) -> None:
-        for command in (["check", "config", "prometheus.yml"], ["test", "rules", "rules_test.yml"]):
-            subprocess.run(["promtool", *command], cwd=DEPLOY / "prometheus", check=True)
+    @pytest.mark.parametrize(
+        "command", ["check config prometheus.yml", "test rules rules_test.yml"]
+    )
+    def test_promtool_accepts_and_proves_the_rules(self, command: str) -> None:
+        subprocess.run(["promtool", *command.split()], cwd=DEPLOY / "prometheus", check=True)
+
+    def test_rules_ring_at_alertmanager(self) -> None:
+        config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
+        [targets] = config["alerting"]["alertmanagers"]
+        assert targets["static_configs"] == [{"targets": ["alertmanager:9093"]}]
+        assert "alertmanager" in SERVICES
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            ({}, {}),
+            (
+                {"BREAKWATER_PAGERDUTY_ROUTING_KEY": "a key"},
+                {"pagerduty_configs": "https://events.pagerduty.com/v2/enqueue"},
+            ),
+            (
+                {
+                    "BREAKWATER_PAGERDUTY_ROUTING_KEY": "a key",
+                    "BREAKWATER_SLACK_WEBHOOK_URL": "hook",
+                }
+                | {"BREAKWATER_PAGERDUTY_URL": "http://proxy/"},
+                {"pagerduty_configs": "http://proxy/v2/enqueue", "slack_configs": None},
+            ),
+        ],
+        ids=["nobody is named", "PagerDuty", "both, by a proxy"],
+    )
+    def test_alertmanager_sends_where_the_job_does(
+        self, tmp_path: Path, settings: dict[str, str], expected: dict[str, str | None]
+    ) -> None:
+        stand_in = tmp_path / "alertmanager"
+        stand_in.write_text("#!/bin/sh\n")
+        stand_in.chmod(0o755)
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+        script = DEPLOY / "alertmanager" / "start.sh"
+        subprocess.run(["sh", script], env=environment | settings, check=True)
+        config = yaml.safe_load((tmp_path / "alertmanager.yml").read_text())
+        [receiver] = config["receivers"]
+        assert config["route"]["receiver"] == receiver.pop("name")
+        assert {kind: one[0].get("url") for kind, one in receiver.items()} == expected
+        # Keys stand in files that only it can read.
+        assert [key for key in settings.values() if key in str(receiver) and "://" not in key] == []
+        for one in (found for kind in receiver.values() for found in kind):
+            key_file = Path(next(value for name, value in one.items() if name.endswith("_file")))
+            assert key_file.read_text() in settings.values()
+            assert key_file.stat().st_mode & 0o077 == 0
 
 
 class TestKubernetes:
@@ -298,13 +371,40 @@ class TestKubernetes:
                 }
                 assert "memory" in container["resources"]["limits"]
 
-    def test_the_job_is_probed_and_protected(self) -> None:
-        container = manifests()["StatefulSet", "breakwater"]["spec"]["template"]["spec"][
-            "containers"
-        ][0]
+    @pytest.mark.parametrize(
+        "workload", [("StatefulSet", "breakwater"), ("Deployment", "breakwater-feedback")]
+    )
+    def test_the_job_is_probed(self, workload: tuple[str, str]) -> None:
+        container = manifests()[workload]["spec"]["template"]["spec"]["containers"][0]
         assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+        start = container["startupProbe"]
+        assert start["httpGet"]["path"] == "/startedz"
+        assert start["periodSeconds"] * start["failureThreshold"] > RETRY_SECONDS
+
+    def test_the_job_is_protected(self) -> None:
         assert ("PodDisruptionBudget", "breakwater") in manifests()
+
+    def test_topics_are_kept_three_times(self) -> None:
+        setup = manifests()["Job", "breakwater-setup"]["spec"]["template"]["spec"]
+        arguments = setup["containers"][0]["args"]
+        assert arguments == ["topics", "create", "--partitions", "32", "--replication", "3"]
+
+    def test_what_is_scraped_has_the_names_that_the_rules_ask_for(self) -> None:
+        rules = (DEPLOY / "prometheus" / "rules.yml").read_text()
+        names = {
+            manifest["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"]
+            for (kind, _), manifest in manifests().items()
+            if kind in {"StatefulSet", "Deployment"}
+        }
+        assert set(re.findall(r'job="([\w-]+)"', rules)) <= names
+        [scrape] = yaml.safe_load((DEPLOY / "prometheus/kubernetes.yml").read_text())[
+            "scrape_configs"
+        ]
+        assert {
+            "source_labels": ["__meta_kubernetes_pod_label_app_kubernetes_io_name"],
+            "target_label": "job",
+        } in scrape["relabel_configs"]
 
 
 FLOW = """
@@ -341,6 +441,26 @@ def free_ports(count: int) -> list[int]:
     for opened in sockets:
         opened.close()
     return ports
+
+
+def test_a_recovery_store_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    pod = manifests()["StatefulSet", "breakwater"]["spec"]["template"]["spec"]
+    script = pod["initContainers"][0]["args"][0]
+    store = tmp_path / "recovery"
+    variables = {"POD_NAME": "breakwater-0", "PROCESSES": "2", "PARTITIONS": "8"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, **variables, "BREAKWATER_RECOVERY_DIR": str(store), "PATH": path}
+    command = ["sh", "-euc", script.replace("cp ", f"{tmp_path}/cp ")]
+    copy = tmp_path / "cp"
+    copy.write_text('#!/bin/sh\ncase "$1" in *part-4*) exit 1;; esac\nexec cp "$@"\n')
+    copy.chmod(0o755)
+    assert subprocess.run(command, env=environment, check=False).returncode == 1
+    assert not store.exists()
+    for _ in range(2):
+        subprocess.run(["sh", "-euc", script], env=environment, check=True)
+        assert sorted(part.name for part in store.iterdir()) == [
+            f"part-{number}.sqlite3" for number in (0, 2, 4, 6)
+        ]
 
 
 def test_a_cluster_goes_on_exactly_once_from_recovery_partitions_split_as_in_kubernetes(

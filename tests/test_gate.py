@@ -1,4 +1,4 @@
-"""Which texts are worth the dearer model, and how that is learned."""
+"""Which texts are worth the more expensive model, and how that is learned."""
 
 from __future__ import annotations
 

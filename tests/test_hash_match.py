@@ -126,7 +126,7 @@ LATER, NOW, SOONER = (f"2026-11-2{day}T00:00:00Z" for day in (2, 1, 0))
         ("past", SOONER, False),
     ],
 )
-def test_an_entry_past_its_expiry_is_asleep(what: str, column: str, found: bool) -> None:
+def test_an_entry_past_its_expiry_is_ignored(what: str, column: str, found: bool) -> None:
     lists = parse_hashes({"a.csv": EXPIRING + row(b"hello").strip() + f",{column}\n"})
     one = item(text="hello")
     one.received_at = datetime(2026, 11, 21, tzinfo=UTC).timestamp()

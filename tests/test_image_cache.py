@@ -30,6 +30,22 @@ def test_the_bound_is_on_pixels(kept, again):
     assert (cache.open(png) is opened) == again
 
 
+def test_what_a_stage_left_behind_opens_meanwhile_counts_once(monkeypatch):
+    png, jpeg = images(PNG, JPEG)
+    room = PictureCache().open(png).nbytes + PictureCache().open(jpeg).nbytes
+    cache, decode = PictureCache(max_bytes=room), image_cache.decode
+
+    def decode_twice(data, limits):
+        monkeypatch.setattr(image_cache, "decode", decode)
+        cache.open(png)
+        return decode(data, limits)
+
+    monkeypatch.setattr(image_cache, "decode", decode_twice)
+    opened = cache.open(png)
+    cache.open(jpeg)
+    assert cache.open(png) is opened
+
+
 def test_what_was_used_last_is_kept():
     cache = PictureCache(max_bytes=640 * 400 * 4 * 2 + 10_000)
     png, jpeg, webp = images(PNG, JPEG, FORMATS["WebP"])

@@ -15,7 +15,8 @@ from test_stream import BREAKWATER, ROOT, environment
 
 from connectors.clickhouse import ClickHouseWriter
 from events.encode import encode
-from flows.job import FILE_EPOCH, Job, JobFailedError, run
+from flows.job import Job, JobFailedError, run
+from flows.moderation import FILE_EPOCH
 
 MANY = 100_000
 """More than a machine decides between the first decision and the signal."""

@@ -29,6 +29,14 @@ CASES = [
     ("hola", "es", "es"),  # too short to tell: as declared
     ("hola", "es-MX", "es"),
     ("hola", "", ""),  # too short, and nothing declared
+    ("hola", "es_MX", "es"),
+    ("hola", "spa", "es"),
+    ("lol", "en_US", "en"),
+    ("lol", "ENG", "en"),
+    ("lol", "pcm-NG", "pcm"),
+    ("lol", "English", ""),  # no code
+    ("lol", "und", ""),  # a code that says nothing
+    ("lol", "x-klingon", ""),
     ("this is an English sentence that you would know", "fr", "en"),  # the writing decides
     ("", "", ""),
     ("😀😀 123 !!", "", ""),  # no letters

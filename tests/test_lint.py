@@ -1,21 +1,26 @@
 """What is refused before it runs, and in what words."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from operators.normalize import normalize
 from policy import lint as linting
-from policy.lint import MAX_EVERYDAY_RATE, Finding, everyday_sentences, examine, lint
+from policy.lint import MAX_EVERYDAY_RATE, Finding, everyday_sentences
 from policy.rulebook import read_rulebook
+
+lint = partial(linting.lint, normalize=normalize)
+examine = partial(linting.examine, normalize=normalize)
 
 
 def book(rule: str) -> dict[str, str]:
     return {"rules/t.yaml": f"rules: [{{id: a, category: spam, score: 0.9, {rule}}}]"}
 
 
-def test_the_built_in_rulebook_is_clean() -> None:
-    assert lint(read_rulebook()) == []
+def test_the_built_in_rulebook_is_clean_and_matches_no_everyday_sentence() -> None:
+    assert lint(read_rulebook(), rate=0.0) == []
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,10 @@ def test_the_built_in_rulebook_is_clean() -> None:
          "does not match its example 'lion'"),
         ("a forbidden match", book("pattern: zebra, examples: {no_match: [zebras]}"),
          "matches 'zebras', which it must not"),
+        ("an example read otherwise", book("keywords: [c0caine], examples: {match: [c0caine]}"),
+         "does not match its example 'c0caine' (read as 'cocaine'; `on: original` reads it as"),
+        ("a match once read", book("pattern: cocaine, examples: {no_match: [c0caine]}"),
+         "matches 'c0caine' (read as 'cocaine'; `on: original` reads it as posted), which it must"),
         ("a broken list", {"hashes/a.csv": "md5\n"}, "the first line must be"),
         ("neither rules nor hashes", {"rules/a.txt": ""}, "expected rules/NAME.yaml"),
     ],
@@ -39,6 +48,12 @@ def test_a_mistake_is_found(what: str, texts: dict[str, str], reason: str) -> No
     findings = examine(texts)
     assert len(findings) == 1, what
     assert reason in findings[0].message
+
+
+@pytest.mark.parametrize("text", ["sub4sub", "sh!t", "c0caine"])
+def test_a_rule_on_the_original_is_held_to_its_examples_as_posted(text: str) -> None:
+    as_posted = book(f"on: original, keywords: ['{text}'], examples: {{match: ['{text}']}}")
+    assert lint(as_posted) == []
 
 
 def test_the_child_finds_the_same_as_this_process() -> None:

@@ -1,5 +1,6 @@
 """What the job says of itself is what happened."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import bytewax.operators as op
 import msgspec
 import pytest
+from alert_samples import OPEN
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 from prometheus_client import REGISTRY
+from pytest_httpserver import HTTPServer
 
 from connectors.local_sink import Writer
 from events.encode import encode
@@ -17,7 +20,8 @@ from events.messages import AlertKey, Content, Position, Raw
 from flows import metrics
 from flows.moderation import build
 from flows.settings import load_settings
-from flows.sinks import Sinks
+from flows.sinks import Sinks, open_outbox
+from flows.stages import load_stages
 from operators.surge import SHARDS, ShardItem, shard_of, surge
 from operators.surge_settings import SurgeSettings
 from operators.surge_tally import SurgeEvent, Tick
@@ -67,7 +71,8 @@ def test_a_run_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     kept = Kept()
     sinks = Sinks(*[lambda: kept] * len(Sinks.__dataclass_fields__))
     settings = load_settings(output=tmp_path)
-    run_main(build(TestingSource(messages, batch_size=4), sinks, settings))
+    stages = load_stages(settings, follow=True)
+    run_main(build(TestingSource(messages, batch_size=4), sinks, stages))
 
     grown = {name: value(name) - before for name, before in counters.items()}
     assert grown == {
@@ -87,6 +92,47 @@ def test_lag_and_inserts_are_noted() -> None:
     metrics.count_insert("content", 40, 0.2)
     assert value("breakwater_consumer_lag", partition="3") == 17
     assert value("breakwater_store_rows_total", table="content") - rows == 40
+
+
+def test_an_insert_is_noted_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 160.0, 170.0])
+    monkeypatch.setattr(metrics.time, "monotonic", lambda: next(clock))
+
+    def store_that_hangs(rows: Sequence[int]) -> None:
+        assert value("breakwater_store_oldest_insert_seconds") == 60
+        raise OSError("away")
+
+    with pytest.raises(OSError, match="away"):
+        metrics.watched(store_that_hangs)([1])
+    assert value("breakwater_store_oldest_insert_seconds") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("breakwater_decisions_total", {"action": "block", "category": "spam"}),
+        ("breakwater_decisions_total", {"action": "allow", "category": ""}),
+        ("breakwater_alerts_total", {"kind": "surge", "state": "open"}),
+        ("breakwater_dead_letters_total", {"stage": "decode"}),
+    ],
+)
+def test_the_first_of_a_kind_is_an_increase(name: str, labels: dict[str, str]) -> None:
+    """Prometheus sees none in a series that begins at 1; so each is there before."""
+    assert REGISTRY.get_sample_value(name, labels) is not None
+
+
+def test_alerts_on_their_way_to_people_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/hook").respond_with_data("no_service", status=404)
+    monkeypatch.setenv("BREAKWATER_SLACK_WEBHOOK_URL", httpserver.url_for("/hook"))
+    name = "breakwater_alert_deliveries_total"
+    failed = value(name, sender="slack", outcome="failed")
+    [outbox] = open_outbox(tmp_path / "outbox.sqlite", load_settings())
+    assert REGISTRY.get_sample_value(name, {"sender": "slack", "outcome": "sent"}) is not None
+    outbox.write([OPEN])
+    outbox.close()
+    assert value(name, sender="slack", outcome="failed") - failed == 1
 
 
 def test_violations_that_come_late_or_from_the_future_are_noted() -> None:

@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 
 from events.messages import Content, Position
 from operators.item import Item
-from operators.normalize import CHANGED_LEVEL, Normalizer, find_suspicious, normalize
+from operators.normalize import (
+    CHANGED_LEVEL,
+    NO_OBFUSCATION,
+    Normalizer,
+    find_suspicious,
+    normalize,
+)
+from operators.normalize_draft import MAX_LOOKED_AT
 
 UNDONE = {
     "h4te w0m3n": "hate women",  # leet inside words
@@ -35,11 +42,24 @@ UNDONE = {
     "ʜᴀᴛᴇ": "hate",  # small capitals
     "𝐡𝐚𝐭𝐞 ｈａｔｅ Ⓗⓐⓣⓔ": "hate hate Hate",  # compatibility forms
     "h\u200ba\u2060t\u00ade": "hate",  # invisible characters
-    "\u202ehate\u202c": "hate",  # bidirectional overrides
+    "go \u202eflesruoy llik\u202c!": "go kill yourself!",  # shown backwards
+    "\u202eetah\nyou \u202detah\u202c": "hate you etah",  # to the end of the line
+    "\u202eשלום etah": "שלום etah",  # what is written from right to left stays in its order
+    "h\u20dda\u20e0t\u0488e \U0001d159": "hate ",  # marks around a letter, a note nobody sees
+    "🇭 🇦 🇹 🇪 🇲🇪🇳": "HATE MEN",  # letters of flags that are none
+    "ᕼᗩTE ᔕTᑌᑭIᗪ": "HATE STUPID",  # Canadian syllabics
+    "ni.gger? st.upid/ a.s.s?": "nigger? stupid/ ass?",  # no addresses, though they end like one
+    "you f@ggot...die f@ggot.You": "you faggot...die faggot.You",  # nor are these of mail
     "h̶a̶t̷e̸": "hate",  # strikes through
     "z̷̢̛̗̦̎͝a̸͚̋l": "zal",  # piled-up marks
     "&#104;ate &lt;b&gt; &amp;amp;lt;": "hate <b> <",  # entities, nested too
+    "&#0000000104;&#x000000061;te": "hate",  # with more digits than it takes
     "m0️⃣ron": "moron",  # a keycap
+    "kill  all \t cops": "kill all cops",  # wide gaps
+    "claim your prize\r\nhttps://bit.ly/x": "claim your prize https://bit.ly/x",  # line breaks
+    "kill\u2003\u1680all\u2028cops\x85\f!": "kill all cops !",  # whatever the blanks
+    "y o u\n\nh   a   t   e": "you hate",  # spelled out over lines, with wide gaps
+    "h a t e   x z q": "hate x z q",  # a gap that parts what is spelled out
 }
 
 STAYS = [
@@ -47,6 +67,8 @@ STAYS = [
     "mp3 ps5 covid19 100k 5am 1st 2nd 1080p",  # names and units
     "1.2.3.4 10:30 3-4 555-1234",  # numbers
     "bob@site.com user@host https://a.b/c3po?d=4ll www.h4te.org",  # addresses
+    "b0b@site.com, (B0B.SMITH@mail.site.com). h4.te/x h4.te?x",
+    "🇺🇸🇬🇧 🇺🇸 🇫🇷",  # flags
     "hi!there wow!that",  # a missing blank
     "well-being and/or co-op e.g. i.e. a.m.",  # real hyphens and abbreviations
     "for (i=0; i<n; i++) a[i] = b+c; x_1 = f(y)",  # code
@@ -61,7 +83,7 @@ STAYS = [
 ]
 
 ANY = st.text(st.characters(codec=None), max_size=60) | st.text(
-    st.sampled_from("a4@$ .-_&;#amplt\u200b\u0336аеһ😀\ud800\u202eéA1!x"), max_size=40
+    st.sampled_from("a4@$ .-_&;#amplt\u200b\u0336аеһ😀\ud800\u202eéA1!x\n\t\u2028"), max_size=40
 )
 
 
@@ -84,6 +106,10 @@ def test_meaning_stays(text: str) -> None:
         ("a h\u200bate\u200b", "hate", "h\u200bate\u200b"),
         ("x hаtе", "hate", "hаtе"),
         ("sooo stuuupid", "stupid", "stuuupid"),
+        ("\u200bgo \u202eflesruoy llik\u202c!", "kill", "\u202eflesruoy llik\u202c"),
+        ("so  i\n\nhate it", "hate", "hate"),
+        ("so  i\nhate \n it", "hate it", "hate \n it"),
+        ("so  i h4te \n it", "hate it", "h4te \n it"),
     ],
 )
 def test_a_span_leads_back_to_what_was_written(text: str, word: str, original: str) -> None:
@@ -142,6 +168,11 @@ def test_origins_rise_and_stay_within_the_original(text: str) -> None:
         "@",  # perhaps the beginning of many addresses
         "1",  # perhaps a word in leet, were there a letter
         "!_",  # letters of one spelling, or breaks in it
+        "f@g.",  # perhaps an address, perhaps a word
+        "\u202ea",  # each backwards to the end of the line
+        "a \n",  # spelled out, over lines
+        "1l1l ",  # many ways to read it
+        "🇰 ",
     ],
 )
 def test_time_is_linear_on_hostile_text(unit: str) -> None:
@@ -155,6 +186,20 @@ def test_time_is_linear_on_hostile_text(unit: str) -> None:
     small, large = min(seconds(8192) for _ in range(3)), seconds(65536)
     # Eight times the text, with room for noise; a quadratic step would take 64 times as long.
     assert large < 24 * small + 0.2
+
+
+def test_blanks_are_no_obfuscation() -> None:
+    texts = ["two  words\n\nand more", "two  words\n\nand Müller"]
+    assert [each.obfuscation for each in normalize(texts)] == [NO_OBFUSCATION] * 2
+
+
+@pytest.mark.parametrize(("word", "undone"), [("h4te", "hate"), ("h-a-t-e", "hate")])
+def test_odd_words_are_undone_up_to_a_budget_for_a_text(word: str, undone: str) -> None:
+    fitting = MAX_LOOKED_AT // len(word)
+    (short, long) = normalize([f"{word}, " * (fitting // 2), f"{word}, " * (fitting * 8)])
+    assert short.text == f"{undone}, " * (fitting // 2)
+    assert long.text.startswith(f"{undone}, " * (fitting // 2))
+    assert long.text.endswith(f"{word}, " * (fitting * 6))
 
 
 def _item(text: str) -> Item:

@@ -6,12 +6,13 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 from image_files import encoded
 from image_items import in_batches, item
+from msgspec import structs
 from PIL import Image
 
 from events.messages import AuthorFeatures, Evidence, ModelOutput, Signal
 from flows.settings import load_settings
 from flows.stages import load_stages
-from models.image.ocr import TextReader, may_hold_text
+from models.image.ocr import Reading, TextReader, may_hold_text
 from operators.image_cache import PictureCache
 from operators.normalize import Normalizer
 from operators.ocr import ImageTextJudge, ImageTextReader
@@ -22,6 +23,7 @@ from training.pictures import KINDS, caption, picture
 
 PLAIN = picture(6)
 """A portrait: nothing written in it."""
+PHOTO = encoded(PLAIN.resize((90, 90)), "PNG")
 
 RULES = """
 rules:
@@ -33,7 +35,8 @@ def written(text: str) -> bytes:
     return encoded(caption(PLAIN.resize((480, 400)), text, height=70), "PNG")
 
 
-SAYS = {(255, 0, 0): "claim your prize", (0, 0, 255): "good morning", (0, 255, 0): "  "}
+SAYS = {(255, 0, 0): "claim your prize", (0, 0, 255): "good morning", (0, 255, 0): "  ",
+        (255, 255, 0): "the beginning"}  # fmt: skip
 """What the reader of most tests sees, by the colour of a picture's corner."""
 
 
@@ -43,7 +46,7 @@ class Says:
 
     def read(self, view):
         self.count += 1
-        return SAYS[view.getpixel((0, 0))]
+        return Reading(SAYS[view.getpixel((0, 0))], whole=view.getpixel((0, 0)) != (255, 255, 0))
 
 
 def sign(colour: str) -> bytes:
@@ -53,7 +56,7 @@ def sign(colour: str) -> bytes:
     return encoded(drawn, "PNG")
 
 
-RED, BLUE, GREEN = sign("red"), sign("blue"), sign("lime")
+RED, BLUE, GREEN, FULL = sign("red"), sign("blue"), sign("lime"), sign("yellow")
 
 
 @pytest.fixture
@@ -100,9 +103,20 @@ class TestTheCheapTest:
 class TestFindings:
     def test_a_rule_points_at_the_image(self, reader):
         (done,) = reader([item(BLUE, RED)])
-        assert done.image_texts == {"0": "good morning", "1": "claim your prize"}
+        assert done.image_texts == {"0": ["good morning"], "1": ["claim your prize"]}
         assert done.signals == [
             Signal("rules", "giveaway", "spam", 0.9, (Evidence("images.1", 0, 16),))
+        ]
+
+    def test_images_of_one_id_are_judged_one_by_one(self, reader):
+        """What one says hides nothing of another; evidence counts from its own text."""
+        given = item(BLUE, RED, BLUE)
+        same = [structs.replace(image, image_id="i") for image in given.content.images]
+        given.content = structs.replace(given.content, images=same)
+        (done,) = reader([given])
+        assert done.image_texts == {"i": ["good morning", "claim your prize", "good morning"]}
+        assert done.signals == [
+            Signal("rules", "giveaway", "spam", 0.9, (Evidence("images.i", 0, 16),))
         ]
 
     def test_a_rule_that_wants_a_human_gets_one(self, says):
@@ -181,8 +195,8 @@ class TestModes:
         for setting, degraded in ((None, False), ("on", True)):
             stages = load_stages(load_settings(policy=tmp_path, output=tmp_path, ocr=setting))
             # More images than are read: where reading is on, it says so.
-            [made] = stages.judge([item(*[encoded(PLAIN.resize((90, 90)), "PNG")] * 5)])
-            assert ("ocr" in made.decision.degraded) == degraded
+            [made] = stages.judge([item(*[BLUE] * 5)])
+            assert ("ocr_partial" in made.decision.degraded) == degraded
 
 
 class TestBounds:
@@ -194,10 +208,23 @@ class TestBounds:
         reader([item(encoded(PLAIN, "PNG"))])
         assert says.count == 0
 
-    @pytest.mark.parametrize(("images", "degraded"), [(4, []), (5, ["ocr"])])
-    def test_images_of_one_content(self, reader, images, degraded):
-        (done,) = reader([item(*[BLUE] * images)])
+    @pytest.mark.parametrize(
+        ("plain", "signs", "degraded"), [(6, 4, []), (0, 5, ["ocr_partial"])], ids=["all", "more"]
+    )
+    def test_images_of_one_content_that_look_like_text(self, reader, plain, signs, degraded):
+        (done,) = reader([item(*[PHOTO] * plain, *[BLUE] * signs)])
         assert (len(done.image_texts), done.degraded) == (4, degraded)
+
+    def test_an_image_with_more_text_than_is_read(self, reader):
+        (done,) = reader([item(FULL, BLUE)])
+        assert done.image_texts == {"0": ["the beginning"], "1": ["good morning"]}
+        assert done.degraded == ["ocr_partial"]
+
+    @pytest.mark.parametrize("images", [PHOTO, BLUE], ids=["photos", "screenshots"])
+    def test_a_new_authors_album_is_not_held_as_csam(self, tmp_path, images):
+        stages = load_stages(load_settings(output=tmp_path))
+        [made] = stages.judge([item(*[images] * 10)])
+        assert (made.decision.action, made.decision.hold) == ("allow", False)
 
     def test_time_of_a_batch(self, says):
         reader = ImageTextReader(PictureCache(), lambda _: "on", lambda: says, batch_seconds=-1.0)
@@ -245,13 +272,13 @@ class TestRealReading:
 
     def test_a_caption(self, read):
         drawn = caption(PLAIN.resize((480, 400)), "the village market is open", height=70)
-        assert read(drawn) == "the village market is open"
+        assert read(drawn) == Reading("the village market is open")
 
     def test_nothing_written(self, read):
-        assert read(PLAIN.resize((200, 200))) == ""
+        assert read(PLAIN.resize((200, 200))) == Reading("")
 
     def test_a_pixel(self, read):
-        assert read(Image.new("RGB", (1, 1))) == ""
+        assert read(Image.new("RGB", (1, 1))) == Reading("")
 
     def test_memes_are_told_apart_by_what_they_say(self, rules):
         reader = read_and_judged(
@@ -260,4 +287,4 @@ class TestRealReading:
         bad, good = reader([item(written("claim your prize")), item(written("good morning"))])
         assert [signal.category for signal in bad.signals] == ["spam"]
         assert good.signals == []
-        assert good.image_texts == {"0": "good morning"}
+        assert good.image_texts == {"0": ["good morning"]}

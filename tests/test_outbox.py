@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alert_samples import OPEN, alert
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from connectors.outbox import Outbox, PermanentError, RetryLater, Sender
+from connectors.outbox import GIVE_UP_AFTER, Outbox, PermanentError, RetryLater, Sender, refusal
 from connectors.outbox_store import KEEP, OutboxStore
 from connectors.pagerduty import PagerDutySender
 from connectors.slack import SlackSender
@@ -81,6 +84,72 @@ def test_a_refused_alert_does_not_hold_up_the_next(tmp_path: Path, trouble: Exce
     send_all(tmp_path / "o.sqlite", inbox, alerts=[alert(1), alert(2)])
     assert inbox.taken == [alert(2)]
     assert statuses(tmp_path / "o.sqlite") == ["sent", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("status", "final"),
+    [
+        (301, False), (400, True), (401, False), (403, False), (404, True), (407, False),
+        (408, False), (410, True), (413, True), (429, False), (500, False), (503, False),
+    ],
+)  # fmt: skip
+def test_only_what_no_waiting_mends_is_refused(status: int, final: bool) -> None:
+    error = refusal(status, "why", "7")
+    assert isinstance(error, PermanentError if final else RetryLater)
+    assert getattr(error, "seconds", None) == (None if final else 7.0)
+
+
+@pytest.mark.parametrize(
+    ("age", "fate"), [(GIVE_UP_AFTER - 60, "waiting"), (GIVE_UP_AFTER + 60, "failed")]
+)
+def test_an_alert_is_tried_for_a_day(tmp_path: Path, age: float, fate: str) -> None:
+    OutboxStore(tmp_path / "o.sqlite").put(["inbox"], [alert(1)], now=time.time() - age)
+    tried = threading.Event()
+    outbox = Outbox(
+        tmp_path / "o.sqlite",
+        [Inbox(RetryLater("no such key", 3_600))],
+        on_attempt=lambda _sender, _outcome: tried.set(),
+    )
+    assert tried.wait(20)
+    outbox.close(timeout=0.1)
+    assert statuses(tmp_path / "o.sqlite") == [fate]
+
+
+def test_every_attempt_is_told(tmp_path: Path) -> None:
+    told: list[tuple[str, str]] = []
+    outbox = Outbox(
+        tmp_path / "o.sqlite",
+        [Inbox(RetryLater("away"), None, PermanentError("bad request"))],
+        first_pause=0.001,
+        on_attempt=lambda sender, outcome: told.append((sender, outcome)),
+    )
+    outbox.put([alert(1), alert(2)])
+    outbox.close(timeout=20)
+    assert told == [("inbox", "retried"), ("inbox", "sent"), ("inbox", "failed")]
+
+
+def failing_once(method: Callable[..., Any]) -> Callable[..., Any]:
+    """`method` of a store whose first call finds the disk full."""
+    troubles = [sqlite3.OperationalError("database or disk is full")]
+
+    def fail_once(*args: Any) -> Any:
+        if troubles:
+            raise troubles.pop()
+        return method(*args)
+
+    return fail_once
+
+
+@pytest.mark.parametrize("method", ["oldest", "retry", "finish"])
+def test_a_file_that_cannot_be_used_for_a_while_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr("connectors.outbox._POLL", 0.001)
+    monkeypatch.setattr(OutboxStore, method, failing_once(getattr(OutboxStore, method)))
+    inbox = Inbox(RetryLater("away"))
+    send_all(tmp_path / "o.sqlite", inbox, alerts=[alert(1), alert(2)])
+    assert inbox.taken == [alert(1), alert(2)]
+    assert statuses(tmp_path / "o.sqlite") == ["sent", "sent"]
 
 
 def test_one_sender_in_trouble_does_not_hold_up_another(tmp_path: Path) -> None:

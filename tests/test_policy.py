@@ -20,8 +20,10 @@ from policy.policy import (
     check_policy,
     load_policy,
     parse_policy,
+    unknown_rules,
 )
 from policy.policy_file import SCHEMA_FILE
+from policy.rules import load_rules
 from policy.taxonomy import CATEGORIES
 
 ROOT = Path(__file__).parent.parent
@@ -156,7 +158,8 @@ def test_every_key_is_in_the_docs(key: str) -> None:
 def test_the_docs_example_of_communities_holds() -> None:
     [example] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/policy.md").read_text(), re.DOTALL)
     policy = parse_policy(TEXT.replace("communities: {}", example), "p")
-    assert policy.allowed_rules("medical/oncology") >= {"sexual.anatomy"}
+    assert policy.allowed_rules("medical/oncology") >= {"sexual.explicit-act"}
+    assert unknown_rules(TEXT.replace("communities: {}", example), "p", load_rules().by_id) == []
     assert policy.categories("medical/oncology")["sexual"].review == 0.85
     assert policy.categories("medical/oncology")["spam"].block == 0.80
     assert policy.categories("medical")["spam"].block == 0.90

@@ -118,6 +118,26 @@ def test_a_second_rollback_goes_further_back(server, tmp_path) -> None:
     assert RedisRulesetStore(server, "policy").load(4).files == {}
 
 
+def test_lint_and_push_warn_of_a_rule_that_is_allowed_and_not_in_force(
+    server, directory, tmp_path
+) -> None:
+    for folder in ("rules", "hashes"):
+        (directory / folder).mkdir()
+    (directory / "rules" / "r.yaml").write_text(
+        "rules: [{id: self-harm.method, category: self_harm, score: 0.5, pattern: zebra}]"
+    )
+    allows = "{allows: [self-harm.method, self_harm.methods, zzz]}"
+    text = TEXT.replace("communities: {}", f"communities:\n  ward: {allows}")
+    file = write(tmp_path / "p.yaml", text)
+    line = text[: text.index(allows)].count("\n") + 1
+    where = f"breakwater: warning: {file}:{line}: communities.ward.allows: no rule is"
+    for code, output in (call("lint", file), call("push", file, "--reason", "ward")):
+        assert code == 0
+        assert f"{where} 'self_harm.methods', did you mean 'self-harm.method'?\n" in output
+        assert f"{where} 'zzz'; `breakwater rules list` has them\n" in output
+        assert output.count("warning") == 2
+
+
 def test_a_trial_without_a_share_is_refused(server, tmp_path) -> None:
     with pytest.raises(ValueError, match=r"/t\.yaml:1: share missing"):
         call("push", write(tmp_path / "t.yaml", STRICT), "--as", "trial", "--reason", "x")

@@ -78,7 +78,7 @@ def test_what_is_replayed_counts_once_and_is_decided_as_before(ledger, batch: in
     blocks = [block(number, rule="wild") for number in range(QUOTA + 20)]
     first = quota(ledger, rule_quota={"wild": QUOTA + 10}.get)
     before, opened = parts(first(blocks[: QUOTA + 5]))
-    # After a crash another worker, or this one anew, reads from an earlier position on.
+    # After a crash another worker, or this one again, reads from an earlier position on.
     again = quota(ledger, rule_quota={"wild": QUOTA + 10}.get)
     replayed = blocks[QUOTA // 2 :]
     actions, alerts = parts(

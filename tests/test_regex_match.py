@@ -6,7 +6,7 @@ import pytest
 from builders import AT, item, items
 
 from events.messages import Evidence, Signal
-from operators.normalize import Normalized
+from operators.normalize import Normalized, normalize
 from operators.regex_match import LiveRuleMatcher, RuleMatcher
 from policy.compiled import MAX_KEYWORD_HITS
 from policy.rules import parse_rules
@@ -88,6 +88,13 @@ def test_evidence_is_in_the_original_text() -> None:
     assert signals("f r e e   money", normalized)[0].evidence == (Evidence("text", 0, 15),)
 
 
+@pytest.mark.parametrize("text", ["get free  money", "get free\nmoney", "\tget fr33 \r\n money"])
+def test_blanks_hide_no_phrase_and_stay_in_the_evidence(text: str) -> None:
+    (found,) = [s for s in signals(text, normalize([text])[0]) if s.rule == "money"]
+    (where,) = found.evidence
+    assert text[where.start : where.end] == text[text.index("fr") :]
+
+
 def test_a_rule_on_the_original_does_not_see_the_normalized_text() -> None:
     found = signals("fr33 money", Normalized("free money"))
     assert [signal.rule for signal in found] == ["money", "raw"]
@@ -113,6 +120,17 @@ def test_a_flood_of_keywords_degrades_the_item_and_not_the_batch() -> None:
     matcher(batch)
     assert [one.degraded for one in batch] == [["rules"], []]
     assert [signal.rule for signal in batch[1].signals] == ["money"]
+
+
+def test_a_flood_in_both_forms_of_a_text_degrades_it_once() -> None:
+    both = "rules: [" + ", ".join(
+        f"{{id: {form}, category: spam, score: 1, on: {form}, keywords: [xx]}}"
+        for form in ("original", "normalized")
+    )
+    [flooded] = RuleMatcher(parse_rules({"t.yaml": f"{both}]"}))(
+        [item(text="x" * (2 * MAX_KEYWORD_HITS))]
+    )
+    assert flooded.degraded == ["rules"]
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,16 @@ def test_old_versions_are_let_go(store) -> None:
     assert store.load(2) is not None
 
 
+def test_a_server_whose_memory_is_full_says_what_to_do(valkey_url) -> None:
+    client = redis.Redis.from_url(valkey_url)
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(RulesetStoreDownError, match=r"is full.*raise its maxmemory"):
+            RedisRulesetStore(valkey_url).push(ruleset())
+    finally:
+        client.config_set("maxmemory", 0)
+
+
 def test_reports_of_workers_are_kept_by_name(store) -> None:
     store.report("w1", WorkerReport(0, "v0"))
     store.report("w1", WorkerReport(1, "v1"))

@@ -197,7 +197,7 @@ def next_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_text_model_in_shadow_scores_what_images_say_too(next_model: Path) -> None:
     scorer = text_scorer(Cascade.load(next_model))
     one = item(images=[Image("i", data=b"x")])
-    one.image_texts = {"i": "hello"}
+    one.image_texts = {"i": ["hello"]}
     one.text_scores = {"spam": 0.01}
     one.signals.append(Signal("text-fast", "text-fast", "hate", 0.5))
     FUSE([one])

@@ -87,11 +87,13 @@ def test_success_is_200_with_ok(httpserver: HTTPServer) -> None:
         (429, {"Retry-After": "soon"}, None),
         (429, {"Retry-After": "1e9"}, 3_600.0),
         (429, {}, None),
+        (403, {}, None),
+        (408, {}, None),
         (500, {}, None),
         (503, {"Retry-After": "5"}, 5.0),
     ],
 )
-def test_what_is_tried_again(
+def test_what_may_pass_is_tried_again(
     httpserver: HTTPServer, status: int, headers: dict[str, str], seconds: float | None
 ) -> None:
     httpserver.expect_request("/hook").respond_with_data("busy", status=status, headers=headers)
@@ -102,12 +104,25 @@ def test_what_is_tried_again(
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(400, "invalid_blocks"), (403, "invalid_token"), (404, "no_service"), (200, "no")],
+    [(400, "invalid_blocks"), (404, "no_service"), (410, "channel_is_archived"), (413, "too much")],
 )
 def test_what_is_refused_for_good(httpserver: HTTPServer, status: int, body: str) -> None:
     httpserver.expect_request("/hook").respond_with_data(body, status=status)
     with pytest.raises(PermanentError, match=body):
         SlackSender(httpserver.url_for("/hook")).send(OPEN)
+
+
+def test_what_is_no_answer_of_slacks_is_tried_again(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/hook").respond_with_data("<html>Sign in to the guest network")
+    with pytest.raises(RetryLater, match="Sign in"):
+        SlackSender(httpserver.url_for("/hook")).send(OPEN)
+
+
+def test_slack_makes_no_links_of_what_looks_like_a_domain() -> None:
+    marked = [part for part in blocks(OPEN) if part["type"] == "section" and "text" in part]
+    assert marked
+    for part in marked:
+        assert part["text"].get("verbatim", part["text"]["type"] == "plain_text")
 
 
 def test_an_unreachable_slack_is_tried_again() -> None:

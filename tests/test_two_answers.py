@@ -199,3 +199,45 @@ def test_the_store_has_one_row_an_identity_and_it_is_the_final_one(output) -> No
     assert {(row[0], row[1], row[3]) for row in logged} == set(kept)
     # All but the text and what is no image.
     assert len(images) == len(contents) - 2
+
+
+# The job up to its outputs; the stages of images hang until the end of the world.
+FAILING = """
+import sys, threading
+from dataclasses import replace
+from pathlib import Path
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingSink, TestingSource, run_main
+from image_items import item
+from flows.moderation import judge
+from flows.settings import load_settings
+from flows.stages import load_stages
+
+begun = threading.Event()
+
+def hang(items):
+    begun.set()
+    threading.Event().wait()
+
+def posts():
+    yield item(b"picture")
+    while not begun.is_set():
+        yield item()
+    raise RuntimeError("the job has failed")
+
+stages = load_stages(load_settings(output=Path(sys.argv[1])))
+flow = Dataflow("test")
+up = op.input("in", flow, TestingSource(posts()))
+judged = judge("judge", up, replace(stages, seeing=(("hang", hang),)))
+op.output("out", judged.judgements, TestingSink([]))
+run_main(flow)
+"""
+
+
+def test_a_job_that_has_failed_does_not_look_at_the_images_that_wait(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING, str(tmp_path)], cwd=ROOT, timeout=120, check=False,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, "the job has failed" in done.stderr) == (1, True)

@@ -57,10 +57,8 @@ _QUOTED: Final = ("hateful", "hateful", "hateful", "slurred", "threatening")
 class Templates:
     """The sentences of `templates.yaml`, filled by chance."""
 
-    def __init__(self, random: Random, path: Path | None = None) -> None:
-        table = yaml.safe_load(
-            (path or Path(__file__).with_name("templates.yaml")).read_text("utf-8")
-        )
+    def __init__(self, random: Random) -> None:
+        table = yaml.safe_load(Path(__file__).with_name("templates.yaml").read_text("utf-8"))
         self._random = random
         self._groups: list[dict[str, Any]] = table["groups"]
         self._slurred = [group for group in self._groups if group["slurs"]]

@@ -42,7 +42,7 @@ class Scored:
     """n texts scored by every model; `mix` weighs rows to the real mix, sum 1."""
 
     scores: tuple[NDArray[np.float32], ...]
-    """(n, C) by each model, from the cheapest to the dearest."""
+    """(n, C) by each model, from the cheapest to the most expensive."""
     targets: NDArray[np.float32]
     mix: NDArray[np.float64]
     lengths: NDArray[np.int64]

@@ -65,7 +65,7 @@ def macro_f1(by_category: dict[str, Figures]) -> float:
 
 
 def sent_on(found: Evaluation) -> str:
-    """Which shares of texts the dearer models see."""
+    """Which shares of texts the more expensive models see."""
     shares = [
         f"to the {model} {found.scored.mix[sent].sum():.1%} of the real mix"
         f" and {sent.mean():.1%} of the labelled sets"

@@ -1,6 +1,6 @@
 """Functional tests of hate detection: accuracy by functionality on the hand-written suite.
 
-`python -m training.functional` scores tests/functional/hate.csv by the whole text way, or by the
+`python -m training.functional` scores tests/functional/hate.csv by all the text stages, or by the
 cascade or the transformer alone. Rows of the split `dev` may guide the making of the models; rows
 of `test` are looked at for figures alone.
 """
@@ -67,7 +67,7 @@ def hate_scores(
 
 
 def chain_scores(cases: Sequence[Case]) -> NDArray[np.float32]:
-    """Probability of hate, (n,), of every case by the whole text way: rules and fusion too."""
+    """Probability of hate, (n,), of every case by all the text stages, rules and fusion too."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     items = [
         Item(Content(case.case_id, at, "author", text=case.text), Position(), at.timestamp())

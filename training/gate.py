@@ -1,4 +1,4 @@
-"""A gate of the cascade: learned from where dearer models mend the answers so far.
+"""A gate of the cascade: learned from where more expensive models correct the answers so far.
 
 Cost-sensitive learning to defer (Jitkrittum et al., When Does Confidence-Based Cascade Deferral
 Suffice?, 2023). Every text of the validation split is an example for asking, weighted by what the

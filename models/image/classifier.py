@@ -68,7 +68,7 @@ class ImageCard(Struct, frozen=True, forbid_unknown_fields=True):
 class ImageClassifier:
     """A model of pictures; scores are probabilities by category."""
 
-    def __init__(self, card: Path = BUILT_IN, threads: int = 1) -> None:
+    def __init__(self, card: Path = BUILT_IN) -> None:
         """Load the model that `card` (a JSON file, see `ImageCard`) describes.
 
         Raises:
@@ -83,7 +83,7 @@ class ImageClassifier:
         if digest != self.card.sha256:
             raise ValueError(f"{self.card.file} has sha256 {digest}, {card} says otherwise")
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -23,7 +23,6 @@ from scipy.fftpack import dct
 from models.image.borders import insides
 
 PDQ_BYTES = 32
-PHASH_BYTES = 8
 PDQ_MIN_QUALITY = 50
 """Below this PDQ's authors advise not to match: a nearly even picture has a nearly random hash."""
 

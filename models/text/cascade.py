@@ -1,4 +1,4 @@
-"""Models in a row: a text goes on to the next, dearer one only where the one before is unsure."""
+"""Models in a row: a text goes on to a more expensive one only where the one before is unsure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ BUILT_IN: Final = Path(__file__).parent
 """The models, each in its part, and `cascade.json`: the gates and blends that were fitted to them.
 """
 PARTS: Final = ("fast", "student", "minilm")
-"""From the cheapest to the dearest: a hashed linear model, a narrow layer of a transformer, the
-transformer."""
+"""From the cheapest to the most expensive: a hashed linear model, a narrow layer of a transformer,
+the transformer."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class CascadeResult:
 
 
 class Cascade:
-    """Models from the cheapest to the dearest, and before each but the first the gate to it.
+    """Models from the cheapest to the most expensive, and before each but the first the gate to it.
 
     Args:
         models: of the same categories.
@@ -184,8 +184,8 @@ class Cascade:
     ) -> list[list[Contribution]]:
         """What of each text speaks for its category, the strongest first.
 
-        The first model is asked unless another is named: the dearer ones take many runs to explain
-        one text, which is for `breakwater check` and not for the stream.
+        The first model is asked unless another is named: the more expensive ones take many runs to
+        explain one text, which is for `breakwater check` and not for the stream.
         """
         return self.models[model].attribute(texts, categories)
 

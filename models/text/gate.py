@@ -1,4 +1,4 @@
-"""Which texts are worth the next, dearer model: a generalized additive model of what is known."""
+"""Which texts are worth a more expensive model: a generalized additive model of what is known."""
 
 from __future__ import annotations
 

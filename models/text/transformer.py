@@ -1,4 +1,4 @@
-"""The transformers of the text way, in INT8: MiniLM-L6, fine-tuned, and a student of it.
+"""The transformers of the text stages, in INT8: MiniLM-L6, fine-tuned, and a student of it.
 
 See minilm/card.md and student/card.md.
 """
@@ -43,14 +43,14 @@ class ModelError(Exception):
 class TransformerModel:
     """Probabilities by a fine-tuned transformer; of long texts the highest of their pieces."""
 
-    def __init__(self, directory: Path = DIRECTORY, *, threads: int = 1) -> None:
+    def __init__(self, directory: Path = DIRECTORY) -> None:
         """Loads `directory`: the artefacts and card.json. Raises ModelError."""
         try:
             card = json.loads((directory / "card.json").read_text("utf-8"))
             settings = json.loads((directory / "runtime.json").read_text("utf-8"))
             tokenizer: Tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
             options = ort.SessionOptions()
-            options.intra_op_num_threads = options.inter_op_num_threads = threads
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
             self._session = ort.InferenceSession(
                 str(directory / "model.onnx"),
                 options,
