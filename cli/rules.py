@@ -56,7 +56,7 @@ def list_rules(
     # What no rule has takes no room.
     names = [name for name in _COLUMNS if any(row[name] for row in listed)]
     # Ids whole, however narrow the terminal: policies name rules by them.
-    table = Table(*(Column(name, no_wrap=name == "rule") for name in names))
+    table = Table(*(Column(name, no_wrap=name == "rule") for name in names), box=None)
     for row in listed:
         # Text: what is in a rule is no markup.
         table.add_row(*(Text(row[name]) for name in names))
