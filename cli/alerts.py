@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -14,14 +14,13 @@ from typing import Annotated, TypeVar
 import typer
 from msgspec.json import encode as json_encode
 from msgspec.structs import asdict
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from cli.errors import UsageError
-from cli.terminal import printable, write_out
+from cli.terminal import printable, table_console, write_out
 from connectors.outbox import PermanentError, RetryLater
-from connectors.outbox_store import OutboxStore
+from connectors.outbox_store import Listed, OutboxStore
 from connectors.pagerduty import PagerDutySender
 from events.categories import CATEGORIES
 from events.encode import encode
@@ -44,7 +43,12 @@ OutputOption = Annotated[
 Category = Annotated[str, typer.Option(help="A category; any without it.")]
 Signature = Annotated[str, typer.Option(help="A link domain or cluster; any without it.")]
 Community = Annotated[str, typer.Option(help="A community; any without it.")]
-_COLUMNS = ("state", "severity", "since", "what", "sent")
+_SHOWN_OF_ID = 8
+_SETTINGS = {
+    "slack": "BREAKWATER_SLACK_WEBHOOK_URL",
+    "pagerduty": "BREAKWATER_PAGERDUTY_ROUTING_KEY and BREAKWATER_PAGERDUTY_URL",
+}
+"""What says where a sender sends."""
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -66,14 +70,20 @@ def list_alerts(
         for until, key in mutes:
             write_out(json_encode({"mute": key, "until": _moment(until)}) + b"\n")
         return
-    # Ids whole, however narrow the terminal: `ack` takes them.
-    others = (Column(name, overflow="fold") for name in _COLUMNS)
-    table = Table(Column("alert", no_wrap=True, min_width=32), *others, box=None)
-    for item in listed[:limit]:
+    table_console().print(alert_table(listed[:limit]))
+    for until, key in mutes:
+        typer.echo(f"muted until {_moment(until):%Y-%m-%d %H:%M} UTC: {_named(key)}")
+
+
+def alert_table(listed: Iterable[Listed]) -> Table:
+    """A line an alert; how its id begins is enough for `ack`, and leaves room for what it says."""
+    short = (Column(name, no_wrap=True) for name in ("alert", "state", "severity", "since"))
+    table = Table(*short, *(Column(name, overflow="fold") for name in ("what", "sent")), box=None)
+    for item in listed:
         alert = item.alert
         sent = ", ".join(f"{name}: {status}" for name, status in item.statuses.items())
         table.add_row(
-            alert.alert_id,
+            alert.alert_id[:_SHOWN_OF_ID],
             alert.state,
             alert.severity,
             f"{alert.window_start:%Y-%m-%d %H:%M}",
@@ -81,9 +91,7 @@ def list_alerts(
             Text(printable(alert.summary)),
             sent,
         )
-    Console().print(table)
-    for until, key in mutes:
-        typer.echo(f"muted until {_moment(until):%Y-%m-%d %H:%M} UTC: {_named(key)}")
+    return table
 
 
 @app.command(epilog="Example: breakwater alerts ack 3f0c9a --output out")
@@ -98,7 +106,7 @@ def ack(
     if not ids:
         raise UsageError(f"no alert {alert!r}: see `breakwater alerts list`")
     if len(ids) > 1:
-        raise UsageError(f"{len(ids)} alerts begin with {alert!r}: type more of its id")
+        raise UsageError(f"{len(ids)} alerts begin with {alert!r}: give more of its id")
     [alert_id] = ids
     _each(output, lambda store: store.acknowledge(alert_id))
     settings = load_settings()
@@ -156,8 +164,9 @@ def test() -> None:
     now = datetime.now(UTC)
     fine = True
     for sender in targets:
-        for alert in (_test_alert(now, over=False), _test_alert(now, over=True)):
-            fine = _tried(sender.name, partial(sender.send, alert)) and fine
+        alerts = _test_alert(now, over=False), _test_alert(now, over=True)
+        # Where the alert does not arrive, its end would not either.
+        fine &= all(_tried(sender.name, partial(sender.send, alert)) for alert in alerts)
     if not fine:
         raise typer.Exit(1)
 
@@ -185,7 +194,7 @@ def _tried(name: str, attempt: Callable[[], None]) -> bool:
     try:
         attempt()
     except (RetryLater, PermanentError) as error:
-        typer.echo(f"{name}: {error}", err=True)
+        typer.echo(f"{name}: {error}; see {_SETTINGS[name]}", err=True)
         return False
     typer.echo(f"{name}: sent")
     return True

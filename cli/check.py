@@ -25,6 +25,7 @@ from events.messages import (
     Image,
     Position,
 )
+from events.reason import failed_closed
 from flows.settings import load_settings
 from flows.stages import load_stages
 from operators.item import Item
@@ -35,13 +36,16 @@ _ACTION_STYLE = {"allow": "green", "review": "yellow", "block": "red"}
 def check_item(text: str, image: Path | None, *, as_json: bool) -> None:
     """Decide on `text` and `image` and print the decision with its evidence.
 
+    The rules and policies are those in force: of the policy directory, with the pushed ones over
+    them.
+
     Raises:
         UsageError: there is nothing to check, or it is too large, or the image cannot be read.
     """
     if text == "-":
         text = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1).decode("utf-8", "replace")
     content = _content(text, image)
-    stages = load_stages(load_settings(redis_url=None), thorough=True)
+    stages = load_stages(load_settings(), thorough=True)
     decision = stages.judge([Item(content, Position(), time.time())])[0].decision
     if as_json:
         write_out(encode(decision) + b"\n")
@@ -71,6 +75,8 @@ def _show(decision: Decision, content: Content, console: Console) -> None:
     verdict = Text(decision.action.upper(), style=f"bold {_ACTION_STYLE[decision.action]}")
     if decision.category:
         verdict.append(f"  {decision.category}", style="bold")
+    if failed_closed(decision):
+        verdict.append("  (failed closed)")
     console.print(verdict)
     if content.text:
         spans = [at for signal in decision.signals for at in signal.evidence if at.field == "text"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import io
 import ipaddress
 import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import typer
@@ -21,6 +23,7 @@ from connectors.clickhouse import ClickHouseWriter
 from connectors.kafka import KafkaWriter
 from console.app import LOCAL_HOSTS, build_app
 from console.desk import Desk, SubmitError
+from console.security import is_reviewer_name
 from console.store import ClickHouseStore
 from events.encode import encode
 from events.messages import Appeal, Label
@@ -48,11 +51,16 @@ def console_command(
     Thresholds and severities are those of the policy in force, as it was pushed.
 
     Raises:
-        UsageError: it would be open to others without a password, or the port is taken.
+        UsageError: it would be open to others without a password, the port is taken, or
+            `reviewer` is no name to sign in with.
         BadSettingError, BrokerError, PolicyError, RulesetStoreDownError, StoreError: it cannot
             start.
         typer.Exit: with 1, when an answer could not be sent at the end.
     """
+    if reviewer and not is_reviewer_name(reviewer):
+        raise UsageError(
+            f"--reviewer {reviewer!r}: a name of letters, digits and . _ @ + - was expected"
+        )
     settings = load_settings(**({"output": output} if output else {}))
     secret = settings.console_password
     password = secret.get_secret_value() if secret else ""
@@ -78,7 +86,9 @@ def console_command(
     policy.follow()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     try:
-        server = make_server(host, port, app.server, threaded=True)
+        # Werkzeug prints an advice of its own before it exits.
+        with redirect_stderr(io.StringIO()):
+            server = make_server(host, port, app.server, threaded=True)
     except (OSError, SystemExit):
         raise UsageError(f"port {port} of {host} cannot be opened: try another --port") from None
     shown = f"[{host}]" if ":" in host else host

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
 from cli.letters import identity_of, letters, named, place, producer_of
-from cli.terminal import printable
+from cli.terminal import printable, table_console
 from events.decode import DecodeError, Decoder
 from events.messages import Content, DeadLetter
 from flows.settings import Settings, load_settings
@@ -103,7 +102,7 @@ def list_letters(
     for each in newest:
         cells = (each.place, f"{each.failed_at:%Y-%m-%d %H:%M:%S}", each.stage, str(each.size))
         table.add_row(*(Text(printable(cell)) for cell in (*cells, each.error[:200])))
-    _console().print(table)
+    table_console().print(table)
     typer.echo(f"{count} dead letters, page {page} of {pages}" if count else "no dead letters")
 
 
@@ -258,7 +257,7 @@ def _print_summary(letters: Iterable[DeadLetter]) -> None:
     table = Table("producer", "stage", "kind of reason", "letters", box=None)
     for row, count in counts.most_common(200):
         table.add_row(*(Text(printable(cell)) for cell in (*row, str(count))))
-    _console().print(table)
+    table_console().print(table)
 
 
 def _batches(messages: Iterable[_Message]) -> Iterator[list[_Message]]:
@@ -272,8 +271,3 @@ def _batches(messages: Iterable[_Message]) -> Iterator[list[_Message]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _console() -> Console:
-    # A pipe has no width of its own: nothing is cut there.
-    return Console(width=None if sys.stdout.isatty() else 400)

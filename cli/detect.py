@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, TextIO
+from typing import Final, TextIO
 
 import typer
 
+from cli.errors import exit_code
 from operators.surge_detector import Reading, SurgeDetector
 
 HEADER: Final = ("timestamp", "value", "z_score", "anomaly_score")
@@ -140,24 +141,20 @@ def _check_usage(files: list[Path], output: Path | None) -> None:
         raise typer.BadParameter("--output is where the input is: it would be overwritten")
 
 
-def detect_command(
-    files: Annotated[list[Path], typer.Argument(help="CSV files with `timestamp,value`.")],
-    output: Annotated[
-        Path | None, typer.Option(help="Directory for the results, under the same names.")
-    ] = None,
-) -> None:
-    """Score series of numbers with the job's own surge detector.
+def detect_command(files: list[Path], output: Path | None = None) -> None:
+    """Write `timestamp,value,z_score,anomaly_score` for every row of `files` into `output`.
 
-    Writes `timestamp,value,z_score,anomaly_score` for every row, in one pass: each row is judged by
-    itself and the rows before it. An anomaly_score of 0.5 or more is an anomaly. One file without
-    --output goes to standard output.
+    Without `output`, one file goes to standard output. A file that is no series does not keep the
+    others from being scored.
 
-    Example: breakwater detect cpu.csv taxi.csv --output scored
+    Raises:
+        typer.BadParameter: the files and `output` do not go together.
+        typer.Exit: with 2, when a file cannot be read or written; with 1, when one is no series.
     """
     _check_usage(files, output)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-    failed = False
+    code = 0
     for file in files:
         try:
             if output is None:
@@ -166,9 +163,9 @@ def detect_command(
                 _score_to(file, output / file.name)
         except SeriesError as error:
             typer.echo(f"breakwater: {error}", err=True)
-            failed = True
+            code = max(code, 1)
         except OSError as error:
             typer.echo(f"breakwater: {error.filename or file}: {error.strerror}", err=True)
-            failed = True
-    if failed:
-        raise typer.Exit(1)
+            code = max(code, exit_code(error) or 1)
+    if code:
+        raise typer.Exit(code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 import typer
@@ -43,15 +43,11 @@ def hash_files(files: list[Path]) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def hash_command(
-    files: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, GIF, WebP and others.")],
-) -> None:
-    """Print MD5, PDQ and pHash of each FILE as JSON Lines, for hash lists.
+def hash_command(files: list[Path]) -> None:
+    """Print MD5, PDQ and pHash of each file as JSON Lines, for hash lists.
 
-    PDQ wants a quality of 50 or more to be matched. A file that is no picture gets an `error`, and
-    the exit code is then 1.
-
-    Example: breakwater hash photo.jpg banned/*.png
+    Raises:
+        typer.Exit: with 1, when a file is no picture; its line has an `error`.
     """
     failed = False
     for row in hash_files(files):

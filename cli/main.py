@@ -105,7 +105,10 @@ def check(
     image: Annotated[Path | None, typer.Option(help="A picture to go with it.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The decision as JSON.")] = False,
 ) -> None:
-    """One item through the whole chain, with every signal and why."""
+    """One item through the whole chain, with every signal and why.
+
+    By the rules and policies in force: with BREAKWATER_REDIS_URL, pushed ones too.
+    """
     from cli.check import check_item
 
     check_item(text, image, as_json=json)
@@ -120,7 +123,10 @@ def score(
         bool, typer.Option("--no-rules", help="Models alone, without rules and hash lists.")
     ] = False,
 ) -> None:
-    """Score texts and images in batches: JSON Lines {id, scores, action, stage}, in order."""
+    """Score texts and images in batches: JSON Lines {id, scores, action, stage}, in order.
+
+    `degraded` is added where a stage could not score, such as an image that does not decode.
+    """
     from cli.score import score_lines
 
     score_lines(file, use_rules=not no_rules)
@@ -178,7 +184,11 @@ def detect(
         Path | None, typer.Option(help="Directory of the scored files; one file alone may print.")
     ] = None,
 ) -> None:
-    """The job's surge detector over series: `timestamp,value,z_score,anomaly_score` (0 to 1)."""
+    """The job's surge detector over series: `timestamp,value,z_score,anomaly_score` (0 to 1).
+
+    In one pass: each row is judged by itself and the rows before it. An anomaly_score of 0.5 or
+    more is an anomaly.
+    """
     from cli.detect import detect_command
 
     detect_command(files, output)

@@ -16,6 +16,7 @@ from cli.live import open_store, push_and_wait, rollback_of, rules_in_force, say
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
 from events.messages import RuleFileChange
 from flows.settings import load_settings
+from policy.errors import PolicyError
 from policy.policies import ROLES, parse_policies, read_policies
 from policy.policy import check_policy, parse_policy, read_policy_file, unknown_rules
 
@@ -98,7 +99,11 @@ def push(
     store = open_store("policy")
     _warn_of({str(file): text})
     files = _active_files(store) | {f"{role}.yaml": text}
-    _activate(store, version_of(files, author, reason), wait)
+    try:
+        _activate(store, version_of(files, author, reason), wait)
+    except PolicyError as error:
+        # Whoever pushes knows the file by its own name.
+        raise PolicyError(str(error).replace(f"{role}.yaml:", f"{file}:", 1)) from None
 
 
 @app.command("remove", epilog="Example: breakwater policy remove trial --reason 'trial is over'")

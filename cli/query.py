@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cli.errors import UsageError
 from cli.store import existing_store
-from cli.terminal import printable, write_out
+from cli.terminal import printable, table_console, write_out
 from connectors.clickhouse import connect
 from connectors.query_library import Answer, Query, QueryError, export, list_queries, load, run
 from flows.settings import load_settings
@@ -106,6 +106,9 @@ def _print_queries(queries: Sequence[Query]) -> None:
 
 
 def _print_answer(query: Query, answer: Answer, output: Path | None) -> None:
+    if not answer.rows and output is None:
+        print("no rows")
+        return
     table = Table(*answer.columns, title=query.question, box=None, title_justify="left")
     for row in answer.rows:
         table.add_row(*(Text(shown(value)) for value in row))
@@ -113,8 +116,7 @@ def _print_answer(query: Query, answer: Answer, output: Path | None) -> None:
         with output.open("w", encoding="utf-8") as file:
             Console(file=file, width=400).print(table)
         return
-    # A pipe has no width of its own: nothing is cut there.
-    Console(width=None if sys.stdout.isatty() else 400).print(table)
+    table_console().print(table)
 
 
 def shown(value: Any) -> str:

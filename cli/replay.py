@@ -239,6 +239,8 @@ def _print(console: Console, summary: ReplaySummary) -> None:
         )
     )
     for title, rows in (("category", summary.categories), ("community", summary.communities)):
+        if not rows:
+            continue
         table = Table(
             title, "decisions", "changed", "newly blocked", "no longer", "blocked", "reviewed",
             box=None,
@@ -252,11 +254,16 @@ def _print(console: Console, summary: ReplaySummary) -> None:
                 f"{row.reviewed_before:,} → {row.reviewed_after:,}",
             )
         console.print(table)
+    if summary.examples:
+        _print_examples(console, summary.examples)
+    for note in summary.notes:
+        console.print(Text(note))
+
+
+def _print_examples(console: Console, examples: Iterable[ChangeExample]) -> None:
     table = Table("before", "after", "decisions", "content", "text", box=None)
-    for example in summary.examples:
+    for example in examples:
         for content_id, text in example.texts:
             cells = (example.before, example.after, f"{example.contents:,}", content_id, text)
             table.add_row(*(Text(shown(cell)) for cell in cells))
     console.print(table)
-    for note in summary.notes:
-        console.print(Text(note))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from msgspec.structs import replace
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from cli.errors import UsageError
 from cli.live import open_store, push_and_wait, rollback_of, rules_in_force, say, version_of
+from cli.terminal import table_console
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
+from events.categories import CATEGORIES
 from events.messages import RuleAction
 from flows.settings import load_settings
 from operators.normalize import normalize
@@ -31,6 +33,8 @@ app = typer.Typer(
     help="Patterns and hash lists, live on every worker in a second.", no_args_is_help=True
 )
 
+_COLUMNS = ("rule", "category", "score", "matches", "on", "expires", "description")
+
 Files = Annotated[
     list[Path] | None,
     typer.Argument(help="Rule files (.yaml) and hash lists (.csv); without any, those in force."),
@@ -44,17 +48,19 @@ def list_rules(
     category: Annotated[str, typer.Option(help="Only rules of this category.")] = "",
 ) -> None:
     """The rules in force: those of the policy directory with the pushed ones over them."""
+    if category not in ("", *CATEGORIES):
+        known = ", ".join(CATEGORIES)
+        raise UsageError(f"unknown category {category!r}; expected one of {known}")
     book, stored = rules_in_force()
+    listed = [_row(rule) for rule in book.rules.rules if category in ("", rule.category)]
+    # What no rule has takes no room.
+    names = [name for name in _COLUMNS if any(row[name] for row in listed)]
     # Ids whole, however narrow the terminal: policies name rules by them.
-    table = Table(Column("rule", no_wrap=True), "category", "score", "matches", "on", "expires",
-                  "description")  # fmt: skip
-    for rule in book.rules.rules:
-        if category in ("", rule.category):
-            expires = rule.expires.isoformat(timespec="minutes") if rule.expires else ""
-            row = (rule.id, rule.category, f"{rule.score:.2f}", _matches(rule), rule.on, expires)
-            # Text: what is in a rule is no markup.
-            table.add_row(*map(Text, (*row, rule.description)))
-    Console().print(table)
+    table = Table(*(Column(name, no_wrap=name == "rule") for name in names), box=None)
+    for row in listed:
+        # Text: what is in a rule is no markup.
+        table.add_row(*(Text(row[name]) for name in names))
+    table_console().print(table if listed else "no rules")
     hashes = sum(map(len, book.hashes.by_algorithm().values()))
     pushed = f"push {stored.number} by {stored.author}: {stored.reason}" if stored else "no push"
     typer.echo(
@@ -72,14 +78,14 @@ def lint_files(
     """Whether files compile within bounds, keep their examples and leave everyday talk alone.
 
     They are read as a push would: over those of the policy directory. What a push would refuse
-    without --permanent, for want of an expiry, is a warning.
+    for its expiry is a warning: what has none, and what has expired.
     """
     texts = _texts(files)
     everything = read_rulebook(load_settings().policy) | texts
     _fail_on(lint(everything, normalize, only=texts, rate=rate))
-    for finding in _without_expiry(texts) if files else ():
+    for finding in (*_expired(texts), *_without_expiry(texts)) if files else ():
         say(f"warning: {_line(finding)}")
-    typer.echo(f"{len(texts)} files are fine")
+    typer.echo(f"{len(texts)} files are fine" if len(texts) != 1 else "1 file is fine")
 
 
 @app.command("test", epilog="Example: breakwater rules test policy/rules/spam.yaml")
@@ -101,14 +107,14 @@ def push(
         bool, typer.Option("--remove", help="Take files of these names away instead.")
     ] = False,
     permanent: Annotated[
-        bool, typer.Option("--permanent", help="What has no expiry is meant so.")
+        bool, typer.Option("--permanent", help="Allow rules and hashes without an expiry.")
     ] = False,
     wait: Wait = 10.0,
 ) -> None:
     """Put files over those of the policy directory, live on every worker.
 
-    A file of the same name is replaced. Rules and hashes need an `expires`, unless --permanent says
-    otherwise.
+    A file of the same name is replaced. Rules and hashes need an `expires` in the future; those
+    without one need --permanent.
     """
     if not reason.strip():
         raise UsageError("--reason: say why the rules change")
@@ -116,6 +122,7 @@ def push(
     active = store.load(store.active_number())
     overlay = dict(active.files) if active is not None else {}
     action: RuleAction = "remove" if remove else "push"
+    pushed: dict[str, str] = {}
     if remove:
         for path in files:
             folder = "rules" if path.suffix == ".yaml" else "hashes"
@@ -123,10 +130,12 @@ def push(
                 raise UsageError(f"{path.name}: no pushed file has this name")
     else:
         pushed = dict(map(read_rulebook_file, files))
-        if not permanent and (endless := _without_expiry(pushed)):
-            raise UsageError(_line(endless[0]))
         overlay |= pushed
-    _activate(store, active, version_of(overlay, author, reason, action), wait)
+
+    def refused() -> list[Finding]:
+        return _expired(pushed) + ([] if permanent else _without_expiry(pushed))
+
+    _activate(store, active, version_of(overlay, author, reason, action), wait, refused)
 
 
 @app.command("rollback", epilog="Example: breakwater rules rollback --reason 'too many matches'")
@@ -140,7 +149,7 @@ def rollback(
 ) -> None:
     """Make an earlier push active again; 0 is the policy directory alone.
 
-    Rollbacks are no pushes to go back to: a second one goes back by one more.
+    Rollbacks are skipped: a second rollback goes one push further back.
     """
     store = open_store("rules")
     active = store.load(store.active_number())
@@ -185,13 +194,22 @@ def import_list(
 
 
 def _activate(
-    store: RulesetStore, active: StoredRuleset | None, version: StoredRuleset, wait_s: float
+    store: RulesetStore,
+    active: StoredRuleset | None,
+    version: StoredRuleset,
+    wait_s: float,
+    refused: Callable[[], list[Finding]] = list,
 ) -> None:
-    """Check, push and wait until all workers that are up say that they run it."""
+    """Check, push and wait until all workers that are up say that they run it.
+
+    `refused` is asked what else speaks against files that lint lets pass.
+    """
     directory = read_rulebook(load_settings().policy)
     before, after = overlaid(directory, active), overlaid(directory, version)
     changed = [name for name, text in after.items() if before.get(name) != text]
     _fail_on(lint(after, normalize, only=changed))
+    if findings := refused():
+        raise UsageError(_line(findings[0]))
     version = replace(
         version,
         changes=file_changes(before, after),
@@ -221,6 +239,23 @@ def _without_expiry(texts: dict[str, str]) -> list[Finding]:
     return rules + hashes
 
 
+def _expired(texts: dict[str, str]) -> list[Finding]:
+    """What would match nothing: rules past their expiry, and lists of nothing but such hashes."""
+    now = datetime.now(UTC).timestamp()
+    book = parse_rulebook(texts)
+    rules = [
+        Finding(rule.id, f"expired on {rule.expires:%Y-%m-%d %H:%M} UTC: give it a later `expires`")
+        for rule in book.rules.rules
+        if rule.expires is not None and rule.expired(now)
+    ]
+    hashes = [
+        Finding("", f"all {algorithm} hashes have expired: give them a later `expires`")
+        for algorithm, entries in book.hashes.by_algorithm().items()
+        if entries and all(known.expired(now) for known in entries.values())
+    ]
+    return rules + hashes
+
+
 def _texts(files: list[Path] | None) -> dict[str, str]:
     if files:
         return dict(map(read_rulebook_file, files))
@@ -239,8 +274,16 @@ def _line(finding: Finding) -> str:
     return f"rule {finding.rule!r} {finding.message}" if finding.rule else finding.message
 
 
+def _row(rule: Rule) -> dict[str, str]:
+    expired = "expired " if rule.expired(datetime.now(UTC).timestamp()) else ""
+    until = rule.expires.isoformat(timespec="minutes") if rule.expires else ""
+    shown = (rule.id, rule.category, f"{rule.score:.2f}", _matches(rule), rule.on, expired + until)
+    return dict(zip(_COLUMNS, (*shown, rule.description), strict=True))
+
+
 def _matches(rule: Rule) -> str:
     if rule.keywords is not None:
         return f"{len(rule.keywords)} keywords"
     pattern = rule.pattern or ""
-    return pattern if len(pattern) <= 40 else pattern[:39] + "…"
+    cut = sys.stdout.isatty() and len(pattern) > 40
+    return pattern[:39] + "…" if cut else pattern

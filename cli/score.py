@@ -28,6 +28,8 @@ BATCH = 256
 def score_lines(file: str, *, use_rules: bool) -> None:
     """Print {id, scores, action, stage} for each line of `file`, or {id, error}, in order.
 
+    Where a stage could not score, as with an image that does not decode, `degraded` names it.
+
     Raises:
         UsageError: the file cannot be read.
         typer.Exit: with 1, when a line could not be scored.
@@ -97,11 +99,12 @@ def _item(request: ScoreRequest) -> Item:
 
 def _answer(judgement: Judgement) -> dict[str, Any]:
     decision = judgement.decision
-    return {
+    answer = {
         "scores": {category: round(score, 6) for category, score in decision.scores.items()},
         "action": decision.action,
         "stage": settling_stage(judgement),
     }
+    return answer | ({"degraded": decision.degraded} if decision.degraded else {})
 
 
 def settling_stage(judgement: Judgement) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dash
-from dash import Input, Output, State, ctx, dcc, html, no_update
+from dash import ClientsideFunction, Input, Output, State, ctx, dcc, html, no_update
 from flask import abort, request
 
 from console import live_page, queue_page, security
@@ -67,7 +67,7 @@ def build_app(
             dcc.Location(id="where"),
             html.Header(
                 [
-                    html.Strong("Breakwater"),
+                    html.H1("Breakwater"),
                     html.Nav(
                         [
                             dcc.Link("Review", href="/", id="to-queue"),
@@ -103,6 +103,10 @@ def _route(app: dash.Dash) -> None:
     @app.callback(Output("page", "children"), Input("where", "pathname"))
     def page(path: str) -> Any:
         return live_page.layout() if path == _LIVE else queue_page.layout()
+
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("pages", "name"), Input("where", "pathname")
+    )
 
 
 def _work(
@@ -140,7 +144,7 @@ def _work(
         if key == kept and key is not None:
             # The same item: what the moderator has uncovered and chosen stays as it is.
             return no_update, no_update, no_update, answers, status, notice
-        category = (item.decision.category or None) if item else None
+        category = queue_page.likely_category(item) if item else None
         return queue_page.item_card(item, policies()), key, category, answers, status, notice
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ INK: Final = "#1f2a37"
 GRID: Final = "#e6eaef"
 SURGE: Final = "#5b4b9a"
 HISTOGRAM: Final = "#4a7ba6"
+_STEP: Final = timedelta(minutes=1)
+"""The width of a step that is alone."""
 MAX_LABEL: Final = 48
 """Characters of a label that a plot shows."""
 
@@ -66,11 +68,14 @@ def volume_figure(
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09, row_heights=[0.42, 0.58]
     )
+    # A step is drawn up to the next one: the last needs an end too.
+    ends = [times[-1] + (times[-1] - times[-2] if len(times) > 1 else _STEP)] if times else []
     for row, actions in ((1, ACTIONS), (2, ACTIONS[1:])):
         for action in actions:
+            counts = np.asarray(volume.get(action, np.zeros(len(times)))).tolist()
             figure.add_scatter(
-                x=list(times),
-                y=np.asarray(volume.get(action, np.zeros(len(times)))).tolist(),
+                x=[*times, *ends],
+                y=[*counts, *counts[-1:]],
                 name=action,
                 legendgroup=action,
                 showlegend=row == 1,
@@ -85,6 +90,9 @@ def volume_figure(
     for number, span in enumerate(spans):
         # A label stands on the side of its surge where there is more room.
         _shade(figure, span, number, before=span.start - times[0] > times[-1] - span.end)
+    if times:
+        # Else the axis would make room for the labels of surges.
+        figure.update_xaxes(range=[times[0], *ends])
     figure.update_yaxes(title_text="all", row=1, col=1)
     figure.update_yaxes(title_text="not allowed", row=2, col=1)
     figure.update_layout(hovermode="x unified", height=460)
@@ -207,8 +215,10 @@ def latency_figure(
             # JSON has no NaN: None leaves the same gap.
             y=[None if math.isnan(value) else value for value in values],
             name=name,
-            mode="lines",
+            # A step between two gaps has no line: its marker is all there is of it.
+            mode="lines+markers",
             line={"width": 1.5, "color": colour},
+            marker={"size": 4},
             hovertemplate="%{y:.1f} ms",
         )
     figure.update_yaxes(title_text="ms", rangemode="tozero")
@@ -220,17 +230,21 @@ def score_figure(
     edges: ArrayLike,
     counts: Mapping[str, ArrayLike],
     thresholds: Mapping[str, tuple[float, float]],
+    columns: int = 4,
 ) -> go.Figure:
-    """Histograms of the fused scores, one a category, with (review, block) thresholds marked."""
+    """Histograms of the fused scores, one a category, with (review, block) thresholds marked.
+
+    `columns` is how many stand side by side at most.
+    """
     bounds = np.asarray(edges, float)
     middles = ((bounds[:-1] + bounds[1:]) / 2).tolist()
-    columns = min(4, max(1, len(counts)))
+    columns = min(columns, max(1, len(counts)))
     rows = max(1, -(-len(counts) // columns))
     figure = make_subplots(
         rows=rows,
         cols=columns,
         subplot_titles=[_shortened(category) for category in counts],
-        horizontal_spacing=0.045,
+        horizontal_spacing=0.18 / columns,
         vertical_spacing=0.3 / rows,
         shared_yaxes="all",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,6 +52,8 @@ class _Reviewer:
     fetched_at: float = float("-inf")
     history: deque[Answered] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     skipped: set[Key] = field(default_factory=set)
+    skips: list[WaitingItem] = field(default_factory=list)
+    """What was skipped since the last answer, to be undone."""
     answered: int = 0
     problem: str = ""
 
@@ -117,6 +119,7 @@ class Desk:
             who.history.append(who.held)
             who.answered += 1
             self._done.add((reviewer, key))
+            who.skips.clear()
             self._let_go(who)
         if self._hold_s:
             timer = threading.Timer(self._hold_s, self._settle_if_held, (reviewer, who.held))
@@ -126,21 +129,29 @@ class Desk:
             self.settle(reviewer)
 
     def skip(self, reviewer: str, key: Key) -> None:
-        """Leave the current item to others; `reviewer` sees it no more before a restart."""
+        """Leave the current item to others; only `undo` brings it back before a restart."""
         with self._lock:
             who = self._who(reviewer)
             if who.current is not None and key_of(who.current) == key:
                 who.skipped.add(key)
+                who.skips.append(who.current)
                 self._let_go(who)
 
     def undo(self, reviewer: str) -> bool:
-        """Bring back the last answered item; False: there is none.
+        """Bring back what was skipped last, else the last answered item; False: there is none.
 
-        An answer that was still held back is forgotten. One that was sent stands until the item is
-        answered again, which replaces it.
+        What another has taken since stays theirs. An answer that was still held back is forgotten.
+        One that was sent stands until the item is answered again, which replaces it.
         """
         with self._lock:
             who = self._who(reviewer)
+            while who.skips:
+                skipped = who.skips.pop()
+                who.skipped.discard(key_of(skipped))
+                if self._is_open(reviewer, who, skipped):
+                    self._let_go(who)
+                    self._give(reviewer, who, skipped)
+                    return True
             if not who.history:
                 return False
             last = who.history.pop()
@@ -247,16 +258,17 @@ class Desk:
         # An old batch lacks what is worse and came since, and holds what was deleted since.
         if self._clock() >= who.fetched_at + FRESH_S:
             self._fetch(reviewer, who)
-        answers = Counter(key for _, key in self._done)
-        for item in who.fetched:
-            key = key_of(item)
-            holder, until = self._leases.get(key, ("", 0.0))
-            taken = holder not in ("", reviewer) and until > self._clock()
-            seen = key in who.skipped or (reviewer, key) in self._done
-            wanted = 1 if item.appeal else answers_wanted(key)
-            if not taken and not seen and answers[key] < wanted:
-                return item
-        return None
+        return next((item for item in who.fetched if self._is_open(reviewer, who, item)), None)
+
+    def _is_open(self, reviewer: str, who: _Reviewer, item: WaitingItem) -> bool:
+        """Whether `item` may be given to `reviewer`."""
+        key = key_of(item)
+        holder, until = self._leases.get(key, ("", 0.0))
+        taken = holder not in ("", reviewer) and until > self._clock()
+        if taken or key in who.skipped or (reviewer, key) in self._done:
+            return False
+        wanted = 1 if item.appeal else answers_wanted(key)
+        return sum(answered == key for _, answered in self._done) < wanted
 
     def _fetch(self, reviewer: str, who: _Reviewer) -> None:
         limit = BATCH + len(self._done) + len(who.skipped)

@@ -152,19 +152,16 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
     if not rows:
         return html.P("None.")
     numbers = {"reviewed", "blocked", "observed", "expected"}
-    return html.Table(
+    head = html.Thead(html.Tr([html.Th(name) for name in names]))
+    body = html.Tbody(
         [
-            html.Thead(html.Tr([html.Th(name) for name in names])),
-            html.Tbody(
+            html.Tr(
                 [
-                    html.Tr(
-                        [
-                            html.Td(value, className="number" if name in numbers else "")
-                            for name, value in zip(names, row, strict=True)
-                        ]
-                    )
-                    for row in rows
+                    html.Td(value, className="number" if name in numbers else "")
+                    for name, value in zip(names, row, strict=True)
                 ]
-            ),
+            )
+            for row in rows
         ]
     )
+    return html.Div(html.Table([head, body]), className="table")

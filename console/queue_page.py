@@ -12,12 +12,10 @@ from console.data import Key, WaitingItem, key_of
 from console.desk import Answered
 from console.marked_text import Piece, pieces
 from events.messages import Signal
+from events.reason import failed_closed
 from policy.policies import Policies
 from policy.policy import CategoryPolicy
-from policy.taxonomy import CATEGORIES
-
-VILE = frozenset(CATEGORIES) - {"spam"}
-"""Categories whose texts stay blurred until the moderator asks."""
+from policy.taxonomy import CATEGORIES, VILE
 
 WHY = {
     "uncertain": "the model is unsure",
@@ -40,18 +38,8 @@ def layout() -> html.Div:
                     html.Section(
                         className="card answer",
                         children=[
-                            html.H2("It is"),
-                            dcc.RadioItems(
-                                id="category",
-                                className="categories",
-                                options=[
-                                    {
-                                        "label": html.Span([html.Kbd(str(number)), category]),
-                                        "value": category,
-                                    }
-                                    for number, category in enumerate(CATEGORIES, 1)
-                                ],
-                            ),
+                            html.H2("It is", id="it-is"),
+                            html.Div(_categories(), role="radiogroup", **_aria(labelledby="it-is")),
                             html.Div(
                                 className="buttons",
                                 children=[
@@ -77,8 +65,34 @@ def layout() -> html.Div:
     )
 
 
-def _button(name: str, label: str, key: str) -> html.Button:
-    return html.Button([label, html.Kbd(key)], id=name, className=f"button {name}", n_clicks=0)
+def _categories() -> dcc.RadioItems:
+    return dcc.RadioItems(
+        id="category",
+        className="categories",
+        options=[
+            {"label": html.Span([_key(str(number)), category]), "value": category}
+            for number, category in enumerate(CATEGORIES, 1)
+        ],
+    )
+
+
+def _button(name: str, label: str, key: str, **attributes: Any) -> html.Button:
+    return html.Button(
+        [label, _key(key)],
+        id=name,
+        className=f"button {name}",
+        n_clicks=0,
+        **_aria(keyshortcuts=key) | attributes,
+    )
+
+
+def _aria(**values: str) -> dict[str, Any]:
+    return {f"aria-{name}": value for name, value in values.items()}
+
+
+def _key(key: str) -> html.Kbd:
+    """A key to see; who listens is told by the button."""
+    return html.Kbd(key, **_aria(hidden="true"))
 
 
 def item_card(item: WaitingItem | None, policies: Policies) -> list[Any]:
@@ -86,7 +100,11 @@ def item_card(item: WaitingItem | None, policies: Policies) -> list[Any]:
     if item is None:
         return [
             html.H2("Nothing waits for you"),
-            html.P("New items appear here as they come.", className="muted"),
+            html.P(
+                "New items appear here as they come. What you skipped waits for others; Undo brings"
+                " the last of it back.",
+                className="muted",
+            ),
         ]
     decision = item.decision
     categories = policies.for_author(decision.author_id).categories(decision.community)
@@ -94,8 +112,7 @@ def item_card(item: WaitingItem | None, policies: Policies) -> list[Any]:
         html.Div(
             className="line",
             children=[
-                html.Span(decision.category or "sample", className="badge category"),
-                html.Span(WHY[item.reason]),
+                *_why(item),
                 html.Span(f"priority {item.priority:.2f}", className="muted push"),
             ],
         ),
@@ -103,6 +120,10 @@ def item_card(item: WaitingItem | None, policies: Policies) -> list[Any]:
         *_appeal(item),
         _facts(item),
         html.H3("Scores"),
+        html.P(
+            "From the first mark on a bar a person looks, from the second it is blocked.",
+            className="muted hint",
+        ),
         html.Div(
             [
                 _score(category, score, categories.get(category))
@@ -114,17 +135,33 @@ def item_card(item: WaitingItem | None, policies: Policies) -> list[Any]:
     ]
 
 
+def likely_category(item: WaitingItem) -> str | None:
+    """What is chosen before the moderator chooses; None where nothing speaks for a category."""
+    return None if failed_closed(item.decision) else item.decision.category or None
+
+
+def _why(item: WaitingItem) -> list[html.Span]:
+    """What it may be and why it is here."""
+    decision = item.decision
+    badge, why = decision.category or "sample", WHY[item.reason]
+    if failed_closed(decision):
+        badge, why = "unchecked", f"could not be checked ({', '.join(decision.degraded)} missing)"
+    return [html.Span(badge, className="badge category"), html.Span(why)]
+
+
 def _text(item: WaitingItem) -> html.Div:
     category = item.decision.category
     if not item.text:
         return html.Div("no text", className="text muted", id="text")
-    text = html.Div(
-        _shown(item.text, item.decision.signals), className="text", id="text", dir="auto"
-    )
-    uncover = html.Button(
-        ["Show or cover the text", html.Kbd("v")], className="button uncover", id="uncover"
-    )
     covered = category in VILE or not category
+    text = html.Div(
+        _shown(item.text, item.decision.signals),
+        className="text",
+        id="text",
+        dir="auto",
+        **(_aria(hidden="true") if covered else {}),
+    )
+    uncover = _button("uncover", "Show or cover the text", "v", **_aria(pressed="false"))
     # A new key makes a new element: what was uncovered once does not uncover the next item.
     return html.Div(
         [text, uncover] if covered else [text],
@@ -217,8 +254,12 @@ def _ranked(scores: dict[str, float]) -> list[tuple[str, float]]:
 def _score(category: str, score: float, treatment: CategoryPolicy | None) -> html.Div:
     marks = (
         [
-            html.I(className="threshold review", style={"left": f"{treatment.review:.1%}"}),
-            html.I(className="threshold block", style={"left": f"{treatment.block:.1%}"}),
+            html.I(
+                className=f"threshold {action}",
+                title=f"{action} from {threshold:.2f}",
+                style={"left": f"{threshold:.1%}"},
+            )
+            for action, threshold in (("review", treatment.review), ("block", treatment.block))
         ]
         if treatment
         else []
@@ -239,7 +280,7 @@ def _score(category: str, score: float, treatment: CategoryPolicy | None) -> htm
 def _signals(signals: Sequence[Signal]) -> Any:
     if not signals:
         return html.P("None.", className="muted")
-    return html.Table(
+    table = html.Table(
         [
             html.Thead(html.Tr([html.Th(name) for name in ("stage", "rule", "says", "score")])),
             html.Tbody(
@@ -257,3 +298,4 @@ def _signals(signals: Sequence[Signal]) -> Any:
             ),
         ]
     )
+    return html.Div(table, className="table")

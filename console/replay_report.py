@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from console.report import MAX_TEXT_SHOWN, environment
+from console.report import environment, shown
+from policy.taxonomy import VILE
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class ChangeExample:
     texts: Sequence[tuple[str, str]]
     """(content_id, text); text is "" where it is not kept any more."""
 
+    @property
+    def is_vile(self) -> bool:
+        """Whether its texts are of a category that nobody should meet unasked."""
+        return any(verdict.partition(" ")[2] in VILE for verdict in (self.before, self.after))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaySummary:
@@ -57,4 +63,4 @@ class ReplaySummary:
 def render_replay(summary: ReplaySummary) -> str:
     """The page; every text in it is escaped and cut, and no script may run."""
     template = environment().get_template("replay.html")
-    return template.render(summary=summary, max_text=MAX_TEXT_SHOWN)
+    return template.render(summary=summary, shown=shown)

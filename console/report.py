@@ -84,10 +84,7 @@ def render_report(summary: DemoSummary) -> str:
             alert_label=charts.alert_label,
             measure=charts.measure,
             figures={name: _json(figure) for name, figure in _figures(summary).items()},
-            examples=[
-                (decision, text[:MAX_TEXT_SHOWN] + ("…" if len(text) > MAX_TEXT_SHOWN else ""))
-                for decision, text in summary.examples
-            ],
+            examples=[(decision, shown(text)) for decision, text in summary.examples],
             # Only these two scripts may run: even an escaping mistake could not run content.
             script_hashes=" ".join(_csp_hash(script) for script in (library, _PLOT)),
             library=Markup(library),  # noqa: S704 - Plotly's own file, not content
@@ -96,8 +93,14 @@ def render_report(summary: DemoSummary) -> str:
     )
 
 
+def shown(text: str) -> str:
+    """As much of the text of an example as a page shows."""
+    return text if len(text) <= MAX_TEXT_SHOWN else text[:MAX_TEXT_SHOWN] + "…"
+
+
 def _figures(summary: DemoSummary) -> dict[str, go.Figure]:
     marks = {"P50": summary.latency_p50_ms, "P99": summary.latency_p99_ms}
+    scores = summary.score_edges, summary.score_counts, summary.thresholds
     return {
         "volume": charts.volume_figure(
             summary.minutes, summary.volume, charts.alert_spans(summary.alerts)
@@ -106,9 +109,8 @@ def _figures(summary: DemoSummary) -> dict[str, go.Figure]:
         "latency": charts.histogram_figure(
             summary.latency_edges_ms, summary.latency_counts, marks, "ms"
         ),
-        "scores": charts.score_figure(
-            summary.score_edges, summary.score_counts, summary.thresholds
-        ),
+        "scores": charts.score_figure(*scores),
+        "scores-narrow": charts.score_figure(*scores, columns=2),
     }
 
 

@@ -78,6 +78,11 @@ def protect(
         return response
 
 
+def is_reviewer_name(name: str) -> bool:
+    """Whether somebody may sign in, and label, as `name`."""
+    return _NAME.fullmatch(name) is not None
+
+
 def reviewer_name(default: str) -> str:
     """Who sends the current request: the name they signed in with, else `default`."""
     given = request.authorization
@@ -108,6 +113,6 @@ def _authorized(password: str) -> bool:
     return (
         given is not None
         and given.type == "basic"
-        and _NAME.fullmatch(given.username or "") is not None
+        and is_reviewer_name(given.username or "")
         and hmac.compare_digest((given.password or "").encode(), password.encode())
     )

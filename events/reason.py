@@ -13,6 +13,11 @@ def deciding_signal(decision: Decision) -> Signal | None:
     return max(own, key=lambda signal: signal.score, default=None)
 
 
+def failed_closed(decision: Decision) -> bool:
+    """Whether it is of a category only because a stage was missing that might have seen it."""
+    return bool(decision.degraded and decision.category) and deciding_signal(decision) is None
+
+
 def reason(decision: Decision) -> str:
     """Why it was decided so, in words: `spam 0.97: scam-link of rules 1.00`."""
     told = _why(decision)

@@ -47,6 +47,8 @@ def set_up_logging() -> None:
     root.setLevel(logging.INFO)
     # What these cannot do they raise, and we say it; httpx2 logs URLs with their passwords.
     # (clickhouse_connect sets the level of `urllib3` itself, hence the logger beneath.)
-    libraries = "clickhouse_connect", "urllib3.connectionpool", "slack_sdk", "pagerduty", "RapidOCR"
+    libraries = "clickhouse_connect", "urllib3.connectionpool", "pagerduty", "RapidOCR"
     for name in (*libraries, "httpx2"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # This one logs as an error what it raises too.
+    logging.getLogger("slack_sdk").setLevel(logging.CRITICAL)

@@ -47,7 +47,7 @@ class PolicyText:
                 self._walk(root, ())
             self.value: Any = yaml.load(text, Loader=yaml.CSafeLoader)
         except yaml.YAMLError as error:
-            raise ValueError(_not_yaml(name, error)) from None
+            raise ValueError(not_yaml(name, error)) from None
         except (RecursionError, TypeError) as error:
             raise ValueError(f"{name}:1: not usable as YAML: {error}") from None
 
@@ -100,7 +100,8 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
-def _not_yaml(name: str, error: yaml.YAMLError) -> str:
+def not_yaml(name: str, error: Exception) -> str:
+    """What is wrong with the file `name`, by its line; `error` is what the loader raised."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or " ".join(str(error).split())
     return f"{name}:{mark.line + 1 if mark else 1}: not YAML: {problem}"

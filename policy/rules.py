@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from policy.errors import PolicyError
 from policy.pattern import check_pattern
 from policy.policy import BUILT_IN
+from policy.policy_file import not_yaml
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
@@ -197,7 +198,7 @@ def _parse_file(name: str, text: str) -> RuleFile:
         # A subclass of libyaml's safe loader: only plain data is made.
         raw = yaml.load(text, Loader=_Loader)  # noqa: S506
     except (yaml.YAMLError, RecursionError) as error:
-        raise PolicyError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+        raise PolicyError(not_yaml(name, error)) from None
     if not isinstance(raw, dict) or set(raw) != {"rules"} or not isinstance(raw["rules"], list):
         raise PolicyError(f"{name}: one key `rules` with a list of rules is expected")
     rules = tuple(_parse_rule(name, number, rule) for number, rule in enumerate(raw["rules"], 1))

@@ -47,6 +47,18 @@ def browser() -> Iterator[Browser]:
             running.close()
 
 
+PHONE_WIDTH = 390
+
+
+@contextmanager
+def phone() -> Iterator[Page]:
+    """A page as narrow as a phone, that is touched: nothing hovers over it."""
+    with browser() as chromium:
+        yield chromium.new_page(
+            viewport={"width": PHONE_WIDTH, "height": 844}, has_touch=True, is_mobile=True
+        )
+
+
 class Seen:
     """What a page has asked for and complained about since it was opened."""
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,9 +14,10 @@ import msgspec
 import pytest
 from alert_samples import alert
 from pytest_httpserver import HTTPServer
+from rich.console import Console
 from typer.testing import CliRunner
 
-from cli.alerts import app
+from cli.alerts import alert_table, app
 from cli.errors import UsageError
 from connectors.outbox_store import OutboxStore
 from events.messages import Alert, AlertKey
@@ -46,16 +51,24 @@ def test_ack_holds_back_updates(output: Path) -> None:
     assert "acknowledged" in store.newest(1)[0].statuses["slack"]
 
 
-@pytest.mark.parametrize("columns", [40, 80])
-def test_an_id_is_listed_whole_and_its_beginning_is_enough_to_ack(
-    output: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+def test_how_an_id_begins_is_listed_and_is_enough_to_ack(
+    output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = msgspec.structs.replace(alert(3), alert_id="3f0c9a" + "e" * 26)
     OutboxStore(output / "outbox-1.sqlite").put(["slack"], [one])
-    monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("BREAKWATER_OUTPUT", str(output))
-    assert one.alert_id in CliRunner().invoke(app, ["list"]).stdout
-    assert f"{one.alert_id}: acknowledged" in CliRunner().invoke(app, ["ack", "3f0"]).stdout
+    listed = CliRunner().invoke(app, ["list"]).stdout
+    assert one.summary in listed, "nothing is cut in a pipe"
+    assert "3f0c9aee " in listed
+    assert f"{one.alert_id}: acknowledged" in CliRunner().invoke(app, ["ack", "3f0c9aee"]).stdout
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_terminal_has_room_for_state_severity_and_time(output: Path, columns: int) -> None:
+    shown = io.StringIO()
+    listed = OutboxStore(output / "outbox.sqlite").newest(9)
+    Console(file=shown, width=columns).print(alert_table(listed))
+    assert "00000000  open      error     2026-03-02 12:00" in shown.getvalue()
 
 
 def test_mute_holds_back_alerts(output: Path) -> None:
@@ -159,3 +172,16 @@ def test_test_fails_when_a_sender_does(
     result = CliRunner().invoke(app, ["test"])
     assert result.exit_code == 1
     assert "no_service" in result.stderr
+    assert result.stderr.endswith("; see BREAKWATER_SLACK_WEBHOOK_URL\n")
+    assert result.stderr.count("\n") == 1, "once, not of the end too"
+
+
+def test_test_with_slack_away_is_one_line() -> None:
+    settings = {"BREAKWATER_SLACK_WEBHOOK_URL": "http://127.0.0.1:1/"}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "alerts", "test"],
+        cwd=Path(__file__).parent.parent, env=os.environ | settings,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    told = "slack: Slack is unreachable: URLError; see BREAKWATER_SLACK_WEBHOOK_URL\n"
+    assert (done.returncode, done.stderr) == (1, told)

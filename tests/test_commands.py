@@ -15,8 +15,10 @@ from msgspec.structs import replace
 
 from cli.doctor import doubts, examine
 from cli.errors import exit_code, in_a_line
+from cli.query import _print_answer
 from cli.score import score_batch
 from connectors.outbox_store import OutboxStore
+from connectors.query_library import Answer, load
 from flows.settings import load_settings
 from flows.stages import Stages, load_stages
 from policy.taxonomy import CATEGORIES
@@ -146,6 +148,19 @@ def test_check_as_json_is_a_decision() -> None:
     done = breakwater("check", "-", "--json", text="hello there")
     decision = json.loads(done.stdout)
     assert (decision["action"], decision["final"]) == ("allow", True)
+
+
+def test_check_of_a_broken_image_says_that_nothing_was_seen() -> None:
+    done = breakwater("check", "hi", "--image", "README.md")
+    assert done.stdout.startswith("REVIEW  csam  (failed closed)\n")
+    assert "decided without: image_score" in done.stdout
+
+
+def test_score_says_what_could_not_score(stages) -> None:
+    requests = [b'{"id": 1, "image": "README.md"}', line("hello", 2)]
+    broken, fine = score_batch(requests, stages)
+    assert (broken["action"], broken["degraded"]) == ("review", ("image_score",))
+    assert "degraded" not in fine
 
 
 def test_check_does_not_let_text_steer_the_terminal() -> None:
@@ -352,3 +367,8 @@ def test_lines_of_json_command_no_terminal_and_are_exact_in_a_pipe(tmp_path, com
     piped = breakwater(*command, f"{tmp_path}/{file}").stdout
     assert mark in piped
     assert json.loads(piped)
+
+
+def test_an_answer_without_rows_says_so(capsys) -> None:
+    _print_answer(load("author_history"), Answer(("created_at",), []), None)
+    assert capsys.readouterr().out == "no rows\n"

@@ -17,7 +17,14 @@ from urllib.request import urlopen
 
 import msgspec
 import pytest
-from browser import Seen, browser, keep_screenshot, requires_chromium
+from browser import (
+    PHONE_WIDTH,
+    Seen,
+    browser,
+    keep_screenshot,
+    phone,
+    requires_chromium,
+)
 from clickhouse_samples import AT, blocked, judgement
 from clickhouse_server import clickhouse_server, free_port
 from console_samples import HOSTILE, POLICIES, POLICY, Shelf, signal_at, surge, waiting
@@ -241,9 +248,21 @@ class TestInABrowser:
         # The most severe first, its text covered until asked for, evidence marked with its rule.
         expect(text).to_have_text("I know where you live and I will find you")
         expect(text).to_have_css("filter", "blur(9px)")
+        # Who hears the page is not told what those who see it are spared.
+        uncover = page.get_by_role("button", name="Show or cover the text")
+        expect(text).to_have_attribute("aria-hidden", "true")
+        expect(uncover).to_have_attribute("aria-pressed", "false")
+        expect(page).to_have_title("Review · Breakwater")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Breakwater")
+        expect(page.get_by_role("radiogroup", name="It is").get_by_role("radio")).to_have_count(8)
+        expect(page.get_by_role("button", name="Block", exact=True)).to_have_attribute(
+            "aria-keyshortcuts", "b"
+        )
         keep_screenshot(page.screenshot(), "console-covered")
         page.keyboard.press("v")
         expect(text).to_have_css("filter", "none")
+        expect(text).to_have_attribute("aria-hidden", "false")
+        expect(uncover).to_have_attribute("aria-pressed", "true")
         expect(text.locator("mark").first).to_have_text("where you live")
         expect(text.locator("mark").first).to_have_attribute("title", "threat-7")
         expect(page.locator("#category input:checked")).to_have_value("threat")
@@ -275,6 +294,7 @@ class TestInABrowser:
         expect(text).to_have_css("filter", "none")
         page.keyboard.press("b")
         expect(page.locator("#item")).to_contain_text("Nothing waits")
+        expect(page.locator("#item")).to_contain_text("What you skipped waits for others")
         expect(page.locator("#history li")).to_have_count(3)
         keep_screenshot(page.screenshot(), "console-done")
 
@@ -307,10 +327,26 @@ class TestInABrowser:
         expect(page.locator("main")).to_contain_text("<img src=x")
         page.get_by_label("hour").check()
         expect(page.locator("#period")).to_contain_text("2026-11-17 12:27")
+        expect(page).to_have_title("Live · Breakwater")
+        expect(page.locator("nav [aria-current=page]")).to_have_text("Live")
         keep_screenshot(page.screenshot(full_page=True), "console-live")
         assert seen.errors == []
         assert page.evaluate("window.hacked") is None
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+    def test_on_a_phone_nothing_hangs_out_of_the_page(self, address: str) -> None:
+        with phone() as page, served(app_of()) as queue:
+            for name, url in (("queue", queue), ("live", f"{address}/live")):
+                page.goto(url)
+                codes = page.locator("td code")
+                expect(codes.first).to_be_visible()
+                keep_screenshot(page.screenshot(full_page=True), f"console-phone-{name}")
+                assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
+                # A name is a line, not a column of letters.
+                lines = "codes => codes.map((code) => code.getClientRects().length)"
+                assert set(codes.evaluate_all(lines)) == {1}
+            expect(page.locator(".js-plotly-plot .main-svg").nth(5)).to_be_attached()
+            expect(page.locator(".modebar").first).to_be_hidden()
 
 
 class TestCommand:
@@ -320,6 +356,13 @@ class TestCommand:
 
         with pytest.raises(UsageError, match="set BREAKWATER_CONSOLE_PASSWORD first"):
             console_command(host="0.0.0.0")
+
+    def test_who_labels_has_a_name_to_sign_in_with(self) -> None:
+        from cli.console import console_command
+        from cli.errors import UsageError
+
+        with pytest.raises(UsageError, match="--reviewer 'two words': a name of letters"):
+            console_command(reviewer="two words")
 
     def test_it_says_where_its_data_would_come_from(self, tmp_path: Path) -> None:
         from cli.console import console_command
@@ -352,6 +395,18 @@ store.close()
         assert f"http://127.0.0.1:{port}" in process.stderr.readline()
         with urlopen(f"http://127.0.0.1:{port}/") as answer:
             assert b"Breakwater" in answer.read()
+        # The store of another one, on the port of this one.
+        subprocess.run(
+            [sys.executable, "-c", made.replace(str(tmp_path), f"{tmp_path}/b")],
+            check=True, env=environment,
+        )  # fmt: skip
+        command[-1] = f"{tmp_path}/b"
+        second = subprocess.run(
+            [*command, "--port", str(port)],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        told = f"port {port} of 127.0.0.1 cannot be opened: try another --port"
+        assert (second.returncode, second.stderr) == (2, f"breakwater: {told}\n")
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         process.stderr.close()

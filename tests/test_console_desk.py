@@ -191,6 +191,27 @@ class TestDesk:
             desk.answer("ann", ("c1", 0), "allow", "")
         assert at(desk, "ann") == "c1"
 
+    def test_undo_brings_back_what_was_skipped_since_the_last_answer_then_the_answer(self) -> None:
+        desk, _, _ = desk_of("c1", "c2", "c3")
+        at(desk, "ann")
+        desk.answer("ann", ("c1", 0), "allow", "")
+        for content_id in ("c2", "c3"):
+            assert at(desk, "ann") == content_id
+            desk.skip("ann", (content_id, 0))
+        assert at(desk, "ann") == ""
+        for content_id in ("c3", "c2", "c1"):
+            assert desk.undo("ann")
+            assert at(desk, "ann") == content_id
+        assert not desk.undo("ann")
+
+    def test_what_another_took_after_it_was_skipped_is_not_brought_back(self) -> None:
+        desk, _, _ = desk_of("c1", "c2")
+        at(desk, "ann")
+        desk.skip("ann", ("c1", 0))
+        assert at(desk, "bob") == "c1"
+        assert not desk.undo("ann")
+        assert at(desk, "ann") == "c2"
+
     def test_with_nothing_answered_there_is_nothing_to_undo(self) -> None:
         desk, _, _ = desk_of("c1")
         assert not desk.undo("ann")

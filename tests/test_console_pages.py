@@ -8,10 +8,11 @@ import pytest
 from console_samples import HOSTILE, POLICIES, appealed_item, at, desk_of, review_item, signal_at
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from console.data import WaitingItem
 from console.marked_text import MAX_PIECES, Piece, pieces
-from console.queue_page import history, item_card, parse_key
+from console.queue_page import history, item_card, likely_category, parse_key
 from events.messages import Signal
 
 
@@ -90,6 +91,34 @@ class TestItemCard:
         said = words(item_card(review_item("c1"), POLICIES))
         assert "not shown" not in said
         assert "no text" not in said
+
+    @pytest.mark.parametrize(
+        ("what", "changes", "category", "said"),
+        [
+            (
+                "an image that does not decode, where csam fails closed",
+                {"category": "csam", "degraded": ("image_score",), "signals": ()},
+                None,
+                "unchecked could not be checked (image_score missing)",
+            ),
+            (
+                "a stage was missing, and another one saw it",
+                {"degraded": ("image_score",)},
+                "spam",
+                "spam the policy asks for a person",
+            ),
+            ("nothing was missing", {}, "spam", "spam the policy asks for a person"),
+            ("a sample", {"category": ""}, None, "sample the policy asks"),
+        ],
+    )
+    def test_nothing_speaks_for_a_category_that_nothing_saw(
+        self, what: str, changes: dict[str, Any], category: str | None, said: str
+    ) -> None:
+        item = review_item("c1")
+        decision = structs.replace(item.decision, **changes)
+        item = structs.replace(item, decision=decision)
+        assert likely_category(item) == category, what
+        assert said in words(item_card(item, POLICIES)), what
 
     def test_just_answered_names_what_cannot_be_seen(self) -> None:
         desk, _, _ = desk_of("c\u202e1")

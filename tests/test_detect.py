@@ -148,9 +148,9 @@ def test_bad_usage_is_exit_2(
     assert CliRunner().invoke(app, arguments).exit_code == 2
 
 
-def test_a_missing_file_is_exit_1(tmp_path: Path) -> None:
+def test_a_missing_file_is_exit_2_as_with_every_command(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(tmp_path / "none.csv")])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.output == f"breakwater: {tmp_path}/none.csv: No such file or directory\n"
     assert "none.csv" in result.stderr
 

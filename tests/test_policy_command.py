@@ -139,7 +139,7 @@ def test_lint_and_push_warn_of_a_rule_that_is_allowed_and_not_in_force(
 
 
 def test_a_trial_without_a_share_is_refused(server, tmp_path) -> None:
-    with pytest.raises(ValueError, match=r"trial\.yaml:1: share missing"):
+    with pytest.raises(ValueError, match=r"/t\.yaml:1: share missing"):
         call("push", write(tmp_path / "t.yaml", STRICT), "--as", "trial", "--reason", "x")
     assert RedisRulesetStore(server, "policy").active_number() == 0
 

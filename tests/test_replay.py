@@ -260,6 +260,8 @@ EARLIER_DAYS = ("--since", EARLIER.date(), "--until", (EARLIER + timedelta(days=
 def test_the_models_that_scored_it_score_it_alike(settings) -> None:
     output = call("--policy", BUILT_IN / "policy.yaml", "--rescore", *EARLIER_DAYS)
     assert "by policy policy.yaml and new scores: 100.00% alike" in output
+    assert "community" not in output, "nothing changed in any"
+    assert "before" not in output.partition("Verdicts")[0]
     assert "3 decisions were scored again by text" in output
     assert "1 keep their logged scores: their text is kept no more" in output
     assert "1 keep their logged scores: they have images" in output

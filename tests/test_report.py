@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,9 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Seen, browser, keep_screenshot, requires_chromium
+from browser import (
+    PHONE_WIDTH,
+    Seen,
+    browser,
+    keep_screenshot,
+    phone,
+    requires_chromium,
+)
+from playwright.sync_api import expect
 
-from console.charts import alert_spans, histogram_figure
+from console.charts import alert_spans, histogram_figure, latency_figure, volume_figure
+from console.replay_report import ChangeExample, ReplaySummary, Shift, render_replay
 from console.report import MAX_TEXT_SHOWN, DemoSummary, render_report
 from events.messages import Alert, AlertKey, Decision, Signal
 
@@ -174,6 +185,23 @@ def test_a_span_reaches_from_the_first_window_to_the_last() -> None:
     ]
 
 
+@pytest.mark.parametrize(("steps", "width_s"), [(0, 0), (1, 60), (2, 300), (5, 300)])
+def test_the_newest_step_is_drawn_as_wide_as_the_others(steps: int, width_s: int) -> None:
+    times = [DAY + timedelta(seconds=width_s * number) for number in range(steps)]
+    for drawn in volume_figure(times, {"block": range(steps)}).data:
+        assert list(drawn.x[:steps]) == times
+        assert len(drawn.x) == len(drawn.y)
+        if steps:
+            assert drawn.x[-1] - drawn.x[-2] == timedelta(seconds=width_s)
+            assert drawn.y[-1] == drawn.y[-2]
+
+
+def test_a_latency_between_two_gaps_is_drawn() -> None:
+    times = [DAY + timedelta(minutes=number) for number in range(3)]
+    alone = [math.nan, 5.0, math.nan]
+    assert {drawn.mode for drawn in latency_figure(times, alone, alone).data} == {"lines+markers"}
+
+
 @pytest.mark.parametrize(
     ("edges", "counts", "kind", "bars"),
     [
@@ -264,3 +292,80 @@ def test_in_a_browser_it_draws_every_plot_offline_and_runs_nothing_of_the_posts(
             assert page.evaluate("window.hacked") is None
             assert page.evaluate("document.documentElement.scrollWidth") <= 1280
             page.close()
+
+
+@requires_chromium
+def test_on_a_phone_the_report_fits_and_nothing_lies_over_its_plots(tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(render_report(summary()), encoding="utf-8")
+    with phone() as page:
+        page.goto(file.as_uri())
+        page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 8")
+        keep_screenshot(page.screenshot(full_page=True), "report-phone")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
+        expect(page.locator(".modebar").first).to_be_hidden()
+        expect(page.locator("[data-figure=scores]")).to_be_hidden()
+        titles = page.locator("[data-figure=scores-narrow] .annotation").all()
+        boxes = [box for title in titles if (box := title.bounding_box())]
+        assert len(boxes) == len(summary().score_counts)
+        for one, other in itertools.combinations(boxes, 2):
+            beside = abs(one["y"] - other["y"]) < 1
+            assert not beside or abs(one["x"] - other["x"]) >= max(one["width"], other["width"])
+
+
+def replayed(*examples: ChangeExample) -> ReplaySummary:
+    shift = Shift("spam", 100, 3, 5, 2, 0, 1, 1, 2)
+    return ReplaySummary(
+        policy="lower",
+        since="2026-11-20",
+        until="2026-11-21",
+        decisions=100,
+        changed=2 if examples else 0,
+        total=shift,
+        categories=[shift],
+        communities=[shift] if examples else [],
+        examples=examples,
+        notes=["Verdicts are those before quotas and shares of traffic."],
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "blurred"),
+    [
+        ("allow", "block spam", False),
+        ("review spam", "allow", False),
+        ("allow", "review hate", True),
+        ("block csam", "review spam", True),
+    ],
+)
+def test_a_replay_blurs_what_the_report_blurs(before: str, after: str, blurred: bool) -> None:
+    page = render_replay(replayed(ChangeExample(before, after, 1, [("c-1", "a text")])))
+    assert ('class="vile"' in page) == blurred
+
+
+def test_a_replay_without_changes_shows_no_empty_tables() -> None:
+    page = render_replay(replayed())
+    assert page.count("<table>") == 1
+    assert "Examples" not in page
+
+
+@requires_chromium
+def test_on_a_phone_a_replay_can_be_read(tmp_path: Path) -> None:
+    texts = [(f"spam-wave-2026-11-21-{number}", "Free gift cards today only") for number in (1, 2)]
+    kinds = ("allow", "block spam"), ("review hate", "allow")
+    file = tmp_path / "replay.html"
+    file.write_text(render_replay(replayed(*(ChangeExample(*kind, 2, texts) for kind in kinds))))
+    with phone() as page:
+        page.goto(file.as_uri())
+        keep_screenshot(page.screenshot(full_page=True), "replay-phone")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
+        lines = "codes => codes.map((code) => code.getClientRects().length)"
+        assert set(page.eval_on_selector_all("td code", lines)) == {1}
+        borders = "cells => cells.map((cell) => getComputedStyle(cell).borderBottomWidth)"
+        last = "tbody:last-child td[rowspan], tbody:last-child tr:last-child td"
+        assert set(page.eval_on_selector_all(last, borders)) == {"0px"}
+        note, card = page.locator("main > .caption"), page.locator("section").first
+        above, below = note.bounding_box(), card.bounding_box()
+        assert above is not None
+        assert below is not None
+        assert below["y"] - above["y"] - above["height"] >= 8

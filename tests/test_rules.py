@@ -36,11 +36,11 @@ GOOD = "id: a, category: spam, score: 0.5, pattern: 'free money'"
 @pytest.mark.parametrize(
     ("what", "text", "reason"),
     [
-        ("no YAML", "rules: [", "t.yaml: not YAML"),
+        ("no YAML", "rules:\n- ]", "t.yaml:2: not YAML: did not find expected"),
         ("a list", "[]", "t.yaml: one key `rules`"),
         ("empty", "", "t.yaml: one key `rules`"),
         ("another key beside", "rules: []\nrule: []", "t.yaml: one key `rules`"),
-        ("nested beyond reason", "[" * 5000, "t.yaml: not YAML"),
+        ("nested beyond reason", "[" * 5000, ": not YAML"),
         ("a rule that is a word", "rules: [spam]", "t.yaml: rule '1': Expected `object`"),
         ("a hint of csam", rule_file(GOOD.replace("spam", "csam, role: hint")), "rule 'a': role:"),
         ("no such role", rule_file(GOOD + ", role: clue"), "rule 'a': role: Invalid enum"),

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 from live_workers import Workers, asked, call_of, write
 from live_workers import workers as running_workers
+from typer.testing import CliRunner
 
+from cli import main
 from cli.errors import UsageError
 from cli.rules import app
 from connectors.ruleset_store import RedisRulesetStore
 from events.messages import RuleFileChange
 from policy.errors import PolicyError
+from policy.policy import BUILT_IN
 
 call = call_of(app)
 
@@ -20,6 +23,11 @@ URGENT = (
     "rules: [{id: urgent, category: spam, score: 0.9, pattern: zebra, "
     "expires: 2099-01-01T00:00:00Z}]"
 )
+
+EXPIRED = URGENT.replace("2099", "2020")
+HASHES = "algorithm,hash,category,source,expires\n"
+OLD_HASH = f"md5,{'0' * 32},spam,s,2020-01-01T00:00:00Z\n"
+LATER = f"{'0' * 32},spam,s,2020", f"{'1' * 32},spam,s,2099"
 
 # A worker without a stream: it says what version it runs when asked by a line.
 WORKER = """
@@ -98,6 +106,30 @@ def test_an_emergency_rule_needs_an_expiry_and_a_reason(server, tmp_path) -> Non
     with pytest.raises(UsageError, match="--reason"):
         call("push", path, "--reason", " ")
     assert call("push", path, "--reason", "wave", "--permanent")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [("t.yaml", EXPIRED, "rule 'urgent' expired on 2020"), ("t.csv", HASHES + OLD_HASH, "all md5")],
+)
+@pytest.mark.parametrize("flags", [[], ["--permanent"]])
+def test_what_has_expired_is_not_pushed(server, tmp_path, name, text, told, flags) -> None:
+    with pytest.raises(UsageError, match=told):
+        call("push", write(tmp_path / name, text), "--reason", "wave", *flags)
+    assert RedisRulesetStore(server).active_number() == 0
+
+
+def test_a_list_names_what_has_expired_and_leaves_out_what_nothing_has(policy) -> None:
+    pattern = "free zebra or anything else that nobody would ever write twice"
+    rules = policy / "rules" / "base.yaml"
+    rules.write_text(EXPIRED.replace("pattern: zebra", f"pattern: {pattern}"))
+    output = call("list")[1]
+    assert "expired 2020-01-01T00:00+00:00" in output
+    assert pattern in output, "nothing is cut in a pipe"
+    assert "description" not in output
+    assert "no rules" in call("list", "--category", "hate")[1]
+    with pytest.raises(UsageError, match="unknown category 'spma'; expected one of hate"):
+        call("list", "--category", "spma")
 
 
 def test_the_history_says_who_and_why(server, tmp_path) -> None:
@@ -225,6 +257,14 @@ def test_the_rules_in_force_are_listed(server, tmp_path) -> None:
     assert "base" not in call("list", "--category", "hate")[1].splitlines()[-2]
 
 
+def test_check_judges_by_what_was_pushed(server, policy, tmp_path) -> None:
+    (policy / "policy.yaml").symlink_to(BUILT_IN / "policy.yaml")
+    call("push", write(tmp_path / "urgent.yaml", URGENT), "--reason", "wave")
+    result = CliRunner().invoke(main.app, ["check", "a zebra"])
+    assert result.exit_code == 0
+    assert "urgent" in result.output
+
+
 def test_without_a_server_rules_are_listed_and_not_pushed(policy, tmp_path) -> None:
     assert "no push" in call("list")[1]
     with pytest.raises(UsageError, match="BREAKWATER_REDIS_URL"):
@@ -232,7 +272,7 @@ def test_without_a_server_rules_are_listed_and_not_pushed(policy, tmp_path) -> N
 
 
 def test_lint_and_examples(policy, tmp_path) -> None:
-    assert call("lint") == (0, "1 files are fine\n")
+    assert call("lint") == (0, "1 file is fine\n")
     assert call("test") == (0, "2 examples of 1 rules hold\n")
     broken = write(tmp_path / "t.yaml", URGENT.replace("zebra", "lion, examples: {match: [zebra]}"))
     for command in ("lint", "test"):
@@ -250,6 +290,12 @@ def test_lint_and_examples(policy, tmp_path) -> None:
         ("a hash without", "t.csv",
          f"algorithm,hash,category,source,expires\nmd5,{'0' * 32},spam,s,\n",
          "breakwater: warning: md5 hashes without expiry: add a column `expires` (20"),
+        ("a rule that has expired", "t.yaml", EXPIRED,
+         "breakwater: warning: rule 'urgent' expired on 2020-01-01 00:00 UTC: give it a later"),
+        ("a list that has", "t.csv", f"{HASHES}{OLD_HASH}",
+         "breakwater: warning: all md5 hashes have expired: give them a later `expires`"),
+        ("a list of which a part has", "t.csv",
+         f"{HASHES}{OLD_HASH}{OLD_HASH.replace(*LATER)}", ""),
     ],
 )  # fmt: skip
 def test_lint_warns_of_what_a_push_wants_an_expiry_for(
@@ -258,7 +304,7 @@ def test_lint_warns_of_what_a_push_wants_an_expiry_for(
     code, output = call("lint", write(tmp_path / name, text))
     assert code == 0, what
     *warnings, last = output.splitlines()
-    assert last == "1 files are fine"
+    assert last == "1 file is fine"
     assert [line[: len(warning)] for line in warnings] == ([warning] if warning else [])
 
 

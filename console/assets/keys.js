@@ -10,5 +10,9 @@ document.addEventListener("keydown", (event) => {
 
 // Covering and uncovering is the browser's own business; the server never hears of it.
 document.addEventListener("click", (event) => {
-  event.target.closest("#uncover")?.parentElement.classList.toggle("uncovered");
+  const button = event.target.closest("#uncover");
+  if (!button) return;
+  const uncovered = button.parentElement.classList.toggle("uncovered");
+  button.setAttribute("aria-pressed", uncovered);
+  document.getElementById("text").setAttribute("aria-hidden", !uncovered);
 });
