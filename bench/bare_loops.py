@@ -17,7 +17,8 @@ from unittest.mock import patch
 import msgspec
 
 from connectors.local_features import LocalFeatureStore
-from events.messages import Content, Judgement, Position, Raw
+from events.messages import Content, Position
+from events.records import Judgement, Raw
 from models.text.features import featurise
 from operators.enrich import AuthorCounter
 from operators.fusion import feature_matrix

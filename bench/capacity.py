@@ -30,7 +30,8 @@ from cli.load import demo_mix, read_texts
 from connectors.clickhouse import ClickHouseWriter
 from connectors.redis_features import RedisFeatureStore
 from events.encode import encode
-from events.messages import Content, Judgement, Position
+from events.messages import Content, Position
+from events.records import Judgement
 from flows.settings import load_settings
 from flows.stages import load_stages
 from operators.item import Item

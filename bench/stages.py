@@ -20,7 +20,8 @@ from connectors.clickhouse import ClickHouseWriter
 from connectors.clickhouse_rows import CONTENT, MODEL_OUTPUTS, MODERATION_LOGS, Row, Table
 from connectors.writers import ROWS
 from events.encode import encode
-from events.messages import Content, Judgement, Position, Raw
+from events.messages import Content, Position
+from events.records import Judgement, Raw
 from flows.job import tune_interpreter
 from flows.settings import load_settings
 from flows.stages import load_stages

@@ -15,7 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from events.messages import AlertKey, Content, Decision, Image, Judgement
+from events.messages import AlertKey, Content, Decision, Image
+from events.records import Judgement
 
 START: Final = datetime(2026, 3, 2, tzinfo=UTC)
 MINUTES: Final = 14 * 1_440

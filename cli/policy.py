@@ -14,7 +14,7 @@ from rich.text import Text
 from cli.errors import UsageError
 from cli.live import open_store, push_and_wait, rollback_of, rules_in_force, say, version_of
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
-from events.messages import RuleFileChange
+from events.records import RuleFileChange
 from flows.settings import load_settings
 from policy.errors import PolicyError
 from policy.policies import ROLES, parse_policies, read_policies

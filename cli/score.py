@@ -16,7 +16,8 @@ import typer
 from cli.errors import UsageError
 from cli.terminal import write_out
 from events.decode import DecodeError, Decoder
-from events.messages import MAX_IMAGE_BYTES, Content, Image, Judgement, Position, ScoreRequest
+from events.messages import MAX_IMAGE_BYTES, Content, Image, Position
+from events.records import Judgement, ScoreRequest
 from flows.settings import load_settings
 from flows.stages import Stages, load_stages
 from models.fusion.fusion import FusionModel

@@ -12,18 +12,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from events.identity import crc
-from events.messages import (
-    Alert,
-    Appeal,
-    DeadLetter,
-    Decision,
-    Judgement,
-    Label,
-    RuleChange,
-    RuleFileChange,
-    UserReport,
-)
+from events.messages import Alert, Appeal, DeadLetter, Decision, Label, UserReport
 from events.reason import deciding_signal, reason
+from events.records import Judgement, RuleChange, RuleFileChange
 
 M = TypeVar("M")
 Row = tuple[Any, ...]

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from connectors.clickhouse_rows import UNKNOWN_TIME
 from connectors.query_library import Parameter, Query, QueryError, bind
-from events.messages import AuthorFeatures, Content, ContentKind, Signal
+from events.messages import Content, ContentKind, Signal
+from events.records import AuthorFeatures
 
 CHUNK_ROWS: Final = 65_536
 _CONTENT_ROWS: Final = 2_048

@@ -13,7 +13,8 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from connectors.local_sink import Writer
 from events.encode import Message, encode
-from events.messages import MAX_MESSAGE_BYTES, Position, Raw
+from events.messages import MAX_MESSAGE_BYTES, Position
+from events.records import Raw
 
 M = TypeVar("M", bound=Message)
 

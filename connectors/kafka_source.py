@@ -27,7 +27,8 @@ from confluent_kafka import (
 )
 
 from connectors.kafka import CONNECT_TIMEOUT_S, library_log, list_partitions
-from events.messages import MAX_MESSAGE_BYTES, Position, Raw
+from events.messages import MAX_MESSAGE_BYTES, Position
+from events.records import Raw
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from typing import Final
 
 import structlog
 
-from events.messages import AuthorCount, AuthorFeatures, Content, Position
+from events.messages import Content, Position
+from events.records import AuthorCount, AuthorFeatures
 
 CLAIM_S: Final = 24 * 3600
 """A claim is remembered so long at least, and twice as long at most."""

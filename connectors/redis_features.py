@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from connectors.redis_line import FIRST_PAUSE_S, RedisDownError, RedisLine
-from events.messages import AuthorCount, AuthorFeatures, Content, Position
+from events.messages import Content, Position
+from events.records import AuthorCount, AuthorFeatures
 
 CLAIM_TTL_S = 24 * 3600
 """How long an identity is remembered: repeats come within minutes, this bounds the memory."""

@@ -14,7 +14,7 @@ import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from events.messages import ReportedContent
+from events.records import ReportedContent
 
 _log = structlog.get_logger(__name__)
 KEEP: Final = 10_000

@@ -17,7 +17,8 @@ import redis
 from msgspec import Struct
 
 from connectors.redis_line import why
-from events.messages import Instant, RuleAction, RuleChange, RuleFileChange
+from events.messages import Instant, RuleAction
+from events.records import RuleChange, RuleFileChange
 
 KEPT_VERSIONS: Final = 100
 KEPT_CHANGES: Final = 10_000

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from connectors import clickhouse_rows as rows
 from connectors.clickhouse_rows import Table
-from events.messages import Alert, Appeal, DeadLetter, Judgement, Label, RuleChange, UserReport
+from events.messages import Alert, Appeal, DeadLetter, Label, UserReport
+from events.records import Judgement, RuleChange
 
 M = TypeVar("M")
 

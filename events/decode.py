@@ -8,7 +8,8 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from events.messages import MAX_MESSAGE_BYTES, Appeal, Content, Label, ScoreRequest, UserReport
+from events.messages import MAX_MESSAGE_BYTES, Appeal, Content, Label, UserReport
+from events.records import ScoreRequest
 
 T = TypeVar("T", Content, Label, UserReport, Appeal, ScoreRequest)
 

@@ -35,7 +35,8 @@ Revision = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Score = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-def _check_text(text: str, field: str = "text") -> None:
+def check_text(text: str, field: str = "text") -> None:
+    """Raises ValueError: `text`, which `field` holds, is longer than MAX_TEXT_BYTES."""
     # A code point is at most four bytes of UTF-8: most texts need not be encoded.
     if len(text) * 4 > MAX_TEXT_BYTES:
         size = len(text.encode("utf-8", "surrogatepass"))
@@ -81,7 +82,7 @@ class Content(Struct, frozen=True):
         if not self.text and not self.images:
             raise ValueError("a content needs `text` or `images`")
         _check_times(self.created_at, self.author_created_at)
-        _check_text(self.text)
+        check_text(self.text)
 
 
 class Evidence(Struct, frozen=True):
@@ -171,7 +172,7 @@ class UserReport(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_times(self.reported_at)
-        _check_text(self.reason, "reason")
+        check_text(self.reason, "reason")
 
 
 class Appeal(Struct, frozen=True, kw_only=True):
@@ -194,7 +195,7 @@ class Appeal(Struct, frozen=True, kw_only=True):
         if (self.state == "open") != (self.resolved_at is None):
             raise ValueError("`resolved_at` belongs to an appeal that is granted or denied")
         _check_times(self.appealed_at, self.resolved_at)
-        _check_text(self.statement, "statement")
+        check_text(self.statement, "statement")
 
 
 class AlertKey(Struct, frozen=True, order=True):
@@ -257,99 +258,3 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     failed_at: Instant
     size: int = 0
     """Bytes of the message where `raw` is only its beginning, else 0."""
-
-
-class RuleFileChange(Struct, frozen=True, kw_only=True):
-    """What a change of the rules did to one file of them.
-
-    `entries` are its rules or hashes now, `rules` the ids of those that are new, other or gone,
-    `expires` when the last entry expires (None: one never does).
-    """
-
-    file: str
-    entries: int
-    rules: tuple[str, ...] = ()
-    expires: Instant | None = None
-
-
-class RuleChange(Struct, frozen=True, kw_only=True):
-    """A push or rollback of rules and hash lists: rows of `rule_changes`.
-
-    `ruleset_version` is what decisions carry from then on, where the policy directory is that of
-    the command.
-    """
-
-    change_id: str
-    push: int
-    action: RuleAction
-    author: str
-    reason: str
-    ruleset_version: str
-    changed_at: Instant
-    files: tuple[RuleFileChange, ...] = ()
-
-
-class ModelOutput(Struct, frozen=True):
-    """What one model said of one content: a row of `model_outputs`."""
-
-    model: str
-    version: str
-    prediction: str
-    confidence: Score
-    scores: dict[str, Score]
-
-
-class Judgement(Struct, frozen=True):
-    """A decided content with all that is logged of it: what the sinks receive."""
-
-    content: Content
-    decision: Decision
-    outputs: tuple[ModelOutput, ...] = ()
-    stage_ms: dict[str, float] = {}
-    """What it waited for each stage, in milliseconds."""
-
-
-class Raw(Struct, frozen=True):
-    """A message as a connector took it, before it is decoded; `received_at` in Unix seconds."""
-
-    value: bytes
-    position: Position
-    received_at: float
-
-
-class AuthorFeatures(Struct):
-    """What is known of an author before a content: counts over their history here."""
-
-    decisions: int = 0
-    violations: int = 0
-
-
-class AuthorCount(Struct, frozen=True, array_like=True):
-    """What a final decision adds to its author's history, once an identity."""
-
-    content_id: str
-    revision: int
-    author_id: str
-    violation: bool
-
-
-class ReportedContent(Struct, frozen=True):
-    """What the store knows of a content that users report."""
-
-    community: Name = ""
-    text: str = ""
-    image_uri: str = ""
-    """Of its first image; "" for none, or one whose bytes were sent."""
-    hash_rule: str = ""
-    """The listed hash it matched, as its signal's rule; "" for none."""
-
-
-class ScoreRequest(Struct, frozen=True):
-    """A line that `breakwater score` takes: a text, or the path of an image."""
-
-    id: int | str | None = None
-    text: str | None = None
-    image: str = ""
-
-    def __post_init__(self) -> None:
-        _check_text(self.text or "")

@@ -30,7 +30,8 @@ from connectors.local_sink import Place, Writer, write
 from connectors.reported_content import PATIENCE_S, ReportedContents
 from connectors.writers import GatheringWriter, TeeWriter
 from events.encode import Message
-from events.messages import Alert, Appeal, DeadLetter, Label, Raw, UserReport
+from events.messages import Alert, Appeal, DeadLetter, Label, UserReport
+from events.records import Raw
 from flows import metrics
 from flows.failures import log_failures
 from flows.health import Heartbeat, serve_health

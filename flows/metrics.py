@@ -12,7 +12,8 @@ from prometheus_client.samples import Sample
 
 from connectors.outbox import OUTCOMES, Outcome
 from events.categories import CATEGORIES
-from events.messages import Alert, AlertKind, AlertState, DeadLetter, Judgement, Raw
+from events.messages import Alert, AlertKind, AlertState, DeadLetter
+from events.records import Judgement, Raw
 from operators.alerts import ShardReport
 from operators.item import Item, Stage
 

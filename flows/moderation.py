@@ -30,7 +30,8 @@ from connectors.kafka import CONTENT_TOPIC, check_topics
 from connectors.kafka_source import KafkaSource
 from connectors.local_sink import Place, write
 from connectors.ruleset_store import RULESET_KINDS
-from events.messages import Alert, Judgement, Raw
+from events.messages import Alert
+from events.records import Judgement, Raw
 from flows import metrics
 from flows.failures import log_failures
 from flows.health import Heartbeat, serve_health

@@ -7,7 +7,7 @@ import threading
 
 from connectors.local_sink import Writer
 from connectors.ruleset_store import RulesetStore
-from events.messages import RuleChange
+from events.records import RuleChange
 
 log = logging.getLogger(__name__)
 

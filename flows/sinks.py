@@ -22,7 +22,8 @@ from connectors.pagerduty import PagerDutySender
 from connectors.slack import SlackSender
 from connectors.writers import FEW_IN_FLIGHT, GatheringWriter, HoldingWriter, TeeWriter
 from events.encode import Message
-from events.messages import Alert, DeadLetter, Decision, Judgement, ReviewItem, RuleChange
+from events.messages import Alert, DeadLetter, Decision, ReviewItem
+from events.records import Judgement, RuleChange
 from flows import metrics
 from flows.settings import BadSettingError, Settings
 from policy.personal_data import Redact, redactor

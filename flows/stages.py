@@ -18,7 +18,8 @@ from connectors.ruleset_store import (
     RulesetKind,
     RulesetStore,
 )
-from events.messages import Content, Judgement, Position
+from events.messages import Content, Position
+from events.records import Judgement
 from flows.guards import guarded, observe
 from flows.live_policy import LivePolicy
 from flows.live_rules import LiveRulebook

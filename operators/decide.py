@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from events.identity import crc, decision_id
-from events.messages import Action, Decision, Judgement, Mode, ReviewItem
+from events.messages import Action, Decision, Mode, ReviewItem
+from events.records import Judgement
 from operators.item import Item
 from policy import review
 from policy.policies import Policies

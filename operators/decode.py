@@ -11,7 +11,8 @@ import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 
 from events.decode import DecodeError, Decoder
-from events.messages import Appeal, Content, DeadLetter, Label, Raw, UserReport
+from events.messages import Appeal, Content, DeadLetter, Label, UserReport
+from events.records import Raw
 from operators.item import Item
 
 T = TypeVar("T", Content, Label, UserReport, Appeal)

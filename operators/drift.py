@@ -22,7 +22,8 @@ from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from events.identity import crc
-from events.messages import Alert, Judgement, ModelOutput, Signal
+from events.messages import Alert, Signal
+from events.records import Judgement, ModelOutput
 from operators.drift_monitor import DriftMonitor, DriftSample, DriftSettings
 from operators.parcel import Parcel, opened, parcels
 from operators.signature import signatures

@@ -8,7 +8,8 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from events.messages import AuthorCount, AuthorFeatures, Content, Judgement, Position
+from events.messages import Content, Position
+from events.records import AuthorCount, AuthorFeatures, Judgement
 from operators.item import Item
 
 _log = structlog.get_logger(__name__)

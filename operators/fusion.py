@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from events.messages import ModelOutput
+from events.records import ModelOutput
 from models.fusion.fusion import FEATURES
 from operators.item import Item
 from operators.normalize import NO_OBFUSCATION

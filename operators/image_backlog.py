@@ -19,7 +19,7 @@ from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from events.identity import shard_of
-from events.messages import Judgement
+from events.records import Judgement
 from operators.item import Item, Stage
 
 LANES: Final = tuple(f"lane-{number:02}" for number in range(16))

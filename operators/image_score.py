@@ -7,7 +7,8 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-from events.messages import Evidence, Image, ModelOutput, Signal
+from events.messages import Evidence, Image, Signal
+from events.records import ModelOutput
 from models.image.classifier import ImageClassifier
 from models.image.decode import ImageError
 from models.image.hashes import PDQ_MIN_QUALITY, md5_hex

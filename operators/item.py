@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field, structs
 
-from events.messages import AuthorFeatures, Content, ModelOutput, Position, Signal
+from events.messages import Content, Position, Signal
+from events.records import AuthorFeatures, ModelOutput
 
 if TYPE_CHECKING:
     from operators.normalize import Normalized

@@ -14,7 +14,8 @@ from typing import Final, Protocol
 import PIL.Image
 from msgspec import structs
 
-from events.messages import Content, Evidence, ModelOutput, Signal
+from events.messages import Content, Evidence, Signal
+from events.records import ModelOutput
 from models.image.ocr import Reading, TextReader, may_hold_text
 from operators.image_cache import Picture, PictureCache
 from operators.item import Item, Stage

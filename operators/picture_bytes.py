@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from events.messages import Content, Judgement
+from events.messages import Content
+from events.records import Judgement
 
 
 def drop_picture_bytes(judgements: list[Judgement]) -> list[Judgement]:

@@ -21,7 +21,8 @@ from bytewax.dataflow import Stream, operator
 
 from events.block_count import BlockCount, Rank
 from events.identity import alert_id
-from events.messages import Alert, AlertKey, Decision, Judgement
+from events.messages import Alert, AlertKey, Decision
+from events.records import Judgement
 from operators.quota_alerts import once
 
 RULE_STAGES: Final = frozenset({"rules", "hash"})

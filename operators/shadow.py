@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
-from events.messages import Judgement
+from events.records import Judgement
 from operators.decide import Decider
 from operators.fusion import Fuser
 from operators.item import Item, Stage

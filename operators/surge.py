@@ -25,7 +25,8 @@ from bytewax.dataflow import Stream, operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from events import identity
-from events.messages import Alert, AlertKey, Decision, Judgement, ReportedContent, UserReport
+from events.messages import Alert, AlertKey, Decision, UserReport
+from events.records import Judgement, ReportedContent
 from operators.alerts import AlertGrouper, SeverityOf, ShardReport, rated
 from operators.parcel import Parcel, opened, parcels
 from operators.signature import signatures

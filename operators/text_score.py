@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from events.messages import Evidence, ModelOutput, Signal
+from events.messages import Evidence, Signal
+from events.records import ModelOutput
 from models.text.cascade import Cascade
 from models.text.model import Contribution, TextModel
 from operators.item import Item

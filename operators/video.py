@@ -22,7 +22,8 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from msgspec import structs
 
 from events.identity import shard_of, video_decision_id
-from events.messages import Evidence, Judgement, Signal
+from events.messages import Evidence, Signal
+from events.records import Judgement
 from operators.decide import HowBad
 
 SHARDS: Final = tuple(f"videos-{number:02}" for number in range(16))

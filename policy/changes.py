@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from events.messages import RuleFileChange
+from events.records import RuleFileChange
 from policy.hashlist import Known
 from policy.rulebook import parse_rulebook
 from policy.rules import Rule

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from events.identity import decision_id
-from events.messages import Content, Decision, Judgement, Position
+from events.messages import Content, Decision, Position
+from events.records import Judgement
 from operators.item import Item
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

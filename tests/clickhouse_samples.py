@@ -8,7 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from events.identity import decision_id
-from events.messages import Content, Decision, Judgement, ModelOutput, Signal
+from events.messages import Content, Decision, Signal
+from events.records import Judgement, ModelOutput
 
 AT = datetime(2026, 11, 17, 10, 0, tzinfo=UTC)
 

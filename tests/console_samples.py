@@ -10,7 +10,8 @@ from msgspec import structs
 
 from console.data import Overview, WaitingItem, answers_wanted
 from console.desk import Desk
-from events.messages import Alert, AlertKey, Appeal, Evidence, Judgement, Label, Signal
+from events.messages import Alert, AlertKey, Appeal, Evidence, Label, Signal
+from events.records import Judgement
 from policy.policies import Policies
 from policy.policy import load_policy
 

@@ -17,15 +17,12 @@ from events.messages import (
     Content,
     DeadLetter,
     Decision,
-    Judgement,
     Label,
-    ModelOutput,
     Position,
-    RuleChange,
-    RuleFileChange,
     Signal,
     UserReport,
 )
+from events.records import Judgement, ModelOutput, RuleChange, RuleFileChange
 
 END = datetime(2026, 11, 17, tzinfo=UTC)
 START = END - timedelta(days=14)

@@ -39,7 +39,8 @@ from connectors.kafka import (
 from connectors.local_sink import Writer
 from events.encode import encode
 from events.identity import label_id
-from events.messages import Alert, AlertKey, Appeal, Label, Position, Raw, UserReport
+from events.messages import Alert, AlertKey, Appeal, Label, Position, UserReport
+from events.records import Raw
 from flows.feedback import FeedbackSinks, FeedbackSources, build
 from operators.consensus import (
     ANSWERS,

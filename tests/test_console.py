@@ -36,7 +36,8 @@ from connectors.clickhouse import ClickHouseWriter, connect
 from console.app import build_app
 from console.desk import Desk
 from console.store import ClickHouseStore
-from events.messages import Judgement, Label, Signal
+from events.messages import Label, Signal
+from events.records import Judgement
 from policy.policies import Policies
 
 expect.set_options(timeout=60_000)

@@ -16,7 +16,8 @@ from connectors.clickhouse import ClickHouseWriter, connect
 from connectors.ruleset_store import LocalRulesetStore, StoredRuleset
 from console.appeals import closed
 from console.store import ClickHouseStore
-from events.messages import Image, Judgement, Label, LabelSource
+from events.messages import Image, Label, LabelSource
+from events.records import Judgement
 from flows.live_policy import LivePolicy
 from policy.policies import Policies
 from policy.policy import BUILT_IN

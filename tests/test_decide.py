@@ -4,7 +4,8 @@ import pytest
 from builders import AT, content, decision, item, items
 from msgspec import structs
 
-from events.messages import Judgement, ModelOutput, Signal
+from events.messages import Signal
+from events.records import Judgement, ModelOutput
 from operators.decide import Decider, ReviewPicker, verdict
 from policy.policy import BUILT_IN, load_policy, parse_policy
 from policy.taxonomy import CATEGORIES

@@ -6,7 +6,8 @@ import pytest
 from builders import content
 
 from events.encode import encode
-from events.messages import DeadLetter, Position, Raw
+from events.messages import DeadLetter, Position
+from events.records import Raw
 from operators.decode import ContentDecoder
 from operators.item import Item
 

@@ -14,7 +14,8 @@ from builders import content, decision
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from events.messages import Alert, AlertKey, Judgement, ModelOutput, Signal
+from events.messages import Alert, AlertKey, Signal
+from events.records import Judgement, ModelOutput
 from operators.drift import MAIN_LANGUAGES, drift, drift_samples
 from operators.drift_monitor import DriftMonitor, DriftSample, DriftSettings
 from operators.drift_series import Series

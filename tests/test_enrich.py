@@ -17,7 +17,8 @@ from connectors.redis_features import (
     claim_key,
 )
 from connectors.redis_ledger import RedisLedger
-from events.messages import AuthorFeatures, Position
+from events.messages import Position
+from events.records import AuthorFeatures
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
 from operators.item import Item
 

@@ -9,7 +9,8 @@ from builders import decision
 
 from connectors import files
 from connectors.files import LinesSource, LinesWriter
-from events.messages import Decision, Raw
+from events.messages import Decision
+from events.records import Raw
 
 
 def read_all(path: Path, resume: files.ReadPoint | None = None) -> list[Raw]:

@@ -10,7 +10,15 @@ from msgspec.structs import replace
 from connectors.clickhouse import ClickHouseWriter, StoreError
 from connectors.clickhouse_forget import forget_author
 from connectors.clickhouse_hold import hold_author, release_author
-from events.messages import Alert, AlertKey, Appeal, DeadLetter, Label, Position, UserReport
+from events.messages import (
+    Alert,
+    AlertKey,
+    Appeal,
+    DeadLetter,
+    Label,
+    Position,
+    UserReport,
+)
 
 GONE = "it's \\ me"
 TABLES = (

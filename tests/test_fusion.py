@@ -12,7 +12,8 @@ from bytewax.operators import output as give
 from bytewax.testing import TestingSink, TestingSource, run_main
 from numpy.typing import NDArray
 
-from events.messages import AuthorFeatures, Evidence, Signal
+from events.messages import Evidence, Signal
+from events.records import AuthorFeatures
 from models.fusion.fusion import FEATURES, FusionModel
 from operators.fusion import Fuser, feature_matrix, without_fusion
 from operators.item import Item

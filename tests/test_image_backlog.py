@@ -14,7 +14,8 @@ from bytewax.testing import TestingSink, TestingSource, run_main
 from image_items import item as image_item
 from msgspec import structs
 
-from events.messages import Judgement, Signal
+from events.messages import Signal
+from events.records import Judgement
 from operators import image_backlog
 from operators.image_backlog import ImageBacklog, lane_of, see_images
 from operators.item import Item

@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance
 
 from cli.hash import hash_files
 from cli.rules import push
-from events.messages import Judgement
+from events.records import Judgement
 from operators.image_cache import PictureCache
 from operators.image_hash import ImageHashMatcher
 from operators.surge import surge_events

@@ -35,7 +35,8 @@ from connectors.kafka import (
 )
 from connectors.kafka_source import PAUSE, KafkaSource, next_tick, starting_point
 from events.encode import encode
-from events.messages import DeadLetter, Position, Raw
+from events.messages import DeadLetter, Position
+from events.records import Raw
 
 LETTER = DeadLetter(
     raw=b"\xff", error="not UTF-8", stage="decode", source=Position(file="f", line=1),

@@ -16,7 +16,8 @@ from pytest_httpserver import HTTPServer
 
 from connectors.local_sink import Writer
 from events.encode import encode
-from events.messages import AlertKey, Content, Position, Raw
+from events.messages import AlertKey, Content, Position
+from events.records import Raw
 from flows import metrics
 from flows.moderation import build
 from flows.settings import load_settings

@@ -9,7 +9,8 @@ from image_items import in_batches, item
 from msgspec import structs
 from PIL import Image
 
-from events.messages import AuthorFeatures, Evidence, ModelOutput, Signal
+from events.messages import Evidence, Signal
+from events.records import AuthorFeatures, ModelOutput
 from flows.settings import load_settings
 from flows.stages import load_stages
 from models.image.ocr import Reading, TextReader, may_hold_text

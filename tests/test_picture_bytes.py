@@ -5,7 +5,8 @@ import pytest
 from builders import judgement
 from msgspec.structs import replace
 
-from events.messages import Image, Judgement
+from events.messages import Image
+from events.records import Judgement
 from operators.picture_bytes import drop_picture_bytes
 
 SENT = Image("i1", data=b"a picture")

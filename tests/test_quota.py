@@ -8,7 +8,8 @@ from servers import free_port
 
 from connectors.redis_ledger import RedisLedger
 from events.block_count import BlockCount, Rank
-from events.messages import Alert, Judgement, Signal
+from events.messages import Alert, Signal
+from events.records import Judgement
 from operators.quota import BlockQuota, LocalLedger
 
 QUOTA = 100

@@ -19,7 +19,8 @@ from cli.errors import UsageError
 from cli.main import app
 from connectors.clickhouse import ClickHouseWriter, connect
 from connectors.decision_log import DecisionLog
-from events.messages import AuthorFeatures, Image, Judgement, Signal
+from events.messages import Image, Signal
+from events.records import AuthorFeatures, Judgement
 from models.fusion.fusion import FusionModel
 from models.text.cascade import Cascade
 from operators.decide import Decider

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from connectors import reported_content
 from connectors.clickhouse import ClickHouseWriter
 from connectors.reported_content import ReportedContents
-from events.messages import Image, Judgement, ReportedContent, Signal
+from events.messages import Image, Signal
+from events.records import Judgement, ReportedContent
 
 
 def with_image(made: Judgement, image: Image) -> Judgement:

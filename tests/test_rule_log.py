@@ -13,7 +13,7 @@ from connectors.clickhouse import ClickHouseWriter, StoreError
 from connectors.clickhouse_memory import MemoryStore
 from connectors.ruleset_store import LocalRulesetStore, RedisRulesetStore, RulesetStore
 from connectors.writers import GatheringWriter
-from events.messages import RuleChange, RuleFileChange
+from events.records import RuleChange, RuleFileChange
 from flows.rule_log import RuleLog
 from policy.changes import MAX_RULES, file_changes
 

@@ -13,7 +13,7 @@ from cli import main
 from cli.errors import UsageError
 from cli.rules import app
 from connectors.ruleset_store import RedisRulesetStore
-from events.messages import RuleFileChange
+from events.records import RuleFileChange
 from policy.errors import PolicyError
 from policy.policy import BUILT_IN
 

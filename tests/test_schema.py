@@ -10,16 +10,8 @@ from clickhouse_samples import AT, blocked, judgement
 from connectors.clickhouse import ClickHouseWriter, StoreError
 from connectors.clickhouse_hold import hold_author, is_held, release_author
 from events.identity import alert_id
-from events.messages import (
-    Alert,
-    AlertKey,
-    DeadLetter,
-    Label,
-    Position,
-    RuleChange,
-    RuleFileChange,
-    Signal,
-)
+from events.messages import Alert, AlertKey, DeadLetter, Label, Position, Signal
+from events.records import RuleChange, RuleFileChange
 
 TABLES = {
     "content", "moderation_logs", "model_outputs", "human_labels", "users", "user_reports",

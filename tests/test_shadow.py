@@ -13,7 +13,8 @@ from next_model import all_is_spam
 
 from connectors.clickhouse import connect
 from connectors.query_library import run
-from events.messages import Image, ModelOutput, Signal
+from events.messages import Image, Signal
+from events.records import ModelOutput
 from flows.shadow import text_scorer
 from models.fusion.fusion import FusionModel
 from models.text.cascade import Cascade

@@ -23,11 +23,10 @@ from events.messages import (
     Content,
     Decision,
     Image,
-    Judgement,
-    ReportedContent,
     Signal,
     UserReport,
 )
+from events.records import Judgement, ReportedContent
 from flows.live_policy import LivePolicy
 from operators.alerts import severity_by
 from operators.signature import text_cluster

@@ -11,7 +11,8 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from events.messages import Content, Evidence, Image, Judgement, Signal
+from events.messages import Content, Evidence, Image, Signal
+from events.records import Judgement
 from operators.decide import how_bad
 from operators.video import MAX_VIDEOS, QUIET_S, Videos, judge_videos, video_frames
 from policy.policy import load_policy
