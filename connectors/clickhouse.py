@@ -47,8 +47,8 @@ def public_dsn(dsn: str) -> str:
 def connect(dsn: str, *, answer_timeout_s: int = ANSWER_TIMEOUT_S) -> Client:
     """A client of the server at `http://USER:PASSWORD@HOST:8123` or of the files at `chdb://PATH`.
 
-    `https` and `clickhouses` mean TLS, whatever the port. A server that is silent for
-    `answer_timeout_s` after a question has failed.
+    `https` and `clickhouses` mean TLS on any port, and so do the ports 443 and 8443. A server that
+    is silent for `answer_timeout_s` after a question has failed.
 
     The embedded engine (`chdb://memory` keeps nothing) lets one process at a time open a path, and
     a process open one path; clients of the same process on the same path share it.
@@ -70,9 +70,9 @@ def connect(dsn: str, *, answer_timeout_s: int = ANSWER_TIMEOUT_S) -> Client:
         # The tables are named with their database, which need not exist yet.
         return clickhouse_connect.get_client(
             dsn=dsn,
-            # The driver takes no scheme from a DSN: it would guess by the port, and send a password
-            # that was meant for TLS in clear.
-            interface="https" if scheme in ("https", "clickhouses") else "http",
+            # The driver takes no scheme from a DSN and goes by the port, 443 or 8443: on any other
+            # it would send in clear what was meant for TLS.
+            interface="https" if scheme in ("https", "clickhouses") else None,
             database="default",
             connect_timeout=CONNECT_TIMEOUT_S,
             send_receive_timeout=answer_timeout_s,

@@ -195,8 +195,8 @@ def watched(insert: Callable[[Sequence[X]], None]) -> Callable[[Sequence[X]], No
 
 
 def _oldest_insert() -> float:
-    now = time.monotonic()
-    return now - min(list(_inserts.values()), default=now)
+    begun = list(_inserts.values())
+    return time.monotonic() - min(begun) if begun else 0.0
 
 
 STORE_OLDEST_INSERT.set_function(_oldest_insert)

@@ -181,6 +181,8 @@ class _Attempt:
     def _do(self, items: list[Item]) -> None:
         try:
             self.done += self._stage([item.copy() for item in items])
+        except KeyboardInterrupt:
+            raise
         # Whatever broke, the stream goes on: a panic of a library in Rust is no Exception.
         except BaseException as error:  # noqa: BLE001
             self.error = error

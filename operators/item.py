@@ -59,7 +59,7 @@ class Item(Struct):
             signals=self.signals.copy(),
             text_scores=self.text_scores.copy(),
             image_scores=self.image_scores.copy(),
-            image_texts=self.image_texts.copy(),
+            image_texts={image: texts.copy() for image, texts in self.image_texts.items()},
             scores=self.scores.copy(),
             outputs=self.outputs.copy(),
             degraded=self.degraded.copy(),

@@ -200,6 +200,14 @@ def test_a_panic_of_a_library_is_a_failure_like_another(part, clock) -> None:
     assert breaker(items(1))[0].degraded == []
 
 
+def test_an_interrupt_is_no_failure_of_the_stage(clock) -> None:
+    def stage(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Breaker("part", stage, None, now=clock)(items(1))
+
+
 def test_a_stage_without_a_deadline_runs_where_it_is_called(clock) -> None:
     threads = []
 
