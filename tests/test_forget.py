@@ -157,6 +157,6 @@ def test_dead_letters_go_that_name_the_author(store):
 def test_nobody_is_not_an_author(store):
     before = counts(store)
     for act in (forget_author, hold_author):
-        with pytest.raises(StoreError, match="the id of an author is needed"):
+        with pytest.raises(StoreError, match="an author id is required"):
             act(store, "")
     assert counts(store) == before
