@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -70,26 +71,32 @@ def list_alerts(
         for until, key in mutes:
             write_out(json_encode({"mute": key, "until": _moment(until)}) + b"\n")
         return
-    table_console().print(alert_table(listed[:limit]))
+    whole_ids = not sys.stdout.isatty()
+    table_console().print(alert_table(listed[:limit], whole_ids=whole_ids))
     for until, key in mutes:
         typer.echo(f"muted until {_moment(until):%Y-%m-%d %H:%M} UTC: {_named(key)}")
 
 
-def alert_table(listed: Iterable[Listed]) -> Table:
-    """A line an alert; how its id begins is enough for `ack`, and leaves room for what it says."""
+def alert_table(listed: Iterable[Listed], *, whole_ids: bool = False) -> Table:
+    """A line an alert; how its id begins is enough for `ack`, and leaves room for what it says.
+
+    `whole_ids`: for other tools, which know an alert by nothing less.
+    """
     short = (Column(name, no_wrap=True) for name in ("alert", "state", "severity", "since"))
     table = Table(*short, *(Column(name, overflow="fold") for name in ("what", "sent")), box=None)
     for item in listed:
         alert = item.alert
         sent = ", ".join(f"{name}: {status}" for name, status in item.statuses.items())
+        if item.error:
+            sent += f" ({item.error})"
         table.add_row(
-            alert.alert_id[:_SHOWN_OF_ID],
+            alert.alert_id if whole_ids else alert.alert_id[:_SHOWN_OF_ID],
             alert.state,
             alert.severity,
             f"{alert.window_start:%Y-%m-%d %H:%M}",
             # Text: what is in a summary is no markup.
             Text(printable(alert.summary)),
-            sent,
+            Text(printable(sent)),
         )
     return table
 

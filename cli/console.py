@@ -52,7 +52,7 @@ def console_command(
 
     Raises:
         UsageError: it would be open to others without a password, the port is taken, or
-            `reviewer` is no name to sign in with.
+            `reviewer` is not a name to sign in with.
         BadSettingError, BrokerError, PolicyError, RulesetStoreDownError, StoreError: it cannot
             start.
         typer.Exit: with 1, when an answer could not be sent at the end.

@@ -144,12 +144,12 @@ def _check_usage(files: list[Path], output: Path | None) -> None:
 def detect_command(files: list[Path], output: Path | None = None) -> None:
     """Write `timestamp,value,z_score,anomaly_score` for every row of `files` into `output`.
 
-    Without `output`, one file goes to standard output. A file that is no series does not keep the
-    others from being scored.
+    Without `output`, one file goes to standard output. A file that is not a series does not keep
+    the others from being scored.
 
     Raises:
         typer.BadParameter: the files and `output` do not go together.
-        typer.Exit: with 2, when a file cannot be read or written; with 1, when one is no series.
+        typer.Exit: with 2, when a file cannot be read or written; with 1, when one is not a series.
     """
     _check_usage(files, output)
     if output is not None:

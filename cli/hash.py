@@ -47,7 +47,7 @@ def hash_command(files: list[Path]) -> None:
     """Print MD5, PDQ and pHash of each file as JSON Lines, for hash lists.
 
     Raises:
-        typer.Exit: with 1, when a file is no picture; its line has an `error`.
+        typer.Exit: with 1, when a file is not a picture; its line has an `error`.
     """
     failed = False
     for row in hash_files(files):

@@ -302,7 +302,8 @@ def topics_create(
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 8,
     replication: Annotated[int, typer.Option(min=1, help="Copies of each partition.")] = 1,
     max_message_bytes: Annotated[
-        int, typer.Option(min=100_000, help="Of a content with its images, at most.")
+        int,
+        typer.Option(min=100_000, help="Largest content, with its images."),
     ] = MAX_MESSAGE_BYTES,
 ) -> None:
     """Create the topics that are missing."""

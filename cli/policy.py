@@ -13,7 +13,12 @@ from rich.text import Text
 
 from cli.errors import UsageError
 from cli.live import open_store, push_and_wait, rollback_of, rules_in_force, say, version_of
-from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
+from connectors.ruleset_store import (
+    RulesetStore,
+    RulesetStoreDownError,
+    StoredRuleset,
+    overlaid,
+)
 from events.records import RuleFileChange
 from flows.settings import load_settings
 from policy.errors import PolicyError
@@ -74,8 +79,11 @@ def lint_files(
         else read_policies(load_settings().policy)
     )
     _fail_on(texts)
-    _warn_of(texts)
     typer.echo(f"{', '.join(texts)}: fine")
+    try:
+        _warn_of(texts)
+    except (RulesetStoreDownError, PolicyError) as error:
+        say(f"warning: what communities allow was not compared with the rules: {error}")
 
 
 @app.command("push", epilog="Example: breakwater policy push strict.yaml --reason 'spam wave'")

@@ -19,7 +19,7 @@ from flows.moderation import FILE_EPOCH, file_job, kafka_job
 from flows.settings import load_settings
 
 INTERRUPTED: Final = 130
-"""The exit code of what SIGINT has ended, as shells have it."""
+"""The exit code of what SIGINT or SIGTERM has ended before the end of its input."""
 
 
 def run_files(source: str, output: Path | None, *, overwrite: bool) -> None:

@@ -121,7 +121,7 @@ def item_card(item: WaitingItem | None, policies: Policies) -> list[Any]:
         _facts(item),
         html.H3("Scores"),
         html.P(
-            "From the first mark on a bar a person looks, from the second it is blocked.",
+            "Above the first mark on a bar a person reviews it, above the second it is blocked.",
             className="muted hint",
         ),
         html.Div(

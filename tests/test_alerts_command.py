@@ -51,15 +51,13 @@ def test_ack_holds_back_updates(output: Path) -> None:
     assert "acknowledged" in store.newest(1)[0].statuses["slack"]
 
 
-def test_how_an_id_begins_is_listed_and_is_enough_to_ack(
-    output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_an_id_begins_is_enough_to_ack(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = msgspec.structs.replace(alert(3), alert_id="3f0c9a" + "e" * 26)
     OutboxStore(output / "outbox-1.sqlite").put(["slack"], [one])
     monkeypatch.setenv("BREAKWATER_OUTPUT", str(output))
     listed = CliRunner().invoke(app, ["list"]).stdout
     assert one.summary in listed, "nothing is cut in a pipe"
-    assert "3f0c9aee " in listed
+    assert one.alert_id in listed, "other tools know it by nothing less"
     assert f"{one.alert_id}: acknowledged" in CliRunner().invoke(app, ["ack", "3f0c9aee"]).stdout
 
 
@@ -69,6 +67,14 @@ def test_a_terminal_has_room_for_state_severity_and_time(output: Path, columns: 
     listed = OutboxStore(output / "outbox.sqlite").newest(9)
     Console(file=shown, width=columns).print(alert_table(listed))
     assert "00000000  open      error     2026-03-02 12:00" in shown.getvalue()
+
+
+def test_why_an_alert_was_not_sent_is_listed(output: Path) -> None:
+    store = OutboxStore(output / "outbox-1.sqlite")
+    store.put(["slack"], [alert(3)])
+    store.finish(store.oldest("slack"), "failed", "404 no_service")
+    listed = CliRunner().invoke(app, ["list", "--output", str(output)]).stdout
+    assert "slack: failed (404 no_service)" in listed
 
 
 def test_mute_holds_back_alerts(output: Path) -> None:
