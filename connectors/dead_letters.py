@@ -26,6 +26,7 @@ from connectors.kafka import (
     BrokerError,
     KafkaWriter,
     list_partitions,
+    produce,
     producer_config,
 )
 from events.messages import DeadLetter
@@ -138,20 +139,17 @@ def resend(config: Mapping[str, Any], messages: Iterable[tuple[str, bytes, str]]
     )
     refused: list[str] = []
     for key, value, place in messages:
-        while True:
-            try:
-                producer.produce(
-                    CONTENT_TOPIC,
-                    value,
-                    key.encode("utf-8", "replace"),
-                    headers={REPLAYED_FROM: place.encode()},
-                    on_delivery=lambda error, _: refused.append(error.str()) if error else None,
-                )
-                break
-            except BufferError:
-                # What a broker does not take in time makes room as well.
-                producer.poll(0.1)
-            except KafkaException as error:
-                raise BrokerError(f"{CONTENT_TOPIC}: {error.args[0].str()}") from None
+        try:
+            produce(
+                producer,
+                lambda: None,
+                topic=CONTENT_TOPIC,
+                value=value,
+                key=key.encode("utf-8", "replace"),
+                headers={REPLAYED_FROM: place.encode()},
+                on_delivery=lambda error, _: refused.append(error.str()) if error else None,
+            )
+        except KafkaException as error:
+            raise BrokerError(f"{CONTENT_TOPIC}: {error.args[0].str()}") from None
     if producer.flush(SEND_TIMEOUT_S) or refused:
         raise BrokerError(f"{CONTENT_TOPIC}: {refused[0] if refused else 'no acknowledgement'}")

@@ -82,6 +82,24 @@ def producer_config(config: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
+def produce(producer: Producer, waiting: Callable[[], None], **message: Any) -> None:
+    """Hand `message`, as `Producer.produce` takes it, to `producer`; waits while its queue is full.
+
+    `waiting` is called again and again meanwhile. A message that the brokers do not take in time
+    makes room as well.
+
+    Raises:
+        KafkaException: the message is refused.
+    """
+    while True:
+        try:
+            producer.produce(**message)
+            break
+        except BufferError:
+            waiting()
+            producer.poll(0.1)
+
+
 def check_config(config: Mapping[str, Any]) -> None:
     """Return when librdkafka takes these settings of its own, beside ours.
 
@@ -221,13 +239,14 @@ class KafkaWriter(Writer[M]):
                 self._key(message).encode("utf-8", "replace"),
                 events_encode.encode(message),
             )
-            while True:
-                try:
-                    self._producer.produce(self._topic, value, key, on_delivery=self._delivered)
-                    break
-                except BufferError:
-                    self._waiting()
-                    self._producer.poll(0.1)
+            produce(
+                self._producer,
+                self._waiting,
+                topic=self._topic,
+                value=value,
+                key=key,
+                on_delivery=self._delivered,
+            )
         self._producer.poll(0)
 
     def flush(self) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
@@ -133,33 +134,38 @@ def recovery_store(directory: Path) -> Path:
 def stop_on_signal() -> Callable[[], bool]:
     """Whether SIGTERM or SIGINT has come since this was called; a second one ends the process."""
     stop = threading.Event()
-
-    def on_signal(number: int, _frame: object) -> None:
-        log.info("%s: finishing what is on its way", signal.Signals(number).name)
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in _STOP_SIGNALS:
-        signal.signal(number, on_signal)
-
+    _set_on_signals(
+        stop,
+        lambda number: log.info("%s: finishing what is on its way", signal.Signals(number).name),
+    )
     return stop.is_set
 
 
 @contextmanager
 def _set_by_signals(stop: threading.Event) -> Iterator[None]:
     """Meanwhile SIGTERM and SIGINT set `stop`, and a second one ends the process."""
-
-    def on_signal(number: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-        end_standard_input()
-
-    before = {number: signal.signal(number, on_signal) for number in _STOP_SIGNALS}
+    before = _set_on_signals(stop, lambda _: end_standard_input())
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _set_on_signals(
+    stop: threading.Event, then: Callable[[int], None]
+) -> dict[signal.Signals, Any]:
+    """Have SIGTERM and SIGINT set `stop`, and a second one end the process; the handlers before.
+
+    `then` is called with the signal's number when `stop` is set.
+    """
+
+    def on_signal(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+        then(number)
+
+    return {number: signal.signal(number, on_signal) for number in _STOP_SIGNALS}
 
 
 def place_from_command_line() -> Place:

@@ -22,7 +22,7 @@ from confluent_kafka import Producer
 
 from bench.cluster import Cluster, Servers, servers
 from cli.demo_traffic import day_of_traffic, yesterday
-from connectors.kafka import CONTENT_TOPIC, RELIABLE
+from connectors.kafka import CONTENT_TOPIC, producer_config
 from events.encode import encode
 from events.messages import Content
 
@@ -69,14 +69,12 @@ class Feed:
         """Posts by author; an author's counter must say the same."""
         self.sent = 0
         self._producer = Producer(
-            {
-                "bootstrap.servers": brokers,
-                **RELIABLE,
+            producer_config(
+                {"bootstrap.servers": brokers, "log_level": 0},
                 # The broker of the tests slows down with every batch that it holds.
-                "linger.ms": 100,
-                "message.timeout.ms": 0,
-                "log_level": 0,
-            }
+                linger_ms=100,
+                message_timeout_ms=0,
+            )
         )
         self._rate = rate
         self._stopping = threading.Event()
