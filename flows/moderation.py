@@ -97,6 +97,14 @@ def build(
     judged = judge("judge", decoded.messages, stages, on_wait)
     judgements = judged.judgements
 
+    # The engine runs steps in the order in which they stand here: the answers go out first.
+    verdicts = judge_videos("judge_videos", judgements, stages.how_bad, finish_at_eof=ends)
+    logged = op.merge("merge_verdicts", judgements, verdicts)
+    decisions = op.flat_map_batch("decision", logged, lambda js: [j.decision for j in js])
+    write("write_decisions", decisions, sinks.decisions, place)
+    reviews = op.flat_map_batch("pick_reviews", judgements, stages.review_picker)
+    write("write_reviews", reviews, sinks.reviews, place)
+
     def in_force() -> str:
         return stages.policy().version
 
@@ -109,23 +117,15 @@ def build(
     op.flat_map_batch("count_odd_events", surges.reports, metrics.count_odd_events)
     drifts = drift("find_drift", samples, DriftSettings())
     alerts = op.merge("merge_alerts", surges.alerts, drifts, judged.alerts)
-
-    verdicts = judge_videos("judge_videos", judgements, stages.how_bad, finish_at_eof=ends)
-    logged = op.merge("merge_verdicts", judgements, verdicts)
-    stored = op.flat_map_batch(
-        "drop_picture_bytes", op.merge("merge_shadow", logged, judged.shadow), drop_picture_bytes
-    )
-
-    letters = op.flat_map_batch("count_letters", decoded.dead_letters, metrics.count_dead_letters)
     alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)
-    decisions = op.flat_map_batch("decision", logged, lambda js: [j.decision for j in js])
-    reviews = op.flat_map_batch("pick_reviews", judgements, stages.review_picker)
+    write("write_alerts", alerts, sinks.alerts, place)
+
+    shadow = op.merge("merge_shadow", logged, judged.shadow)
+    stored = op.flat_map_batch("drop_picture_bytes", shadow, drop_picture_bytes)
     write("count_authors", judgements, lambda: stages.author_counter, place)
     write("write_judgements", stored, sinks.judgements, place)
-    write("write_decisions", decisions, sinks.decisions, place)
-    write("write_reviews", reviews, sinks.reviews, place)
+    letters = op.flat_map_batch("count_letters", decoded.dead_letters, metrics.count_dead_letters)
     write("write_dead_letters", letters, sinks.dead_letters, place)
-    write("write_alerts", alerts, sinks.alerts, place)
     return log_failures(flow)
 
 
