@@ -6,8 +6,8 @@ import fcntl
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -81,7 +81,7 @@ def connect(dsn: str, *, answer_timeout_s: int = ANSWER_TIMEOUT_S) -> Client:
         )
     except (ClickHouseError, ValueError, TypeError) as error:  # TypeError: an odd parameter
         raise StoreError(
-            f"no ClickHouse at {public_dsn(dsn)} ({_first_line(error)}):"
+            f"no ClickHouse at {public_dsn(dsn)} ({first_line(error)}):"
             " is it running, and is BREAKWATER_CLICKHOUSE_DSN right?"
         ) from None
 
@@ -106,7 +106,7 @@ def _open_embedded(location: str) -> Client:
         raise StoreError(
             f"this process has the embedded ClickHouse at {other[1]} open, and can open only one"
             if other
-            else f"{path} cannot be opened as an embedded ClickHouse ({_first_line(error)})"
+            else f"{path} cannot be opened as an embedded ClickHouse ({first_line(error)})"
         ) from None
 
 
@@ -128,9 +128,11 @@ def _process_holding(path: Path) -> int:
     return 0
 
 
-def _first_line(error: Exception) -> str:
-    caused = re.search(r"\[Errno -?\d+\] ([^')\"]+)", str(error))
-    return caused[1] if caused else str(error).splitlines()[0][:200]
+def first_line(error: Exception) -> str:
+    """What an error of the driver says, without the code, the query and the stack around it."""
+    line = str(error).splitlines()[0]
+    said = re.search(r"\[Errno -?\d+\] ([^')\"]+)|DB::Exception: (.+)", line)
+    return (said[1] or said[2] if said else line)[:300]
 
 
 def _will_pass(error: Exception) -> bool:
@@ -144,8 +146,8 @@ class ClickHouseWriter(Store):
 
     An insert that fails for a passing reason is tried again for `RETRY_SECONDS`, then raises; rows
     may be sent twice then, which their tables undo. `redact` goes over the texts of users before
-    they are stored, see `connectors.clickhouse_rows.Table`. `on_insert` is told the table, the rows
-    and the seconds of every insert.
+    they are stored, see `connectors.clickhouse_rows.Table`. `watch` is entered with the table and
+    the number of rows of every insert, and left when they are taken or given up.
     """
 
     def __init__(
@@ -153,7 +155,7 @@ class ClickHouseWriter(Store):
         dsn: str,
         *,
         redact: Redact | None = None,
-        on_insert: Callable[[str, int, float], None] = lambda _table, _rows, _seconds: None,
+        watch: Callable[[str, int], AbstractContextManager[None]] = lambda *_: nullcontext(),
     ) -> None:
         """Connect to `dsn`, see `connect`.
 
@@ -164,7 +166,7 @@ class ClickHouseWriter(Store):
         self._place = public_dsn(dsn)
         self.embedded = dsn.startswith("chdb:")
         self._inserter = Inserter(self.client, embedded=self.embedded, redact=redact)
-        self._on_insert = on_insert
+        self._watch = watch
 
     def apply_schema(self) -> None:
         """Create what is missing of the database, its tables and views; migrate older tables.
@@ -188,7 +190,7 @@ class ClickHouseWriter(Store):
             if names:
                 self.client.insert("schema_migrations", names, ["name"], database=DATABASE)
         except ClickHouseError as error:
-            raise StoreError(f"{self._place} refused the schema: {_first_line(error)}") from None
+            raise StoreError(f"{self._place} refused the schema: {first_line(error)}") from None
 
     def _run_script(self, script: str) -> None:
         for statement in script.split(";\n"):
@@ -237,15 +239,14 @@ class ClickHouseWriter(Store):
         made = [row for message in messages for row in table.rows(message)]
         if not made:
             return
-        start = time.perf_counter()
         try:
-            for attempt in stamina.retry_context(
-                on=_will_pass, attempts=None, timeout=RETRY_SECONDS
-            ):
-                with attempt:
-                    self._inserter.send(table, made)
+            with self._watch(table.name, len(made)):
+                for attempt in stamina.retry_context(
+                    on=_will_pass, attempts=None, timeout=RETRY_SECONDS
+                ):
+                    with attempt:
+                        self._inserter.send(table, made)
         except ClickHouseError as error:
             raise StoreError(
-                f"{self._place} did not take {len(made)} rows of {table.name}: {_first_line(error)}"
+                f"{self._place} did not take {len(made)} rows of {table.name}: {first_line(error)}"
             ) from error
-        self._on_insert(table.name, len(made), time.perf_counter() - start)

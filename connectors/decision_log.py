@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from numpy.typing import NDArray
 
+from connectors.clickhouse import first_line
 from connectors.clickhouse_rows import UNKNOWN_TIME
 from connectors.query_library import Parameter, Query, QueryError, bind
 from events.messages import Content, ContentKind, Signal
@@ -225,8 +226,7 @@ class DecisionLog:
         try:
             return self._client.query(sql, self.window | more).result_rows
         except ClickHouseError as error:
-            message = str(error).splitlines()[0][:300]
-            raise QueryError(f"the decisions cannot be read: {message}") from None
+            raise QueryError(f"the decisions cannot be read: {first_line(error)}") from None
 
 
 def _logged(

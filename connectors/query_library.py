@@ -18,6 +18,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from connectors.clickhouse import first_line
 from events.categories import CATEGORIES
 
 _PARAMETER = re.compile(
@@ -193,7 +194,7 @@ def _newest(client: Client) -> datetime:
         seconds = int(client.query(sql).result_rows[0][0])
     except ClickHouseError as error:
         raise QueryError(
-            f"no tables to ask ({_first_line(error)}); `breakwater schema apply` makes them"
+            f"no tables to ask ({first_line(error)}); `breakwater schema apply` makes them"
         ) from None
     newest = datetime.fromtimestamp(seconds, UTC) if seconds else datetime.now(UTC)
     return newest + timedelta(hours=1)
@@ -224,13 +225,7 @@ def _time(client: Client, parameter: Parameter, value: str, ends: dict[str, date
 
 
 def _refused(query: Query, error: ClickHouseError) -> QueryError:
-    return QueryError(f"{query.name}: {_first_line(error)}")
-
-
-def _first_line(error: ClickHouseError) -> str:
-    message = str(error).splitlines()[0]
-    told = re.search(r"DB::Exception: (.*)", message)
-    return (told[1] if told else message)[:300]
+    return QueryError(f"{query.name}: {first_line(error)}")
 
 
 def _parse(text: str) -> Query:

@@ -14,6 +14,7 @@ import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from connectors.clickhouse import first_line
 from events.records import ReportedContent
 
 _log = structlog.get_logger(__name__)
@@ -74,7 +75,8 @@ class ReportedContents:
                 _SQL, {"ids": list(ids)}, settings={"max_execution_time": PATIENCE_S}
             ).result_rows
         except ClickHouseError as error:
-            reason = str(error).splitlines()[0][:200]
-            _log.warning("reports are counted without their links and texts", error=reason)
+            _log.warning(
+                "reports are counted without their links and texts", error=first_line(error)
+            )
             return {}
         return {content_id: ReportedContent(*known) for content_id, *known in rows}

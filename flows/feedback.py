@@ -140,7 +140,7 @@ def feedback_sinks(
         return KafkaWriter(config, name, key, waiting)
 
     def table(insert: Callable[[Sequence[X]], None]) -> GatheringWriter[X]:
-        return GatheringWriter(metrics.watched(insert), executor, waiting=waiting)
+        return GatheringWriter(insert, executor, waiting=waiting)
 
     return FeedbackSinks(
         labels=lambda: table(store.insert_labels),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -170,28 +171,24 @@ def observe_lag(partition: int, messages: int) -> None:
     CONSUMER_LAG.labels(str(partition)).set(messages)
 
 
-def count_insert(table: str, rows: int, seconds: float) -> None:
-    """Count the rows of an insert, and its time."""
-    STORE_ROWS.labels(table).inc(rows)
-    STORE_DURATION.labels(table).observe(seconds)
-
-
 _inserts: dict[object, float] = {}
 """When each insert that is under way began."""
 
 
-def watched(insert: Callable[[Sequence[X]], None]) -> Callable[[Sequence[X]], None]:
-    """`insert`, whose time is told while it lasts: of a store that is away nothing ever ends."""
+@contextmanager
+def watch_insert(table: str, rows: int) -> Iterator[None]:
+    """Tell the time of an insert while it lasts, and count it when it was taken.
 
-    def watched_insert(rows: Sequence[X]) -> None:
-        insert_id = object()
-        _inserts[insert_id] = time.monotonic()
-        try:
-            insert(rows)
-        finally:
-            del _inserts[insert_id]
-
-    return watched_insert
+    Of a store that is away nothing ever ends.
+    """
+    insert, begin = object(), time.monotonic()
+    _inserts[insert] = begin
+    try:
+        yield
+    finally:
+        del _inserts[insert]
+    STORE_ROWS.labels(table).inc(rows)
+    STORE_DURATION.labels(table).observe(time.monotonic() - begin)
 
 
 def _oldest_insert() -> float:

@@ -115,7 +115,7 @@ def open_store(settings: Settings) -> ClickHouseWriter:
         BadSettingError, PolicyError, StoreError: it cannot be opened.
     """
     return ClickHouseWriter(
-        settings.store_dsn, redact=redaction(settings), on_insert=metrics.count_insert
+        settings.store_dsn, redact=redaction(settings), watch=metrics.watch_insert
     )
 
 
@@ -179,8 +179,7 @@ def kafka_sinks(
     def table(
         insert: Callable[[Sequence[X]], None], rows: int = settings.store_rows
     ) -> GatheringWriter[X]:
-        watched = metrics.watched(insert)
-        return GatheringWriter(watched, few, rows, waiting, in_flight=FEW_IN_FLIGHT)
+        return GatheringWriter(insert, few, rows, waiting, in_flight=FEW_IN_FLIGHT)
 
     return Sinks(
         decisions=lambda: topic(kafka.DECISIONS_TOPIC, lambda d: d.content_id),
@@ -199,7 +198,7 @@ def kafka_sinks(
             DeadLetterWriter(config, waiting), table(store.insert_dead_letters)
         ),
         judgements=lambda: HoldingWriter(
-            metrics.watched(store.insert_judgements),
+            store.insert_judgements,
             executor,
             Judgement,
             may_hold,

@@ -159,10 +159,8 @@ class _Thread:
     def _work(self) -> None:
         while True:
             task, done = self._tasks.get()
-            try:
-                task()
-            finally:
-                done.set()
+            task()
+            done.set()
 
 
 class _Attempt:

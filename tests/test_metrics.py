@@ -1,6 +1,5 @@
 """What the job says of itself is what happened."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,8 @@ def test_a_run_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_lag_and_inserts_are_noted() -> None:
     rows = value("breakwater_store_rows_total", table="content")
     metrics.observe_lag(3, 17)
-    metrics.count_insert("content", 40, 0.2)
+    with metrics.watch_insert("content", 40):
+        pass
     assert value("breakwater_consumer_lag", partition="3") == 17
     assert value("breakwater_store_rows_total", table="content") - rows == 40
 
@@ -98,14 +98,17 @@ def test_lag_and_inserts_are_noted() -> None:
 def test_an_insert_is_noted_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 160.0, 170.0])
     monkeypatch.setattr(metrics.time, "monotonic", lambda: next(clock))
+    rows = value("breakwater_store_rows_total", table="content")
 
-    def store_that_hangs(rows: Sequence[int]) -> None:
-        assert value("breakwater_store_oldest_insert_seconds") == 60
-        raise OSError("away")
+    def hang() -> None:
+        with metrics.watch_insert("content", 1):
+            assert value("breakwater_store_oldest_insert_seconds") == 60
+            raise OSError("away")
 
     with pytest.raises(OSError, match="away"):
-        metrics.watched(store_that_hangs)([1])
+        hang()
     assert value("breakwater_store_oldest_insert_seconds") == 0
+    assert value("breakwater_store_rows_total", table="content") == rows, "it was not taken"
 
 
 @pytest.mark.parametrize(
