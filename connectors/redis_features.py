@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.redis_line import FIRST_PAUSE_S, RedisDownError, RedisLine
+from connectors.redis_breaker import FIRST_PAUSE_S, RedisBreaker, RedisDownError
 from events.messages import Content, Position
 from events.records import AuthorCount, AuthorFeatures
 
@@ -76,8 +76,8 @@ class RedisFeatureStore:
     """
 
     def __init__(self, url: str, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
-        self._line = RedisLine(url, first_pause_s=first_pause_s)
-        self._client = self._line.client
+        self._redis = RedisBreaker(url, first_pause_s=first_pause_s)
+        self._client = self._redis.client
         self._admit = self._client.register_script(_ADMIT)
         self._count = self._client.register_script(_COUNT)
 
@@ -121,7 +121,7 @@ class RedisFeatureStore:
 
     def _call(self, function: Callable[..., Any], **arguments: Any) -> Any:
         try:
-            return self._line.ask(function, **arguments)
+            return self._redis.ask(function, **arguments)
         except RedisDownError as error:
             raise FeatureStoreDownError(str(error)) from None
 

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
+from connectors.redis_breaker import RedisBreaker
 from connectors.redis_features import CLAIM_TTL_S, claim_key
-from connectors.redis_line import RedisLine
 from events.block_count import BlockCount, Rank
 
 _DAY_TTL_S: Final = 2 * 24 * 3600
@@ -48,8 +48,8 @@ class RedisLedger:
     """
 
     def __init__(self, url: str) -> None:
-        self._line = RedisLine(url)
-        self._count = self._line.client.register_script(_COUNT)
+        self._redis = RedisBreaker(url)
+        self._count = self._redis.client.register_script(_COUNT)
 
     def count(
         self, day: str, blocks: Sequence[BlockCount], traffic: Mapping[str, int]
@@ -60,7 +60,7 @@ class RedisLedger:
             "traffic": list(traffic.items()),
         }
         claims = [claim_key(block.content_id, block.revision) for block in blocks]
-        ranks, totals = self._line.ask(
+        ranks, totals = self._redis.ask(
             self._count,
             keys=[f"breakwater:quota:{day}", *claims],
             args=[day, _DAY_TTL_S, CLAIM_TTL_S, msgspec.json.encode(asked)],

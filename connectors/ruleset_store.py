@@ -16,7 +16,7 @@ import msgspec
 import redis
 from msgspec import Struct
 
-from connectors.redis_line import why
+from connectors.redis_breaker import why
 from events.messages import Instant, RuleAction
 from events.records import RuleChange, RuleFileChange
 

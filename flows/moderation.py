@@ -98,7 +98,7 @@ def build(
     judgements = judged.judgements
 
     # The engine runs steps in the order in which they stand here: the answers go out first.
-    verdicts = judge_videos("judge_videos", judgements, stages.how_bad, finish_at_eof=ends)
+    verdicts = judge_videos("judge_videos", judgements, stages.gravity, finish_at_eof=ends)
     logged = op.merge("merge_verdicts", judgements, verdicts)
     decisions = op.flat_map_batch("decision", logged, lambda js: [j.decision for j in js])
     write("write_decisions", decisions, sinks.decisions, place)

@@ -31,7 +31,7 @@ from models.image.classifier import ImageClassifier
 from models.registry import Registry
 from models.text.cascade import Cascade
 from operators.breaker import Breaker
-from operators.decide import Decider, HowBad, ReviewPicker, how_bad
+from operators.decide import Decider, Gravity, ReviewPicker, gravity_by
 from operators.decode import ContentDecoder
 from operators.enrich import AuthorCounter, Enricher, FeatureStore
 from operators.fusion import Fuser
@@ -73,7 +73,7 @@ class Stages:
     block_quota: BlockQuota
     author_counter: AuthorCounter
     review_picker: ReviewPicker
-    how_bad: HowBad
+    gravity: Gravity
 
     @property
     def scoring(self) -> tuple[NamedStage, ...]:
@@ -207,7 +207,7 @@ def load_stages(
         block_quota=block_quota(settings, policy, rulebook),
         author_counter=AuthorCounter(store),
         review_picker=ReviewPicker(live()),
-        how_bad=how_bad(live),
+        gravity=gravity_by(live),
     )
     policy.hand_to(stages.decider.swap)
     policy.hand_to(stages.review_picker.swap)

@@ -87,11 +87,11 @@ def _action(score: float, treatment: CategoryPolicy, band: tuple[float, float]) 
     return "allow"
 
 
-HowBad = Callable[[Decision], tuple[float, ...]]
+Gravity = Callable[[Decision], tuple[float, ...]]
 """Orders decisions: the higher one is worse."""
 
 
-def how_bad(policy: Callable[[], Policy]) -> HowBad:
+def gravity_by(policy: Callable[[], Policy]) -> Gravity:
     """The order of `verdict`, among decisions, by the policy that is in force when it is asked."""
 
     def key(decision: Decision) -> tuple[float, ...]:

@@ -24,7 +24,7 @@ from msgspec import structs
 from events.identity import shard_of, video_decision_id
 from events.messages import Evidence, Signal
 from events.records import Judgement
-from operators.decide import HowBad
+from operators.decide import Gravity
 
 SHARDS: Final = tuple(f"videos-{number:02}" for number in range(16))
 QUIET_S: Final = 60.0
@@ -54,18 +54,18 @@ class Videos:
     """The videos of one shard. Times are Unix seconds of this machine's clock.
 
     Args:
-        how_bad: orders the decisions on frames; no part of the snapshot.
+        gravity: orders the decisions on frames; no part of the snapshot.
         saved: what `snapshot` gave.
     """
 
     def __init__(
         self,
-        how_bad: HowBad,
+        gravity: Gravity,
         saved: bytes | None = None,
         *,
         max_videos: int = MAX_VIDEOS,
     ) -> None:
-        self._how_bad = how_bad
+        self._gravity = gravity
         self._max_videos = max_videos
         # S301: the snapshot comes from the recovery store that this job wrote itself.
         self._videos: OrderedDict[str, _Video] = (
@@ -111,7 +111,7 @@ class Videos:
         """Count a frame; whether its video is worse for it."""
         name, decision = frame.content.parent_id, frame.decision
         video = self._videos.pop(name, None)
-        is_worse = video is None or self._how_bad(decision) > self._how_bad(video.worst.decision)
+        is_worse = video is None or self._gravity(decision) > self._gravity(video.worst.decision)
         video = video or _Video(frame, frame.content.created_at)
         self._videos[name] = video
         if is_worse:
@@ -195,12 +195,12 @@ class _Logic(StatefulBatchLogic[Judgement, Judgement, bytes]):
 
 @operator
 def judge_videos(
-    step_id: str, up: Stream[Judgement], how_bad: HowBad, finish_at_eof: bool = True
+    step_id: str, up: Stream[Judgement], gravity: Gravity, finish_at_eof: bool = True
 ) -> Stream[Judgement]:
     """Bytewax shell of `Videos`: of all judgements, the verdicts on videos."""
 
     def shim_build(resume: bytes | None) -> _Logic:
-        return _Logic(Videos(how_bad, resume), finish_at_eof)
+        return _Logic(Videos(gravity, resume), finish_at_eof)
 
     frames: KeyedStream[Judgement] = op.flat_map_batch("frames", up, video_frames)
     return op.key_rm("verdicts", op.stateful_batch("watch", frames, shim_build))

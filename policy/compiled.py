@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import hyperscan
 
 from policy.errors import PolicyError
-from policy.pattern import compile_re2, telling_pieces
+from policy.pattern import compile_re2, required_pieces
 from policy.rules import Rule, RuleFile, RuleSet
 
 FORMS: Final = ("normalized", "original")
@@ -59,7 +59,7 @@ class _Program:
         for keyword in dict.fromkeys(rule.keywords or ()):
             self.keyword_of[self._add(_escape(keyword), _KEYWORD)] = index
         if rule.pattern is not None:
-            for piece in telling_pieces(rule.pattern):
+            for piece in required_pieces(rule.pattern):
                 self.pattern_of[self._add(piece, _PATTERN)] = index
 
     def compile(self) -> hyperscan.Database:

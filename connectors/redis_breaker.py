@@ -17,7 +17,7 @@ class RedisDownError(ConnectionError):
     """Redis does not answer; it is unknown whether what was asked of it was done."""
 
 
-class RedisLine:
+class RedisBreaker:
     """A client whose questions fail at once for a while after one was not answered.
 
     The stream need not wait out a timeout for every batch: the pause doubles with each failure in
