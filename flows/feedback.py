@@ -177,10 +177,11 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
     store = open_store(settings)
     store.check_schema()
     heartbeat = Heartbeat()
+    stopping = stop_on_signal(lambda: heartbeat.started)
     if settings.metrics_port is not None:
         serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
     config |= {"group.id": f"{settings.kafka_group}-feedback"}
-    source = partial(KafkaSource, config, stopping=stop_on_signal(), on_poll=heartbeat.polled)
+    source = partial(KafkaSource, config, stopping=stopping, on_poll=heartbeat.polled)
     sources = FeedbackSources(
         labels=source(topic=kafka.LABELS_TOPIC),
         user_reports=source(topic=kafka.USER_REPORTS_TOPIC),

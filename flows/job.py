@@ -131,13 +131,23 @@ def recovery_store(directory: Path) -> Path:
     return directory
 
 
-def stop_on_signal() -> Callable[[], bool]:
-    """Whether SIGTERM or SIGINT has come since this was called; a second one ends the process."""
+def stop_on_signal(begun: Callable[[], bool] = lambda: True) -> Callable[[], bool]:
+    """Whether SIGTERM or SIGINT has come since this was called; a second one ends the process.
+
+    So does the first, with 0, while the stream has not `begun`: there is nothing to deliver, and a
+    process that waits for the others of its cluster would not ask whether it is to stop.
+    """
     stop = threading.Event()
-    _set_on_signals(
-        stop,
-        lambda number: log.info("%s: finishing what is on its way", signal.Signals(number).name),
-    )
+
+    def finish(number: int) -> None:
+        name = signal.Signals(number).name
+        if begun():
+            log.info("%s: finishing what is on its way", name)
+        else:
+            log.info("%s: nothing was begun", name)
+            os._exit(0)
+
+    _set_on_signals(stop, finish)
     return stop.is_set
 
 

@@ -232,10 +232,10 @@ def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> 
     store = open_store(settings)
     store.check_schema()
     heartbeat = Heartbeat()
+    stopping = stop_on_signal(lambda: heartbeat.started)
     if settings.metrics_port is not None:
         serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
     outbox = settings.output / f"outbox-{place.index}.sqlite"
-    stopping = stop_on_signal()
 
     def may_hold() -> bool:
         return recovers and not stopping()

@@ -1,8 +1,9 @@
-"""A job that ends while ClickHouse is away waits for its rows, unless it has failed."""
+"""What a job that is to stop waits for: its rows, but not once it has failed or before it began."""
 
 import resource
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from builders import content
 from clickhouse_server import clickhouse_server
-from servers import free_port
+from servers import free_port, wait_for_port
 from test_stream import BREAKWATER, ROOT, consume, environment, produce, stored
 
 from connectors.clickhouse import RETRY_SECONDS, ClickHouseWriter
@@ -103,6 +104,29 @@ def test_a_job_that_fails_ends_before_its_inserts_give_up(job: Job) -> None:
     job.listener.join(10)
     assert any("step moderation.write_alerts.write failed" in line for line in job.said)
     assert job.said[-1] == "breakwater: stopped: disk I/O error\n"
+
+
+def test_a_process_that_waits_for_its_peers_ends_at_once(tmp_path: Path, own_broker: str) -> None:
+    create_topics({"bootstrap.servers": own_broker}, partitions=4, replication=1)
+    store = ClickHouseWriter(f"chdb://{tmp_path}/clickhouse")
+    store.apply_schema()
+    store.close()
+    port, peers = free_port(), f"127.0.0.1:{free_port()};127.0.0.1:{free_port()}"
+    settings = {
+        "kafka_brokers": own_broker, "output": str(tmp_path), "metrics_port": str(port),
+    }  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bytewax.run", "flows.moderation:build_from_env", "-i", "1", "-a",
+         peers], cwd=ROOT, env=environment(**settings), stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        wait_for_port(port, process)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    assert b"nothing was begun" in said
 
 
 def test_a_job_that_is_told_to_stop_waits_for_its_rows(job: Job) -> None:
