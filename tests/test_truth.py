@@ -79,7 +79,7 @@ def test_a_golden_label_outranks_a_later_answer(writer, labels, truth):
     writer.insert_labels(
         replace(
             ANSWER, label_id=f"l{number}", source=source, category=category,
-            labeled_at=AT + timedelta(hours=number),
+            action="block" if category else "allow", labeled_at=AT + timedelta(hours=number),
         )
         for number, (source, category) in enumerate(labels)
     )  # fmt: skip

@@ -18,17 +18,23 @@
 
 WITH labels AS
     (
-        SELECT content_id, revision, argMax(true_label, (source = 'golden', labeled_at)) AS truth
+        SELECT
+            content_id,
+            revision,
+            argMax(if(action = 'allow', '', true_label), (source = 'golden', labeled_at)) AS truth
         FROM moderation.human_labels FINAL
-        -- A label follows its post; a day for clocks that differ. What users report is no truth.
+        -- A label follows its post; a day for clocks that differ. What users report is no truth, and a label
+        -- that neither allows nor names a category is no answer.
         WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY AND source != 'user_report'
+            AND (action = 'allow' OR action = 'block' AND true_label != '')
         GROUP BY content_id, revision
     )
 SELECT
     model,
     model_version,
     model_prediction,
-    floor(least(confidence, 0.9999) * {steps:UInt8}) / {steps:UInt8}     AS confidence_from,
+    -- Confidence is stored as a 32-bit float: 0.7 is to be 0.7 again, which begins a step of ten.
+    round(floor(round(least(confidence, 0.9999) * {steps:UInt8}, 4)) / {steps:UInt8}, 4) AS confidence_from,
     count()                                                  AS labelled,
     countIf(truth = '')                                      AS false_positives,
     countIf(truth != '' AND truth != model_prediction)       AS another_category,

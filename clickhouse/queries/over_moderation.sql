@@ -1,7 +1,8 @@
 -- over_moderation: What was blocked and later restored?
 --
 -- One row a category and the rule or model behind the block. restored: an appeal was granted, or a label
--- says allow. restored_share is of all blocks; hours_down is the median time until then.
+-- says allow. restored_share is of all blocks; hours_down is the median time until then, of what was
+-- restored after the decision: a replay decides again later.
 --
 -- Parameters:
 --   since  DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
@@ -20,9 +21,9 @@ WITH restored AS
         (
             SELECT content_id, revision, resolved_at AS at FROM moderation.appeals FINAL WHERE state = 'granted'
             UNION ALL
-            SELECT content_id, revision, max(labeled_at) AS at
+            SELECT content_id, revision, argMax(labeled_at, (source = 'golden', labeled_at)) AS at
             FROM moderation.human_labels FINAL
-            WHERE source != 'user_report'
+            WHERE source != 'user_report' AND (action = 'allow' OR action = 'block' AND true_label != '')
             GROUP BY content_id, revision
             HAVING argMax(action, (source = 'golden', labeled_at)) = 'allow'
         )
@@ -35,10 +36,10 @@ SELECT
     countIf(restored.content_id != '') AS restored,
     round(restored / blocked, 4)     AS restored_share,
     if(
-        restored = 0,
+        countIf(restored.content_id != '' AND restored_at >= timestamp AS later) = 0,
         NULL,
-        round(quantileExactIf(0.5)(dateDiff('second', timestamp, restored_at), restored.content_id != '') / 3600, 2)
-    )                                  AS hours_down
+        round(quantileExactIf(0.5)(dateDiff('second', timestamp, restored_at), later) / 3600, 2)
+    )                                AS hours_down
 FROM moderation.flagged_logs AS decided FINAL
 LEFT JOIN restored ON restored.content_id = decided.content_id AND restored.revision = decided.revision
 WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}

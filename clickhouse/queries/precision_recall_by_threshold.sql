@@ -18,15 +18,21 @@
 WITH
     labels AS
     (
-        SELECT content_id, revision, argMax(true_label, (source = 'golden', labeled_at)) AS truth
+        SELECT
+            content_id,
+            revision,
+            argMax(if(action = 'allow', '', true_label), (source = 'golden', labeled_at)) AS truth
         FROM moderation.human_labels FINAL
-        -- A label follows its post; a day for clocks that differ. What users report is no truth.
+        -- A label follows its post; a day for clocks that differ. What users report is no truth, and a label
+        -- that neither allows nor names a category is no answer.
         WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY AND source != 'user_report'
+            AND (action = 'allow' OR action = 'block' AND true_label != '')
         GROUP BY content_id, revision
     ),
     scored AS
     (
-        SELECT scores[{category:String}] AS score, truth = {category:String} AS positive
+        -- Scores are stored as 32-bit floats: 0.7 is to be 0.7 again, which reaches a threshold of 0.7.
+        SELECT round(toFloat64(scores[{category:String}]), 6) AS score, truth = {category:String} AS positive
         FROM moderation.labelled_logs FINAL
         INNER JOIN labels USING (content_id, revision)
         WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}

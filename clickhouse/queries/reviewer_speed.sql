@@ -21,6 +21,7 @@ WITH
             dateDiff('millisecond', lagInFrame(labeled_at, 1, labeled_at) OVER own, labeled_at) / 1000 AS pause
         FROM moderation.human_labels FINAL
         WHERE labeled_at >= {since:DateTime64(3, 'UTC')} AND labeled_at < {until:DateTime64(3, 'UTC')}
+            AND source != 'user_report'
         WINDOW own AS
         (
             PARTITION BY reviewer_id ORDER BY labeled_at, label_id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW
@@ -30,8 +31,8 @@ WITH
     (
         SELECT content_id, revision, timestamp
         FROM moderation.labelled_logs FINAL
-        WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
-            AND final AND mode = 'live'
+        -- What was posted before the window may have waited longest.
+        WHERE created_at < {until:DateTime64(3, 'UTC')} AND final AND mode = 'live'
     )
 SELECT
     reviewer_id,
