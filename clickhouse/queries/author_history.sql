@@ -1,6 +1,6 @@
 -- author_history: What has one author posted, and what was decided?
 --
--- The latest decision first.
+-- The latest post first, the last of its revisions before the others.
 --
 -- Parameters:
 --   user_id  String         whose
@@ -17,7 +17,7 @@ WITH theirs AS
         SELECT toYYYYMMDD(created_at) AS day, content_id
         FROM moderation.author_posts FINAL
         WHERE user_id = {user_id:String}
-        ORDER BY created_at DESC, content_id
+        ORDER BY created_at DESC, content_id, revision DESC
         LIMIT {rows:UInt32}
     )
 SELECT
@@ -34,6 +34,6 @@ FROM moderation.moderation_logs FINAL
 WHERE (toYYYYMMDD(created_at), content_id) IN (SELECT day, content_id FROM theirs)
     AND user_id = {user_id:String}
     AND final AND mode = 'live'
-ORDER BY created_at DESC, content_id
+ORDER BY created_at DESC, content_id, revision DESC
 LIMIT {rows:UInt32}
 SETTINGS do_not_merge_across_partitions_select_final = 1

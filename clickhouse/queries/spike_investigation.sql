@@ -2,7 +2,8 @@
 --
 -- One row an hour, category and community, those with the greatest excess of moderated posts over the
 -- segment's median hour first. changed_before: versions of policy, rules or models that first decided
--- within six hours before the end of that hour; those of the first hour with decisions are no change.
+-- within six hours before the end of that hour and not in the week before the window; those of the first
+-- hour with decisions are no change.
 --
 -- Parameters:
 --   since     DateTime64(3, 'UTC')  = newest - 7 days  first moment, UTC
@@ -29,7 +30,9 @@ WITH
                     arrayMap(model -> concat(model.1, ' ', model.2), JSONExtractKeysAndValues(models, 'String'))
                 ) AS in_force
             FROM moderation.versions_by_hour
-            WHERE hour >= {since:DateTime64(3, 'UTC')} AND hour < {until:DateTime64(3, 'UTC')}
+            -- What decides again after a pause, as a model that is seldom asked, is not new.
+            WHERE hour >= {since:DateTime64(3, 'UTC')} - INTERVAL 7 DAY
+                AND hour < {until:DateTime64(3, 'UTC')}
                 AND mode = 'live'
             GROUP BY policy_version, ruleset_version, models
         )
