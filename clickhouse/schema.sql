@@ -410,7 +410,12 @@ SELECT
     content_id, revision, user_id, community, action, category, rule, rules, final, mode,
     created_at, author_created_at, timestamp, version
 FROM moderation.moderation_logs
-WHERE action != 'allow' OR notEmpty(rules)
+WHERE (toYYYYMMDD(created_at), content_id) IN
+    (
+        SELECT toYYYYMMDD(created_at), content_id
+        FROM moderation.moderation_logs
+        WHERE action != 'allow' OR notEmpty(rules)
+    )
     -- What was flagged before and is no longer replaces its row.
     OR (toYYYYMMDD(created_at), content_id) IN
     (

@@ -111,7 +111,7 @@ def test_a_repeat_is_one_row_in_every_table(store, batches):
         "appeals": 0, "author_posts": 2, "content": 2, "dead_letters": 1, "decisions_by_hour": 2,
         "decisions_by_minute": 2, "drift_alerts": 0, "flagged_logs": 1, "human_labels": 1,
         "labelled_content": 1, "labelled_logs": 1, "labelled_outputs": 1, "model_outputs": 2,
-        "moderation_logs": 2, "rule_changes": 1, "schema_migrations": 6, "surge_alerts": 1,
+        "moderation_logs": 2, "rule_changes": 1, "schema_migrations": 7, "surge_alerts": 1,
         "user_reports": 0, "users": 1, "versions_by_hour": 1,
     }  # fmt: skip
 
@@ -171,6 +171,11 @@ def test_flagged_logs_are_the_flagged_rows_of_the_logs(store, decisions, kept):
     for each in decisions:
         store.insert_judgements([each, judgement("other")])
     assert rows(store, FLAGGED) == kept
+
+
+def test_what_one_insert_flags_and_allows_is_allowed(store):
+    store.insert_judgements([blocked(), judgement(decided_at=LATER), judgement("other")])
+    assert rows(store, FLAGGED) == [("c1", "allow")]
 
 
 @pytest.mark.parametrize("order", ["label last", "label first", "decided again"])
@@ -310,6 +315,26 @@ FROM moderation.moderation_logs GROUP BY minute, mode, community, action, catego
 DECIDED = "SELECT uniqCombinedMerge(14)(decisions) FROM moderation.versions_by_hour"
 
 
+OLD_FLAGGED = """
+ALTER TABLE moderation.flagged_logs_from_logs MODIFY QUERY
+SELECT content_id, revision, user_id, community, action, category, rule, rules, final, mode,
+    created_at, author_created_at, timestamp, version
+FROM moderation.moderation_logs WHERE action != 'allow' OR notEmpty(rules);
+ALTER TABLE moderation.schema_migrations DELETE WHERE name LIKE '0007%' SETTINGS mutations_sync = 2
+"""
+
+
+def test_a_migration_finds_what_was_flagged_and_allowed_in_one_insert(store):
+    for statement in OLD_FLAGGED.split(";\n"):
+        store.client.command(statement)
+    store.insert_judgements([blocked(), judgement(decided_at=LATER), judgement("other")])
+    assert rows(store, FLAGGED) == [("c1", "block")]
+    store.apply_schema()
+    assert rows(store, FLAGGED) == [("c1", "allow")]
+    store.insert_judgements([blocked("c2"), judgement("c2", decided_at=LATER)])
+    assert rows(store, FLAGGED) == [("c1", "allow"), ("c2", "allow")]
+
+
 def test_migrates_an_older_store_without_loss(store):
     for statement in OLD_AGGREGATES.split(";\n"):
         store.client.command(statement)
@@ -337,6 +362,6 @@ def test_migrates_an_older_store_without_loss(store):
     assert rows(store, sql) == [(31, 4)]
     assert count(store, "moderation_logs") == 31
     done = rows(store, "SELECT name FROM moderation.schema_migrations FINAL ORDER BY name")
-    assert [name[:4] for (name,) in done] == ["0001", "0002", "0003", "0004", "0005", "0006"]
+    assert [name[:4] for (name,) in done] == [f"000{n}" for n in range(1, 8)]
     store.apply_schema()
     assert rows(store, sql) == [(31, 4)], "a migration runs once"
