@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from connectors.clickhouse import ClickHouseWriter
 from connectors.query_library import run
 from events.messages import Label
-from events.records import ModelOutput
+from events.records import ModelOutput, RuleChange
 
 WINDOW = {"since": "2026-11-01", "until": "2026-12-01"}
 ANSWER = Label(
@@ -164,3 +164,20 @@ def test_a_model_that_is_seldom_asked_is_no_change(writer):
     since = f"{AT + timedelta(hours=30):%Y-%m-%dT%H:%M:%S}"
     rows = ask(writer, "spike_investigation", since=since)
     assert {change for row in rows for change in row["changed_before"]} == {"text-fast 4"}
+
+
+def test_what_is_decided_again_under_another_policy_is_one_decision_of_a_model(writer):
+    batch = [blocked(f"c{number}") for number in range(40)]
+    writer.insert_judgements(batch)
+    writer.insert_judgements(
+        replace(each, decision=replace(each.decision, policy_version="p2")) for each in batch
+    )
+    counted = {row["version"]: row["decisions"] for row in ask(writer, "version_changes")}
+    assert counted == {"p1": 40, "p2": 40, "r1": 40, "3": 40}
+    change = RuleChange(
+        change_id="1", push=1, action="push", author="ann", reason="a wave", ruleset_version="r1",
+        changed_at=AT,
+    )  # fmt: skip
+    writer.insert_rule_changes([change])
+    [row] = run(writer.client, "rule_changes", {"since": "2026-11-01"}).rows
+    assert row[-2:] == (40, 1.0)

@@ -19,14 +19,14 @@ WITH decided AS
         FROM
         (
             SELECT
-                [toString(ruleset_version), toString(policy_version)] AS versions,
-                uniqCombinedMerge(14)(by_hour.decisions)               AS decided,
-                uniqCombinedMerge(14)(by_hour.moderated)               AS not_allowed
+                version,
+                uniqCombinedMerge(14)(by_hour.decisions)  AS decided,
+                uniqCombinedMerge(14)(by_hour.moderated)  AS not_allowed
             FROM moderation.versions_by_hour AS by_hour
+            ARRAY JOIN [toString(ruleset_version), toString(policy_version)] AS version
             WHERE hour >= toStartOfHour({since:DateTime64(3, 'UTC')}) AND mode = 'live'
-            GROUP BY hour, versions, models
+            GROUP BY hour, version
         )
-        ARRAY JOIN versions AS version
         GROUP BY version
     )
 SELECT

@@ -22,19 +22,23 @@ SELECT
     round(sum(not_allowed) / decisions, 4) AS moderated_share
 FROM
 (
+    -- By version rather than by all versions together: what was decided again under another policy
+    -- is one decision of the models that are still the same.
     SELECT
-        policy_version,
-        ruleset_version,
-        JSONExtractKeysAndValues(models, 'String') AS models,
+        named.1                          AS kind,
+        named.2                          AS version,
         min(first_seen)                  AS seen_first,
         max(last_seen)                   AS seen_last,
         uniqCombinedMerge(14)(decisions) AS decided,
         uniqCombinedMerge(14)(moderated) AS not_allowed
     FROM moderation.versions_by_hour
+    ARRAY JOIN arrayConcat(
+        [('policy', toString(policy_version)), ('rules', toString(ruleset_version))],
+        JSONExtractKeysAndValues(models, 'String')
+    ) AS named
     WHERE hour >= {since:DateTime64(3, 'UTC')} AND hour < {until:DateTime64(3, 'UTC')}
         AND mode = 'live'
-    GROUP BY hour, policy_version, ruleset_version, models
+    GROUP BY hour, kind, version
 )
-ARRAY JOIN arrayConcat([('policy', policy_version), ('rules', ruleset_version)], models) AS named
-GROUP BY named.1 AS kind, named.2 AS version
+GROUP BY kind, version
 ORDER BY first_decision DESC, kind, version
