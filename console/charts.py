@@ -47,6 +47,13 @@ def alert_label(alert: Alert) -> str:
     return " · ".join(part for part in parts if part) or alert.kind
 
 
+def alert_numbers(alert: Alert) -> tuple[str, str]:
+    """What was observed and expected: posts, or of a drift means, which are mostly below 1."""
+    if alert.kind == "drift":
+        return f"{alert.observed:,.3f}", f"{alert.expected:,.3f}"
+    return f"{alert.observed:,.0f}", f"{alert.expected:,.1f}"
+
+
 def alert_spans(alerts: Sequence[Alert]) -> list[Span]:
     """One span an alert, from its first window's start to its last window's end."""
     spans: dict[str, Span] = {}

@@ -123,8 +123,7 @@ def alert_table(alerts: Sequence[Alert]) -> Any:
                 html.Span(alert.state, className="badge"),
                 html.Span(alert.severity, className=f"badge {alert.severity}"),
                 f"{alert.window_end:%m-%d %H:%M}",
-                f"{alert.observed:,.0f}",
-                f"{alert.expected:,.1f}",
+                *charts.alert_numbers(alert),
             ]
             for alert in list(reversed(last.values()))[:20]
         ],

@@ -82,6 +82,7 @@ def render_report(summary: DemoSummary) -> str:
             summary=summary,
             alerts=_latest(summary.alerts),
             alert_label=charts.alert_label,
+            alert_numbers=charts.alert_numbers,
             measure=charts.measure,
             figures={name: _json(figure) for name, figure in _figures(summary).items()},
             examples=[(decision, shown(text)) for decision, text in summary.examples],

@@ -20,9 +20,16 @@ from browser import (
     phone,
     requires_chromium,
 )
+from msgspec import structs
 from playwright.sync_api import expect
 
-from console.charts import alert_spans, histogram_figure, latency_figure, volume_figure
+from console.charts import (
+    alert_numbers,
+    alert_spans,
+    histogram_figure,
+    latency_figure,
+    volume_figure,
+)
 from console.replay_report import ChangeExample, ReplaySummary, Shift, render_replay
 from console.report import MAX_TEXT_SHOWN, DemoSummary, render_report
 from events.messages import Alert, AlertKey, Decision, Signal
@@ -369,3 +376,13 @@ def test_on_a_phone_a_replay_can_be_read(tmp_path: Path) -> None:
         assert above is not None
         assert below is not None
         assert below["y"] - above["y"] - above["height"] >= 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "observed", "expected", "told"),
+    [("surge", 2120.0, 1.44, ("2,120", "1.4")), ("drift", 0.2132, 0.08, ("0.213", "0.080"))],
+)
+def test_a_mean_below_one_is_not_rounded_to_none(kind, observed, expected, told):
+    made = alert("open", 0, 5, AlertKey("spam"))
+    made = structs.replace(made, kind=kind, observed=observed, expected=expected)
+    assert alert_numbers(made) == told
