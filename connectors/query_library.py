@@ -8,6 +8,7 @@ follows is plain ClickHouse SQL with `{name:Type}` parameters: every ClickHouse 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _PARAMETER = re.compile(
 _RELATIVE = re.compile(r"(newest|now)(?: - (\d+) days)?")
 _NOT_ZERO = frozenset({"steps", "minutes", "past"})
 """Widths and counts that something is divided by."""
+_PROBABILITIES = frozenset({"threshold", "sample"})
 _EXPORT_SETTINGS = {
     "format_csv_null_representation": "",
     "output_format_json_array_of_rows": 1,
@@ -169,18 +171,21 @@ def _check(parameter: Parameter, value: str) -> None:
     empty = value == parameter.default == ""
     if parameter.name == "category" and value not in CATEGORIES and not empty:
         raise QueryError(f"unknown category {value!r}; expected one of {', '.join(CATEGORIES)}")
-    if parameter.name == "threshold" and not _is_probability(value):
-        raise QueryError(f"parameter threshold: {value!r} is not between 0 and 1")
+    if parameter.name in _PROBABILITIES and not 0 <= _number(value) <= 1:
+        raise QueryError(f"parameter {parameter.name}: {value!r} is not between 0 and 1")
+    if parameter.type.startswith("Float") and not math.isfinite(_number(value)):
+        raise QueryError(f"parameter {parameter.name}: {value!r} is not a number")
     # What ClickHouse's tokens are made of: ASCII letters and digits, and all that is not ASCII.
     if parameter.name == "word" and not re.fullmatch(r"[A-Za-z0-9\x80-\U0010ffff]+", value):
         raise QueryError(f"parameter word: {value!r} is not one word of letters and digits")
 
 
-def _is_probability(value: str) -> bool:
+def _number(value: str) -> float:
+    """The number that `value` writes; nan, which compares with nothing, when it is none."""
     try:
-        return 0 <= float(value) <= 1
+        return float(value)
     except ValueError:
-        return False
+        return math.nan
 
 
 def _columns(client: Client, query: Query, values: dict[str, str]) -> list[str]:

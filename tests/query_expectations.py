@@ -527,11 +527,11 @@ def content_history(data, params):
     rows += [
         (_ms(x.reported_at), "user report", "") for x in made.reports if x.content_id == content_id
     ]
-    rows += [
-        (_ms(x.resolved_at or x.appealed_at), "appeal", x.state)
-        for x in made.appeals
-        if x.content_id == content_id
-    ]
+    for appeal in made.appeals:
+        if appeal.content_id == content_id:
+            rows.append((_ms(appeal.appealed_at), "appeal", "open"))
+            if appeal.resolved_at is not None:
+                rows.append((_ms(appeal.resolved_at), "appeal", appeal.state))
     return sorted(rows)
 
 
@@ -542,3 +542,40 @@ def text_search(data, params):
         (r.at, r.content_id, 0, r.user_id, r.community, r.action, r.text)
         for r in found.sort_values("at", ascending=False).itertuples()
     ]
+
+
+def missed_violations(data, params):
+    drawn = data.logs[(data.logs.action == "allow") & data.logs.truth.notna()]
+    drawn = drawn[[crc32(i.encode()) < float(params["sample"]) * 2**32 for i in drawn.content_id]]
+    allowed, n = int((data.logs.action == "allow").sum()), len(drawn)
+    rows = []
+    for category in {"any", *drawn.truth} - {""}:
+        mask = drawn.truth != "" if category == "any" else drawn.truth == category
+        found = int(mask.sum())
+        interval = proportion_confint(found, n)
+        share = found / n
+        rows.append((category, allowed, n, found, share, *interval, round(share * allowed)))
+    return sorted(rows, key=lambda row: (-row[3], row[0]))
+
+
+def proportion_confint(found, n):
+    """The shares at which `found` of `n` are 1.96 standard deviations away."""
+    p, z = found / n, 1.96
+    # (p - q)^2 = z^2 q (1 - q) / n, solved for q.
+    a, b, c = 1 + z * z / n, -(2 * p + z * z / n), p * p
+    root = (b * b - 4 * a * c) ** 0.5
+    return (-b - root) / (2 * a), (-b + root) / (2 * a)
+
+
+def reports_by_category(data, _):
+    logs = data.logs.set_index("content_id")
+    told = pd.DataFrame(msgspec.structs.asdict(report) for report in data.made.reports)
+    rows = []
+    for category, own in told.groupby("category"):
+        about = logs.loc[sorted(set(own.content_id))]
+        bad, seen = about.action != "allow", about.truth.notna()
+        right = seen & (about.truth != "")
+        rows.append((category, len(own), len(about), own.reporter_id.nunique(), int(bad.sum()),
+                     int(seen.sum()), int(right.sum()), _ratio(int(right.sum()), int(seen.sum())),
+                     int((right & ~bad).sum())))  # fmt: skip
+    return rows

@@ -37,6 +37,8 @@ EXTRA = {
     "reviewer_agreement": {"until": "2027-01-01"},
     "reviewer_speed": {"until": "2027-01-01"},
     "appeals_by_policy": {"until": "2027-01-01"},
+    "reports_by_category": {"until": "2027-01-01"},
+    "missed_violations": {"sample": "0.5"},
 }
 # Columns that the second computation leaves out: free text, and any one of several examples.
 LEFT_OUT = {
@@ -215,7 +217,8 @@ def test_default_window_ends_with_the_newest_decision(store):
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda q: q.name)
 def test_what_the_clock_dates_is_asked_for_until_now_and_posts_until_the_newest(query):
-    by_clock = re.search(r"\b(labeled_at|appealed_at|failed_at|changed_at) < \{until", query.sql)
+    clocks = "labeled_at|appealed_at|failed_at|changed_at|reported_at"
+    by_clock = re.search(rf"\b({clocks}) < \{{until", query.sql)
     for parameter in query.parameters:
         if parameter.name == "until":
             assert parameter.default == ("now" if by_clock else "newest")
@@ -270,6 +273,9 @@ def test_every_probability_is_a_threshold(store, threshold):
         ("what_if_threshold", {"threshold": "7"}, "threshold: '7' is not between 0 and 1"),
         ("what_if_threshold", {"threshold": "nan"}, "threshold: 'nan' is not between 0 and 1"),
         ("what_if_threshold", {"threshold": "half"}, "threshold: 'half' is not between 0 and 1"),
+        ("missed_violations", {"sample": "1.5"}, "sample: '1.5' is not between 0 and 1"),
+        ("surge_z_scores", {"least_z": "nan"}, "least_z: 'nan' is not a number"),
+        ("surge_z_scores", {"least_z": "high"}, "least_z: 'high' is not a number"),
         (
             "volume_by_hour",
             {"since": "2026-11-10", "until": "2026-11-10"},

@@ -41,7 +41,10 @@ def answers(writer):
 
     def ask():
         window = {"since": "2026-10-20", "until": END.isoformat()}
-        return {name: run(writer.client, name, window).rows for name in ABOUT_TRUTH}
+        more = {"missed_violations": {"sample": "1"}}
+        return {
+            name: run(writer.client, name, window | more.get(name, {})).rows for name in ABOUT_TRUTH
+        }
 
     before = ask()
     writer.insert_labels(

@@ -1,6 +1,6 @@
 -- content_history: Everything that happened to one content, in order?
 --
--- Decisions, labels, reports and appeals on all its revisions.
+-- Decisions, labels, reports and appeals on all its revisions; an appeal that was answered is two rows.
 --
 -- Parameters:
 --   content_id  String      which
@@ -35,11 +35,13 @@ FROM
     FROM moderation.user_reports FINAL
     WHERE content_id = {content_id:String}
     UNION ALL
-    SELECT
-        if(state = 'open', appealed_at, resolved_at), revision, 'appeal',
-        if(state = 'open', user_id, reviewer_id), toString(state), toString(category), statement
+    SELECT appealed_at, revision, 'appeal', user_id, 'open', toString(category), statement
     FROM moderation.appeals FINAL
     WHERE content_id = {content_id:String}
+    UNION ALL
+    SELECT resolved_at, revision, 'appeal', reviewer_id, toString(state), toString(category), ''
+    FROM moderation.appeals FINAL
+    WHERE content_id = {content_id:String} AND state != 'open'
 )
 ORDER BY at, event, who
 SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -1,8 +1,8 @@
 -- top_clusters: Which links and repeated texts are behind the violations?
 --
 -- Moderated content grouped by the domain of its first link, or without a link by the first 40 letters
--- of its text with everything but letters dropped: digits and codes vary within a wave. The cluster is
--- user content.
+-- of its text with everything but letters dropped: digits and codes vary within a wave; what has neither
+-- is left out. communities: three of them at most. The cluster is user content.
 --
 -- Parameters:
 --   since     DateTime64(3, 'UTC')  = newest - 7 days  first moment, UTC
