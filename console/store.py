@@ -67,7 +67,7 @@ _VOLUME = """
 _LATENCY = """
     SELECT toStartOfInterval(created_at, toIntervalSecond({step:UInt32})) AS time,
         quantiles(0.5, 0.99)(latency_ms) AS latency
-    FROM moderation.moderation_logs FINAL
+    FROM moderation.moderation_logs
     WHERE mode = 'live' AND final
         AND created_at >= {since:DateTime('UTC')} AND created_at < {until:DateTime('UTC')}
     GROUP BY time
