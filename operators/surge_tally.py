@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import msgpack
 
 from events.messages import AlertKey
-from operators.sketch import DistinctSketch, hash64
+from operators.sketch import BusiestValues, DistinctSketch, hash64
 
 
 class SurgeEvent(NamedTuple):
@@ -42,11 +42,12 @@ class Tick(NamedTuple):
 class Tally:
     """Events of one key: in one window, or over a whole surge."""
 
-    __slots__ = ("authors", "count", "examples")
+    __slots__ = ("authors", "busiest", "count", "examples")
 
     def __init__(self) -> None:
         self.count = 0
         self.authors: DistinctSketch | None = None
+        self.busiest = BusiestValues()
         self.examples: list[Example] = []
 
     def add(self, event: SurgeEvent, examples: int) -> None:
@@ -54,9 +55,15 @@ class Tally:
         self.count += 1
         if self.authors is None:
             self.authors = DistinctSketch()
-        self.authors.add(hash64(event.author_id))
+        author = hash64(event.author_id)
+        self.authors.add(author)
+        self.busiest.add(author)
         if len(self.examples) < examples:
             self.examples.append(Example(event.content_id, event.text))
+
+    def without_repeats(self, authors: int) -> int:
+        """The count, without what the `authors` busiest added after their first event."""
+        return self.count - self.busiest.repeats(authors)
 
     def merge(self, other: Tally, examples: int) -> None:
         """Count all that `other` has counted."""
@@ -65,6 +72,7 @@ class Tally:
             if self.authors is None:
                 self.authors = DistinctSketch()
             self.authors.update(other.authors)
+            self.busiest.update(other.busiest)
         room = examples - len(self.examples)
         self.examples.extend(other.examples[:room])
 

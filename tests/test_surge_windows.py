@@ -86,6 +86,22 @@ def test_few_authors_are_no_surge(authors: int, opens: bool) -> None:
     assert bool(opened(run([*QUIET, 60, 60], authors=authors))) is opens
 
 
+@pytest.mark.parametrize(("few", "opens"), [(1, False), (4, False), (5, True)])
+def test_what_few_authors_repeat_among_many_others_is_no_surge(few: int, opens: bool) -> None:
+    category = AlertKey("spam")
+    state = SurgeState(SETTINGS)
+    changes: list[KeySurge] = []
+    for minute in range(90):
+        usual = [
+            SurgeEvent(category, START + 60 * minute + n, f"other{minute}-{n}", f"o{minute}-{n}")
+            for n in range(4)
+        ]
+        flood = events(minute, 40, authors=few, key=category) if minute >= 60 else []
+        state.observe(usual + flood)
+        changes += state.advance(tick(minute + 1))
+    assert bool(opened(changes)) is opens
+
+
 def test_a_surge_is_followed_to_its_end() -> None:
     changes = run([*QUIET, 40, 60, 50, *([0] * 30)])
     states = [change.state for change in changes]
