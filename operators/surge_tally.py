@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec import msgpack
@@ -33,8 +34,8 @@ class Tick(NamedTuple):
     """The stream's clock, moved by all content, violating or not: event time in Unix seconds."""
 
     at: float
-    alive: frozenset[int] = frozenset()
-    """Minutes since the epoch in which something was posted: a minute without is an outage."""
+    alive: Mapping[int, int] = {}
+    """How much was posted, by minute since the epoch: a minute without anything is an outage."""
     versions: tuple[tuple[str, str], ...] = ()
     """Name and version of the policy, the rules and the models that decided."""
 
@@ -152,12 +153,30 @@ class EventClock:
         self.now = -math.inf
         self._max_jump = max_jump
         self._ahead = 0
+        self._beside = 0
+        """Contents that came after the clock in ticks that did not."""
 
-    def observe(self, at: float) -> float:
-        """The time after a tick at `at`: a leap is believed the third time in a row."""
+    def observe(self, tick: Tick) -> float:
+        """The time after a tick: a leap is believed the third time in a row."""
+        at = self._beside_a_backfill(tick)
         if self.now == -math.inf or at <= self.now + self._max_jump or self._ahead >= 2:
             self._ahead = 0
             self.now = max(self.now, at)
         else:
             self._ahead += 1
         return self.now
+
+    def _beside_a_backfill(self, tick: Tick) -> float:
+        """Where the tick stands, or the few in it that come after the clock, from the third on.
+
+        A backfill outnumbers what is posted meanwhile: without these the clock would stand still.
+        """
+        if tick.at > self.now:
+            self._beside = 0
+            return tick.at
+        posted = sorted(tick.alive.items())
+        later = [
+            minute for minute, count in posted if 60.0 * minute > self.now for _ in range(count)
+        ]
+        self._beside += len(later)
+        return 60.0 * later[len(later) // 2] if later and self._beside >= 3 else tick.at

@@ -91,7 +91,7 @@ class SurgeState:
 
     def advance(self, tick: Tick) -> list[KeySurge]:
         """Move the clock and close what is over: what opened, grew or ended."""
-        now = self._clock.observe(tick.at)
+        now = self._clock.observe(tick)
         self._versions.observe(tick.at, dict(tick.versions))
         self._alive.update(int(minute * 60 // self._settings.window) for minute in tick.alive)
         if len(self._alive) > 2 * self._settings.max_windows:
