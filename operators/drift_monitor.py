@@ -112,6 +112,15 @@ class DriftMonitor:
                 alerts += self._take(name, group, sample)
         return alerts
 
+    def finish(self) -> list[Alert]:
+        """The ends of all drifts: the stream is over."""
+        alerts = []
+        for name, group in self._groups.items():
+            if group.drift is not None:
+                alerts.append(_alert(name, group.drift, "resolved", group.recent[-1].at))
+                group.drift = None
+        return alerts
+
     def _group_of(self, community: str) -> str:
         if community in self._groups:
             return community

@@ -266,3 +266,15 @@ def test_through_the_engine(batch_size: int) -> None:
     op.output("out", drift("find_drift", up, SETTINGS), TestingSink(out))
     run_main(flow)
     assert out == DriftMonitor(SETTINGS).observe([sample for _, sample in samples])
+
+
+def test_the_end_of_a_file_resolves_what_is_open() -> None:
+    samples = [("drift", sample) for sample in stream(1, model_drifts)]
+    out: list[Alert] = []
+    flow = Dataflow("drift")
+    up = op.input("samples", flow, TestingSource(samples))
+    op.output("out", drift("find_drift", up, SETTINGS, finish_at_eof=True), TestingSink(out))
+    run_main(flow)
+    opened = [alert.alert_id for alert in out if alert.state == "open"]
+    assert opened
+    assert sorted(opened) == sorted(alert.alert_id for alert in out if alert.state == "resolved")
