@@ -101,7 +101,7 @@ def keys() -> Cost:
             for start in range(0, len(events), 1_000):
                 part = events[start : start + 1_000]
                 state.observe(part)
-                state.advance(Tick(part[-1].at, frozenset()))
+                state.advance(Tick(part[-1].at))
 
         return _each(run, len(events), rounds=1)
 

@@ -118,14 +118,17 @@ class OutboxStore:
 
     def _first_status(self, name: str, alert: Alert, now: float) -> str:
         if alert.state == "resolved":
-            # Who was told that it began is told that it is over, whatever was muted since.
-            told = self._db.execute(
-                "SELECT 1 FROM outbox WHERE sender = ? AND alert_id = ?"
-                " AND status IN ('waiting', 'sent')",
+            # Who was told that it began is told that it is over, whatever was muted since; who was
+            # not, because it was muted, hears of no end either.
+            found = self._db.execute(
+                "SELECT DISTINCT status FROM outbox WHERE sender = ? AND alert_id = ?",
                 (name, alert.alert_id),
-            ).fetchone()
-            if told:
+            )
+            before = {status for (status,) in found}
+            if before & {"waiting", "sent"}:
                 return "waiting"
+            if "muted" in before:
+                return "muted"
         if alert.state == "update" and self._is_acknowledged(alert.alert_id):
             return "acknowledged"
         return "muted" if self._is_muted(alert.key, now) else "waiting"

@@ -21,6 +21,7 @@ TIMEOUT: Final = 10
 """Seconds for one request."""
 URL: Final = "https://events.pagerduty.com"
 _MAX_SUMMARY: Final = 1_024
+_ACCEPTED: Final = 202
 _TOO_MANY: Final = 429
 
 
@@ -80,8 +81,9 @@ class PagerDutySender:
             answer = error.response
             if answer is None:
                 raise RetryLater("PagerDuty is unreachable") from None
-            if answer.is_success:
-                # Taken: the library only misses the dedup key in the answer.
+            if answer.status_code == _ACCEPTED:
+                # Taken: the library only misses the dedup key in the answer. Any other success is
+                # of somebody in between, such as a portal's page to log in.
                 return
             reason = f"PagerDuty answered {answer.status_code}: {answer.text[:100]}"
             retry_after = answer.headers.get("retry-after")

@@ -86,15 +86,15 @@ def build(
     """The moderation dataflow of one process of a cluster.
 
     `redact` takes out of texts what alerts must not show. `ends`: the end of the input is the end
-    of the stream (a file), so open surges are closed there; otherwise it is a stop, and they go on
-    from the recovery store. `on_wait` is called each second while the stream waits for images.
+    of the stream (a file), so open alerts are resolved there; otherwise it is a stop, and they go
+    on from the recovery store. `on_wait` is called each second while the stream waits for images.
     """
     flow = Dataflow("moderation")
     raw = op.flat_map_batch("count_batch", op.input("read", flow, source), metrics.count_batch)
     decoder = stages.decoder.decoder
     decoding = growing(metrics.UNKNOWN_FIELDS, lambda: decoder.unknown_fields, stages.decoder)
     decoded = decode("decode", raw, timed("decode", decoding))
-    judged = judge("judge", decoded.messages, stages, on_wait)
+    judged = judge("judge", decoded.messages, stages, on_wait, ends)
     judgements = judged.judgements
 
     # The engine runs steps in the order in which they stand here: the answers go out first.
@@ -115,7 +115,7 @@ def build(
     sampling = partial(drift_samples, policy_version=in_force)
     samples = op.flat_map_batch("sample_drift", judgements, sampling)
     op.flat_map_batch("count_odd_events", surges.reports, metrics.count_odd_events)
-    drifts = drift("find_drift", samples, DriftSettings())
+    drifts = drift("find_drift", samples, DriftSettings(), finish_at_eof=ends)
     alerts = op.merge("merge_alerts", surges.alerts, drifts, judged.alerts)
     alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)
     write("write_alerts", alerts, sinks.alerts, place)
@@ -143,9 +143,13 @@ class JudgeOut:
 
 @operator
 def judge(
-    step_id: str, up: Stream[Item], stages: Stages, on_wait: Callable[[], None] = lambda: None
+    step_id: str,
+    up: Stream[Item],
+    stages: Stages,
+    on_wait: Callable[[], None] = lambda: None,
+    ends: bool = False,
 ) -> JudgeOut:
-    """Every stage between decoding and the outputs; `on_wait` as in `build`."""
+    """Every stage between decoding and the outputs; `on_wait` and `ends` as in `build`."""
     enricher = stages.enricher
     enriching = growing(metrics.REPEATS, lambda: enricher.repeats, enricher)
     items = op.flat_map_batch("enrich", up, timed_stage("enrich", enriching))
@@ -159,7 +163,7 @@ def judge(
     final = op.flat_map_batch("decide", items, timed("decide", stages.decider))
     shadow = op.flat_map_batch("decide_shadow", items, timed("decide_shadow", stages.shadow))
     judgements = op.merge("both_answers", seen.quick, final)
-    held = hold_quota("quota", judgements, stages.block_quota)
+    held = hold_quota("quota", judgements, stages.block_quota, ends)
     counted = op.flat_map_batch("count", held.judgements, metrics.count_judgements)
     return JudgeOut(counted, held.alerts, shadow)
 

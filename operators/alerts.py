@@ -164,6 +164,8 @@ class AlertGrouper:
 
     def _alert(self, incident: Incident, state: AlertState) -> Alert:
         surge = incident.primary
+        # As it stands now: the end tells the whole of it.
+        top = incident.members[incident.top.key] if incident.top is not None else None
         authors = DistinctSketch(hashes=surge.authors).count()
         return Alert(
             alert_id=incident.alert_id,
@@ -178,7 +180,7 @@ class AlertGrouper:
             z_score=round(surge.z_score, 3),
             distinct_authors=authors,
             examples=tuple(example.content_id for example in surge.examples),
-            summary=_summary(surge, authors, len(incident.members), incident.top),
+            summary=_summary(surge, authors, len(incident.members), top),
             texts=tuple(example.text for example in surge.examples if example.text)[:MAX_TEXTS],
             recent=surge.recent,
             last_hour=surge.last_hour,
@@ -187,24 +189,25 @@ class AlertGrouper:
 
 
 def _summary(surge: KeySurge, authors: int, keys: int, top: KeySurge | None) -> str:
-    key = surge.key
-    what = key.category
-    if key.signature:
-        what += f" sharing {key.signature}"
-    if key.community:
-        what += f" in {key.community}"
     minutes = (surge.window_end - surge.opened_at) / 60
     since = _instant(surge.opened_at).strftime("%Y-%m-%d %H:%M UTC")
-    surge_of = f"Surge of {what}: {surge.observed} in {minutes:.0f} min"
+    surge_of = f"Surge of {_named(surge.key)}: {surge.observed} in {minutes:.0f} min"
     against = f" where {surge.expected:.1f} were expected"
     parts = [surge_of + against, f"by about {authors} authors", f"since {since}"]
     if keys > 1:
         parts.append(f"seen under {keys} keys")
-    if top is not None:
+    if top is not None and surge.key.signature:
+        parts.append(f"by now {top.observed} of {_named(top.key)}")
+    elif top is not None:
         parts.append(f"most of it {top.key.signature} ({top.observed})")
     if surge.changed:
         parts.append(f"shortly after a change: {surge.changed}")
     return ", ".join(parts)
+
+
+def _named(key: AlertKey) -> str:
+    sharing = f" sharing {key.signature}" if key.signature else ""
+    return key.category + sharing + (f" in {key.community}" if key.community else "")
 
 
 def _are_wordings(a: AlertKey, b: AlertKey) -> bool:

@@ -125,12 +125,16 @@ def _of_signals(signals: Sequence[Signal]) -> dict[str, float]:
 
 
 class _DriftLogic(StatefulBatchLogic[Parcel[DriftSample], Alert, bytes]):
-    def __init__(self, settings: DriftSettings, resume: bytes | None) -> None:
+    def __init__(self, settings: DriftSettings, resume: bytes | None, finish: bool) -> None:
         # S301: the snapshot comes from the recovery store that this job wrote itself.
         self._monitor = pickle.loads(resume) if resume else DriftMonitor(settings)  # noqa: S301
+        self._finish = finish
 
     def on_batch(self, received: list[Parcel[DriftSample]]) -> tuple[Iterable[Alert], bool]:
         return self._monitor.observe(opened(received)), self.RETAIN
+
+    def on_eof(self) -> tuple[Iterable[Alert], bool]:
+        return (self._monitor.finish() if self._finish else []), self.RETAIN
 
     def snapshot(self) -> bytes:
         return pickle.dumps(self._monitor)
@@ -141,11 +145,12 @@ def drift(
     step_id: str,
     up: KeyedStream[DriftSample],
     settings: DriftSettings,
+    finish_at_eof: bool = False,
 ) -> Stream[Alert]:
     """Bytewax shell of `DriftMonitor`."""
 
     def shim_build(resume: bytes | None) -> _DriftLogic:
-        return _DriftLogic(settings, resume)
+        return _DriftLogic(settings, resume, finish_at_eof)
 
     sent: KeyedStream[Parcel[DriftSample]] = op.flat_map_batch("parcels", up, parcels)
     return op.key_rm("alerts", op.stateful_batch("watch", sent, shim_build))

@@ -63,7 +63,7 @@ class DriftSettings:
     groups: int = 20
     """Communities large enough to be watched on their own."""
     fresh: float = 86_400.0
-    """Seconds before a drift in which a version that changed is named."""
+    """Seconds before a drift began in which a version that changed is named."""
 
 
 @dataclass(slots=True)
@@ -110,6 +110,15 @@ class DriftMonitor:
                 if group is None:
                     group = self._groups[name] = _Group(deque(maxlen=self._settings.recent))
                 alerts += self._take(name, group, sample)
+        return alerts
+
+    def finish(self) -> list[Alert]:
+        """The ends of all drifts: the stream is over."""
+        alerts = []
+        for name, group in self._groups.items():
+            if group.drift is not None:
+                alerts.append(_alert(name, group.drift, "resolved", group.recent[-1].at))
+                group.drift = None
         return alerts
 
     def _group_of(self, community: str) -> str:
@@ -162,7 +171,7 @@ class DriftMonitor:
             group.drift.calm = 0
             return []
         _, key, change = move
-        group.drift = self._explained(name, group, at, key, change)
+        group.drift = self._explained(name, group, key, change)
         return [_alert(name, group.drift, "open", at)]
 
     def _calm(self, name: str, group: _Group, at: float) -> list[Alert]:
@@ -175,7 +184,7 @@ class DriftMonitor:
         group.drift = None
         return [_alert(name, drift, "resolved", at)]
 
-    def _explained(self, name: str, group: _Group, at: float, key: str, change: Change) -> _Drift:
+    def _explained(self, name: str, group: _Group, key: str, change: Change) -> _Drift:
         """Who moved the mean: the recent contents beyond it, by cluster and by author."""
         usual = group.series[key].usual
         sign = math.copysign(1.0, change.size)
@@ -198,13 +207,13 @@ class DriftMonitor:
             )
         else:
             cause = f"the model or the language: spread over {len(clusters)} clusters"
-        changed = self._versions.change_before(at, self._settings.fresh)
+        changed = self._versions.change_before(change.began, self._settings.fresh)
         if changed:
             cause += f"; after a change: {changed}"
         group_key = _key(name, key)
         return _Drift(
-            alert_id=alert_id("drift", group_key, datetime.fromtimestamp(at, UTC)),
-            opened_at=at,
+            alert_id=alert_id("drift", group_key, datetime.fromtimestamp(change.began, UTC)),
+            opened_at=change.began,
             series=key,
             observed=usual + change.size,
             expected=usual,

@@ -17,6 +17,8 @@ class Change(NamedTuple):
 
     size: float
     z_score: float
+    began: float = 0.0
+    """When the last block before it ended, Unix seconds: it takes hours or days to be sure."""
 
 
 NONE: Final = Change(0.0, 0.0)
@@ -30,7 +32,7 @@ class Series:
     """The means of blocks of a number's values, as departures from the usual of the hour."""
 
     __slots__ = (
-        "_adwin", "_delta", "_deviation", "_means", "_rhythm", "_seen", "usual",
+        "_adwin", "_delta", "_deviation", "_means", "_rhythm", "_seen", "_times", "usual",
     )  # fmt: skip
 
     def __init__(self, delta: float) -> None:
@@ -39,6 +41,7 @@ class Series:
         self._adwin = _adwin(delta)
         self._rhythm = Rhythm(DAY, 24)
         self._means: deque[float] = deque(maxlen=_KEPT)
+        self._times: deque[float] = deque(maxlen=_KEPT)
         self._deviation = 0.0
         self._seen = 0
         self.usual = 0.0
@@ -53,6 +56,7 @@ class Series:
         self.usual = known
         departure = mean - known
         self._means.append(departure)
+        self._times.append(at)
         spread = self._spread(departure)
         # ADWIN's bound is made for numbers about as wide as 1.
         self._adwin.update(departure / max(1e-9, spread))
@@ -63,12 +67,13 @@ class Series:
             return NONE
         split = _change_point(means)
         before, newest = means[:split], means[split:]
-        size = fmean(newest) - fmean(before)
+        size, began = fmean(newest) - fmean(before), self._times[split - 1]
         # From here on the new is the usual: the way back would be another drift.
         self._rhythm.shift(size)
         self._means.clear()
+        self._times.clear()
         self._adwin = _adwin(self._delta)
-        return Change(size, size / max(1e-9, stdev(before)))
+        return Change(size, size / max(1e-9, stdev(before)), began)
 
     def _spread(self, departure: float) -> float:
         """The standard deviation of the departures so far, of which outliers are a small part."""

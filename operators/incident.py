@@ -15,6 +15,8 @@ from operators.surge_settings import KeySurge
 
 MAX_MEMBERS: Final = 256
 """Keys that an incident remembers; it needs no more to know what belongs to it."""
+OUTGROWN: Final = 2.0
+"""How many times the excess of the key that names an incident makes another one worth a word."""
 
 
 @dataclass(slots=True)
@@ -29,7 +31,7 @@ class Incident:
     said: int
     """What the last message about it counted."""
     top: KeySurge | None = None
-    """The campaign that held most of the excess in the last message."""
+    """What else the last message told of, see `_leader`."""
     over_at: float = math.inf
     """When its last key calmed down, Unix seconds."""
     _before: KeySurge | None = None
@@ -38,9 +40,9 @@ class Incident:
     @classmethod
     def of(cls, group: Sequence[KeySurge]) -> Incident:
         """The incident of keys that opened together, named after the narrowest that holds most."""
-        most = max(change.observed - change.expected for change in group)
-        telling = [c for c in group if c.observed - c.expected >= 0.6 * most]
-        primary = max(telling, key=lambda c: (_narrowness(c.key), c.observed - c.expected, c.key))
+        most = max(map(_excess, group))
+        telling = [c for c in group if _excess(c) >= 0.6 * most]
+        primary = max(telling, key=lambda c: (_narrowness(c.key), _excess(c), c.key))
         opened_at = datetime.fromtimestamp(primary.opened_at, UTC)
         members = {change.key: change for change in group[:MAX_MEMBERS]} | {primary.key: primary}
         incident = cls(
@@ -69,13 +71,17 @@ class Incident:
             self.primary = _continued(self._before, change)
 
     def has_news(self, growth: float) -> bool:
-        """Whether it has grown `growth` times since it was told, or another campaign leads."""
+        """Whether it has grown `growth` times since it was told, or another key leads."""
         if self.primary.observed >= growth * self.said:
             return True
         leader = self._leader()
-        if leader is None or (self.top is not None and self.top.key == leader.key):
-            return False
-        return self.top is None or leader.observed >= 1.5 * self.members[self.top.key].observed
+        if leader is None or self.top is None:
+            return leader is not None
+        if leader.key == self.top.key:
+            # A campaign that leads a broad surge grows with it.
+            named = bool(self.primary.key.signature)
+            return named and leader.observed >= growth * self.top.observed
+        return leader.observed >= 1.5 * self.members[self.top.key].observed
 
     def tell(self) -> None:
         """It is being told as it stands."""
@@ -83,11 +89,20 @@ class Incident:
         self.top = self._leader()
 
     def _leader(self) -> KeySurge | None:
-        """The campaign with most of the excess, where the incident is not named after one."""
-        if self.primary.key.signature:
+        """The campaign with most of the excess, where the incident is not named after one.
+
+        Where it is: the key that has outgrown it, for a campaign may change its text every minute.
+        """
+        named = bool(self.primary.key.signature)
+        others = (self.members[key] for key in self.active if key.signature or named)
+        leader = max(others, key=lambda c: (_excess(c), c.key), default=None)
+        if leader is not None and named and _excess(leader) < OUTGROWN * _excess(self.primary):
             return None
-        campaigns = (self.members[key] for key in self.active if key.signature)
-        return max(campaigns, key=lambda c: (c.observed - c.expected, c.key), default=None)
+        return leader
+
+
+def _excess(surge: KeySurge) -> float:
+    return surge.observed - surge.expected
 
 
 def _continued(before: KeySurge | None, change: KeySurge) -> KeySurge:

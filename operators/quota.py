@@ -277,7 +277,9 @@ class QuotaOut:
 
 
 @operator
-def hold_quota(step_id: str, up: Stream[Judgement], quota: BlockQuota) -> QuotaOut:
+def hold_quota(
+    step_id: str, up: Stream[Judgement], quota: BlockQuota, finish_at_eof: bool = False
+) -> QuotaOut:
     """Bytewax shell of `BlockQuota`."""
     held = op.flat_map_batch("hold", up, quota)
     judgements = op.flat_map_batch(
@@ -286,4 +288,4 @@ def hold_quota(step_id: str, up: Stream[Judgement], quota: BlockQuota) -> QuotaO
     alerts = op.flat_map_batch(
         "alerts", held, lambda batch: [x for x in batch if isinstance(x, Alert)]
     )
-    return QuotaOut(judgements, once("open", alerts))
+    return QuotaOut(judgements, once("open", alerts, finish_at_eof))

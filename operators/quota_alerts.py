@@ -47,6 +47,10 @@ class QuotaAlerts:
             del self._open[alert.alert_id]
         return [msgspec.structs.replace(alert, state="resolved") for alert in over]
 
+    def finish(self) -> list[Alert]:
+        """The ends of all: the stream is over, and nobody would say them later."""
+        return self.resolve(datetime.max.replace(tzinfo=UTC))
+
     def due_at(self) -> datetime | None:
         """When `resolve` will have something to say; None: never."""
         ends = [alert.window_end for alert in self._open.values()]
@@ -54,14 +58,18 @@ class QuotaAlerts:
 
 
 class _Logic(StatefulBatchLogic[Alert, Alert, bytes]):
-    def __init__(self, resume: bytes | None) -> None:
+    def __init__(self, resume: bytes | None, finish: bool) -> None:
         self._alerts = QuotaAlerts(resume)
+        self._finish = finish
 
     def on_batch(self, values: Sequence[Alert]) -> tuple[Iterable[Alert], bool]:
         return self._alerts.open(values), self.RETAIN
 
     def on_notify(self) -> tuple[Iterable[Alert], bool]:
         return self._alerts.resolve(datetime.fromtimestamp(time.time(), UTC)), self.RETAIN
+
+    def on_eof(self) -> tuple[Iterable[Alert], bool]:
+        return (self._alerts.finish() if self._finish else []), self.RETAIN
 
     def notify_at(self) -> datetime | None:
         return self._alerts.due_at()
@@ -71,7 +79,11 @@ class _Logic(StatefulBatchLogic[Alert, Alert, bytes]):
 
 
 @operator
-def once(step_id: str, up: Stream[Alert]) -> Stream[Alert]:
+def once(step_id: str, up: Stream[Alert], finish_at_eof: bool = False) -> Stream[Alert]:
     """Bytewax shell of `QuotaAlerts`: one worker has them all, for they are few."""
+
+    def shim_build(resume: bytes | None) -> _Logic:
+        return _Logic(resume, finish_at_eof)
+
     keyed: KeyedStream[Alert] = op.key_on("key", up, lambda _: "quota")
-    return op.key_rm("alerts", op.stateful_batch("watch", keyed, _Logic))
+    return op.key_rm("alerts", op.stateful_batch("watch", keyed, shim_build))

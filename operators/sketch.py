@@ -1,4 +1,4 @@
-"""How many different authors there are, in a bounded space, and how many two groups share."""
+"""How many different authors there are, how many two groups share, and how much the busiest do."""
 
 from __future__ import annotations
 
@@ -75,3 +75,38 @@ class DistinctSketch:
             self._hashes = set(sorted(self._hashes)[: self._size])
         if len(self._hashes) >= self._size:
             self._bound = min(self._bound, max(self._hashes) + 1)
+
+
+class BusiestValues:
+    """How often the values that came most often were added, in the space of `size` of them.
+
+    Each count is too low by at most one in `size` + 1 of all that was added. Misra and Gries,
+    "Finding repeated elements" (1982); merged as in Agarwal et al., "Mergeable summaries" (2012).
+    """
+
+    __slots__ = ("_counts", "_size")
+
+    def __init__(self, size: int = 16) -> None:
+        self._size = size
+        self._counts: dict[int, int] = {}
+
+    def add(self, hashed: int) -> None:
+        """Count one value, given as its `hash64`."""
+        self._counts[hashed] = self._counts.get(hashed, 0) + 1
+        if len(self._counts) > self._size:
+            self._lower(1)
+
+    def update(self, other: BusiestValues) -> None:
+        """Count everything that `other` has counted."""
+        for hashed, count in other._counts.items():
+            self._counts[hashed] = self._counts.get(hashed, 0) + count
+        if len(self._counts) > self._size:
+            self._lower(sorted(self._counts.values(), reverse=True)[self._size])
+
+    def repeats(self, values: int) -> int:
+        """How often the `values` busiest came again, after their first time."""
+        counts = sorted(self._counts.values(), reverse=True)
+        return sum(count - 1 for count in counts[:values])
+
+    def _lower(self, by: int) -> None:
+        self._counts = {value: count - by for value, count in self._counts.items() if count > by}

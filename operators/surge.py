@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -129,7 +130,7 @@ def _report_keys(report: UserReport, content: ReportedContent) -> list[AlertKey]
 
 def _ticks(times: list[float], versions: tuple[tuple[str, str], ...] = ()) -> list[ShardItem]:
     """The clock of every shard, at the median of `times`."""
-    minutes = frozenset(int(at // 60) for at in times)
+    minutes = Counter(int(at // 60) for at in times)
     tick = Tick(sorted(times)[len(times) // 2], minutes, versions)
     return [(shard, tick) for shard in SHARDS]
 

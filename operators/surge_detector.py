@@ -38,6 +38,12 @@ class Reading:
     expected: float
     z_score: float
     anomaly_score: float
+    spread: float = 1.0
+    """By how much a count strays from what is expected, beside a Poisson count."""
+
+    def z_score_of(self, count: float, expected: float) -> float:
+        """The z-score that `count` would have had, of one window or of several."""
+        return _surprise(count, expected) / self.spread
 
 
 class SurgeDetector:
@@ -96,10 +102,11 @@ class SurgeDetector:
             z_score = self._scanned(max(0.0, value), expected)
         else:
             z_score = self._z_score(residual, stable)
+        spread = self._spread
         anomaly = self._novelty.update(at, value, z_score) if self._novelty is not None else 0.0
         if learn:
             self._learn(at, stable, residual)
-        return Reading(expected, z_score, anomaly)
+        return Reading(expected, z_score, anomaly, spread)
 
     def rest(self, windows: int) -> None:
         """As many windows without an event, at once; for a series of counts without a rhythm."""

@@ -35,7 +35,9 @@ class SurgeSettings:
     min_count: int = 6
     """Least count in the last five windows."""
     min_authors: int = 5
-    """Least different authors in these: one retrying client is no surge."""
+    """Least different authors in these: one retrying client is no surge, nor what fewer repeat
+    among the others of a category.
+    """
     quiet: int = 10
     """Windows in a row below half of the least z-score after which a surge is over."""
     longest: int = 1440

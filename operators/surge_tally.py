@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec import msgpack
 
 from events.messages import AlertKey
-from operators.sketch import DistinctSketch, hash64
+from operators.sketch import BusiestValues, DistinctSketch, hash64
 
 
 class SurgeEvent(NamedTuple):
@@ -33,8 +34,8 @@ class Tick(NamedTuple):
     """The stream's clock, moved by all content, violating or not: event time in Unix seconds."""
 
     at: float
-    alive: frozenset[int] = frozenset()
-    """Minutes since the epoch in which something was posted: a minute without is an outage."""
+    alive: Mapping[int, int] = {}
+    """How much was posted, by minute since the epoch: a minute without anything is an outage."""
     versions: tuple[tuple[str, str], ...] = ()
     """Name and version of the policy, the rules and the models that decided."""
 
@@ -42,11 +43,12 @@ class Tick(NamedTuple):
 class Tally:
     """Events of one key: in one window, or over a whole surge."""
 
-    __slots__ = ("authors", "count", "examples")
+    __slots__ = ("authors", "busiest", "count", "examples")
 
     def __init__(self) -> None:
         self.count = 0
         self.authors: DistinctSketch | None = None
+        self.busiest = BusiestValues()
         self.examples: list[Example] = []
 
     def add(self, event: SurgeEvent, examples: int) -> None:
@@ -54,9 +56,15 @@ class Tally:
         self.count += 1
         if self.authors is None:
             self.authors = DistinctSketch()
-        self.authors.add(hash64(event.author_id))
+        author = hash64(event.author_id)
+        self.authors.add(author)
+        self.busiest.add(author)
         if len(self.examples) < examples:
             self.examples.append(Example(event.content_id, event.text))
+
+    def without_repeats(self, authors: int) -> int:
+        """The count, without what the `authors` busiest added after their first event."""
+        return self.count - self.busiest.repeats(authors)
 
     def merge(self, other: Tally, examples: int) -> None:
         """Count all that `other` has counted."""
@@ -65,6 +73,7 @@ class Tally:
             if self.authors is None:
                 self.authors = DistinctSketch()
             self.authors.update(other.authors)
+            self.busiest.update(other.busiest)
         room = examples - len(self.examples)
         self.examples.extend(other.examples[:room])
 
@@ -144,12 +153,30 @@ class EventClock:
         self.now = -math.inf
         self._max_jump = max_jump
         self._ahead = 0
+        self._beside = 0
+        """Contents that came after the clock in ticks that did not."""
 
-    def observe(self, at: float) -> float:
-        """The time after a tick at `at`: a leap is believed the third time in a row."""
+    def observe(self, tick: Tick) -> float:
+        """The time after a tick: a leap is believed the third time in a row."""
+        at = self._beside_a_backfill(tick)
         if self.now == -math.inf or at <= self.now + self._max_jump or self._ahead >= 2:
             self._ahead = 0
             self.now = max(self.now, at)
         else:
             self._ahead += 1
         return self.now
+
+    def _beside_a_backfill(self, tick: Tick) -> float:
+        """Where the tick stands, or the few in it that come after the clock, from the third on.
+
+        A backfill outnumbers what is posted meanwhile: without these the clock would stand still.
+        """
+        if tick.at > self.now:
+            self._beside = 0
+            return tick.at
+        posted = sorted(tick.alive.items())
+        later = [
+            minute for minute, count in posted if 60.0 * minute > self.now for _ in range(count)
+        ]
+        self._beside += len(later)
+        return 60.0 * later[len(later) // 2] if later and self._beside >= 3 else tick.at

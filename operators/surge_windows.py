@@ -91,7 +91,7 @@ class SurgeState:
 
     def advance(self, tick: Tick) -> list[KeySurge]:
         """Move the clock and close what is over: what opened, grew or ended."""
-        now = self._clock.observe(tick.at)
+        now = self._clock.observe(tick)
         self._versions.observe(tick.at, dict(tick.versions))
         self._alive.update(int(minute * 60 // self._settings.window) for minute in tick.alive)
         if len(self._alive) > 2 * self._settings.max_windows:
@@ -226,19 +226,22 @@ class SurgeState:
         return self._settings.min_z if key.signature else self._settings.min_broad_z
 
     def _is_surge(self, key: AlertKey, held: _Key, reading: Reading) -> bool:
-        settings = self._settings
-        if reading.z_score < self._least_z(key):
+        settings, newest = self._settings, held.recent[-1]
+        if reading.z_score < self._least_z(key) or not self._is_large(newest):
             return False
-        if not self._is_large(held.recent[-1]):
-            return False
-        recent = Tally()
+        recent, expected = Tally(), 0.0
         for window in held.recent:
             recent.merge(window.tally, 0)
-        return (
-            recent.count >= settings.min_count
-            and recent.authors is not None
-            and recent.authors.count() >= settings.min_authors
+            expected += window.expected
+        if recent.count < settings.min_count or recent.authors is None:
+            return False
+        # Under a whole category others are never far: it must be a surge without the few, too.
+        few = settings.min_authors - 1
+        z_score = max(
+            reading.z_score_of(newest.tally.without_repeats(few), newest.expected),
+            reading.z_score_of(recent.without_repeats(few), expected),
         )
+        return recent.authors.count() > few and z_score >= self._least_z(key)
 
     def _follow(
         self, key: AlertKey, held: _Key, surge: _Surge, tally: Tally, reading: Reading

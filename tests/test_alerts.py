@@ -215,6 +215,27 @@ def test_a_new_leading_cluster_is_news() -> None:
     assert "most of it b.example (30)" in told.summary
 
 
+def test_a_campaign_that_outgrows_the_wording_that_named_it_is_news() -> None:
+    grouper = AlertGrouper(shards=1)
+    wording, broad = surge("spam", "text:1", observed=15), surge("spam", observed=17)
+    (opened,) = say(wording, broad, grouper=grouper)
+    assert opened.key.signature == "text:1"
+    totals = [20, 27, 28, 40, 56, 57, 112]
+    told = say(
+        *(surge("spam", state="update", minute=2 + n, observed=at) for n, at in enumerate(totals)),
+        grouper=grouper,
+    )
+    assert [(alert.state, alert.alert_id) for alert in told] == [("update", opened.alert_id)] * 3
+    assert [alert.summary.rpartition(", ")[2] for alert in told] == [
+        "by now 28 of spam", "by now 56 of spam", "by now 112 of spam",
+    ]  # fmt: skip
+    over = [replace(wording, state="resolved"), surge("spam", state="resolved", observed=150)]
+    (end,) = say(*(replace(c, window_end=START + 900) for c in over), grouper=grouper) + (
+        grouper.finish()
+    )
+    assert "by now 150 of spam" in end.summary
+
+
 def test_an_attack_with_keys_without_end_stays_bounded() -> None:
     grouper = AlertGrouper(shards=1)
     many = [surge("spam", f"d{n}.example", observed=20) for n in range(2_000)]

@@ -6,6 +6,7 @@ import math
 import pickle
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import bytewax.operators as op
@@ -108,12 +109,14 @@ def test_what_drifted_and_why(
 @pytest.mark.parametrize("seed", range(4))
 def test_a_change_is_measured_from_where_it_began_however_long_it_took_to_see(seed: int) -> None:
     rng, series, changed_at = random.Random(seed), Series(1e-5), 6 * 24
-    sizes = [
-        series.add(3_600.0 * hour, rng.gauss(10, 1) + 3 * (hour >= changed_at)).size
+    changes = [
+        series.add(3_600.0 * hour, rng.gauss(10, 1) + 3 * (hour >= changed_at))
         for hour in range(8 * 24)
     ]
-    assert not any(sizes[: changed_at + 15])  # it takes most of a day to be sure
-    assert next(filter(None, sizes)) == pytest.approx(3, abs=1)
+    assert not any(c.size for c in changes[: changed_at + 15])  # it takes most of a day to be sure
+    found = next(change for change in changes if change.size)
+    assert found.size == pytest.approx(3, abs=1)
+    assert found.began / 3_600 == pytest.approx(changed_at - 1, abs=2)
 
 
 def a_new_language(rng: random.Random, sample: DriftSample) -> DriftSample:
@@ -207,11 +210,15 @@ def test_a_model_that_sees_few_contents_has_blocks_of_its_own() -> None:
 
 
 def test_a_change_of_version_before_the_drift_is_named() -> None:
+    # Before it began, which is hours before it is found.
+    settings = replace(SETTINGS, fresh=1_800)
     samples = [
         sample._replace(versions=(("text", "2" if sample.at >= PLANTED_AT else "1"),))
         for sample in stream(1, model_drifts)
     ]
-    (found,) = overall(DriftMonitor(SETTINGS).observe(samples))
+    (found,) = overall(DriftMonitor(settings).observe(samples))
+    assert found.window_end.timestamp() > PLANTED_AT + settings.fresh
+    assert found.window_start.timestamp() == pytest.approx(PLANTED_AT, abs=settings.fresh)
     assert "after a change: text 1 to 2 at" in found.summary
 
 
@@ -259,3 +266,15 @@ def test_through_the_engine(batch_size: int) -> None:
     op.output("out", drift("find_drift", up, SETTINGS), TestingSink(out))
     run_main(flow)
     assert out == DriftMonitor(SETTINGS).observe([sample for _, sample in samples])
+
+
+def test_the_end_of_a_file_resolves_what_is_open() -> None:
+    samples = [("drift", sample) for sample in stream(1, model_drifts)]
+    out: list[Alert] = []
+    flow = Dataflow("drift")
+    up = op.input("samples", flow, TestingSource(samples))
+    op.output("out", drift("find_drift", up, SETTINGS, finish_at_eof=True), TestingSink(out))
+    run_main(flow)
+    opened = [alert.alert_id for alert in out if alert.state == "open"]
+    assert opened
+    assert sorted(opened) == sorted(alert.alert_id for alert in out if alert.state == "resolved")

@@ -286,6 +286,23 @@ def test_who_heard_of_the_beginning_hears_of_the_end_though_muted(tmp_path: Path
     assert [item.statuses["slack"] for item in store.newest(9)] == ["muted", "waiting"]
 
 
+@pytest.mark.parametrize(
+    ("between", "end"),
+    [
+        ([], "muted"),  # nobody heard of it
+        ([alert(1, "update", 5)], "waiting"),  # it has grown since, and was told
+    ],
+)
+def test_of_what_was_muted_until_its_end_nothing_is_sent(
+    tmp_path: Path, between: list[Alert], end: str
+) -> None:
+    store = OutboxStore(tmp_path / "o.sqlite")
+    store.mute(AlertKey("spam"), until=1_000.0)
+    store.put(["slack"], [alert(1)], now=999.0)
+    store.put(["slack"], [*between, alert(1, "resolved", 9)], now=1_001.0)
+    assert store.newest(1)[0].statuses == {"slack": end}
+
+
 def test_an_acknowledged_alert_sends_its_end_only(tmp_path: Path) -> None:
     store = OutboxStore(tmp_path / "o.sqlite")
     store.put(["slack"], [alert(1)])

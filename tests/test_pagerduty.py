@@ -89,6 +89,15 @@ def test_what_is_tried_again(
     assert len(httpserver.log) == 1  # the library itself does not retry
 
 
+@pytest.mark.parametrize(("status", "body"), [(200, "<html>log in</html>"), (204, ""), (302, "")])
+def test_what_somebody_in_between_answers_is_no_yes(
+    httpserver: HTTPServer, status: int, body: str
+) -> None:
+    httpserver.expect_request("/v2/enqueue").respond_with_data(body, status=status)
+    with pytest.raises(RetryLater):
+        PagerDutySender(KEY, httpserver.url_for("/")).send(OPEN)
+
+
 @pytest.mark.parametrize("status", [400, 404, 413])
 def test_what_is_refused_for_good(httpserver: HTTPServer, status: int) -> None:
     httpserver.expect_request("/v2/enqueue").respond_with_data("invalid event", status=status)

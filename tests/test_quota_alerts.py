@@ -74,9 +74,9 @@ def test_a_snapshot_goes_on() -> None:
     assert again.resolve(AT + LINGER) == alerts.resolve(AT + LINGER)
 
 
-def run(source: TestingSource, out: list[Alert], **recovery) -> None:
+def run(source: TestingSource, out: list[Alert], *, ends: bool = False, **recovery) -> None:
     flow = Dataflow("test")
-    held = hold_quota("quota", op.input("in", flow, source), quota())
+    held = hold_quota("quota", op.input("in", flow, source), quota(), ends)
     op.output("out", held.alerts, TestingSink(out))
     run_main(flow, **recovery)
 
@@ -91,6 +91,12 @@ def test_the_shell(batch: int) -> None:
     out: list[Alert] = []
     run(TestingSource(blocks_of_today(), batch), out)
     assert [one.state for one in out] == ["open"]
+
+
+def test_the_end_of_a_file_resolves_what_is_open() -> None:
+    out: list[Alert] = []
+    run(TestingSource(blocks_of_today()), out, ends=True)
+    assert told(out) == [(out[0].alert_id, "open"), (out[0].alert_id, "resolved")]
 
 
 @pytest.mark.parametrize("end", [TestingSource.EOF, TestingSource.ABORT], ids=["stop", "crash"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.sketch import DistinctSketch, hash64
+from operators.sketch import BusiestValues, DistinctSketch, hash64
 
 
 def sketch(names: Iterable[object], size: int = 64) -> DistinctSketch:
@@ -66,3 +66,24 @@ def test_overlap(a: range, b: range, least: float, most: float) -> None:
 def test_a_hash_is_the_same_in_every_process() -> None:
     assert hash64("a") == 0x2F42665B399EF840
     assert hash64("\ud800") != hash64("a")
+
+
+def busiest(names: Iterable[int], size: int = 16) -> BusiestValues:
+    made = BusiestValues(size)
+    for name in names:
+        made.add(name)
+    return made
+
+
+@pytest.mark.parametrize(("values", "repeats"), [(0, 0), (1, 4), (2, 6), (3, 6), (9, 6)])
+def test_what_the_busiest_repeat(values: int, repeats: int) -> None:
+    assert busiest([1] * 5 + [2] * 3 + [3]).repeats(values) == repeats
+
+
+@given(st.lists(st.integers(0, 30)), st.lists(st.integers(0, 30)))
+def test_the_busiest_of_many_in_a_bounded_space(a: list[int], b: list[int]) -> None:
+    made = busiest(a, 4)
+    made.update(busiest(b, 4))
+    most = max(((a + b).count(value) for value in a + b), default=1)
+    error = len(a + b) / 5
+    assert most - 1 - error <= made.repeats(1) <= max(0, most - 1)

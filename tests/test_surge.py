@@ -112,7 +112,7 @@ def test_a_matched_hash_is_the_signature() -> None:
 def test_all_content_moves_the_clock_of_every_shard() -> None:
     items = surge_events([judgement(n, second) for n, second in enumerate((0, 70, 90))])
     start = START.timestamp()
-    minutes = frozenset({int(start // 60), int(start // 60) + 1})
+    minutes = {int(start // 60): 1, int(start // 60) + 1: 2}
     tick = Tick(start + 70, minutes, (("policy", "1"), ("rules", "1")))
     assert items == [(shard, tick) for shard in SHARDS]
     assert surge_events([]) == []
@@ -147,14 +147,15 @@ def test_the_clock_carries_the_versions_that_decided() -> None:
         judgement(n, 0, ruleset_version=rules, model_versions={"text": "3"})
         for n, rules in enumerate("12")
     ]
-    ticks = {item for _, item in surge_events(made) if isinstance(item, Tick)}
-    assert [dict(tick.versions) for tick in ticks] == [{"policy": "1", "rules": "2", "text": "3"}]
+    told = {item.versions for _, item in surge_events(made) if isinstance(item, Tick)}
+    assert [dict(versions) for versions in told] == [{"policy": "1", "rules": "2", "text": "3"}]
 
 
 def test_a_policy_on_trial_is_no_change_of_the_policy() -> None:
     made = [judgement(1, 0), judgement(2, 0, policy_version="on trial")]
-    ticks = {item for _, item in surge_events(made, policy_version=lambda: "1")}
-    assert [dict(tick.versions)["policy"] for tick in ticks] == ["1"]
+    items = [item for _, item in surge_events(made, policy_version=lambda: "1")]
+    told = {item.versions for item in items if isinstance(item, Tick)}
+    assert [dict(versions)["policy"] for versions in told] == ["1"]
 
 
 def test_a_content_from_the_future_counts_when_it_was_decided() -> None:

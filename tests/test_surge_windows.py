@@ -31,7 +31,7 @@ def events(
 
 def tick(minute: float) -> Tick:
     number = int(START // 60 + minute)
-    return Tick(START + 60 * minute, frozenset({number, number - 1}))
+    return Tick(START + 60 * minute, {number: 1, number - 1: 1})
 
 
 def run(
@@ -84,6 +84,22 @@ def test_when_a_surge_opens(counts: list[int], minutes: list[float]) -> None:
 @pytest.mark.parametrize(("authors", "opens"), [(1, False), (4, False), (5, True), (100, True)])
 def test_few_authors_are_no_surge(authors: int, opens: bool) -> None:
     assert bool(opened(run([*QUIET, 60, 60], authors=authors))) is opens
+
+
+@pytest.mark.parametrize(("few", "opens"), [(1, False), (4, False), (5, True)])
+def test_what_few_authors_repeat_among_many_others_is_no_surge(few: int, opens: bool) -> None:
+    category = AlertKey("spam")
+    state = SurgeState(SETTINGS)
+    changes: list[KeySurge] = []
+    for minute in range(90):
+        usual = [
+            SurgeEvent(category, START + 60 * minute + n, f"other{minute}-{n}", f"o{minute}-{n}")
+            for n in range(4)
+        ]
+        flood = events(minute, 40, authors=few, key=category) if minute >= 60 else []
+        state.observe(usual + flood)
+        changes += state.advance(tick(minute + 1))
+    assert bool(opened(changes)) is opens
 
 
 def test_a_surge_is_followed_to_its_end() -> None:
@@ -164,7 +180,7 @@ def test_the_warm_up_begins_with_the_stream_though_a_key_comes_later_in_its_firs
     state = SurgeState(SETTINGS)
     state.observe(events(40, 40))
     first = int(START // 60)
-    changes = state.advance(Tick(tick(45).at, frozenset(first + minute for minute in posted)))
+    changes = state.advance(Tick(tick(45).at, {first + minute: 1 for minute in posted}))
     assert opened(changes + state.finish()) == opens
 
 
@@ -203,8 +219,24 @@ def test_a_message_from_the_far_future_breaks_no_key() -> None:
 
 def test_the_clock_follows_a_stream_that_has_moved() -> None:
     clock = EventClock(max_jump=3_600)
-    seen = [clock.observe(at) for at in (0, 10, 1e6, 20, 1e6, 1e6 + 1, 1e6 + 2, 5)]
+    seen = [clock.observe(Tick(at)) for at in (0, 10, 1e6, 20, 1e6, 1e6 + 1, 1e6 + 2, 5)]
     assert seen == [0, 10, 10, 20, 20, 20, 1e6 + 2, 1e6 + 2]
+
+
+def test_a_backfill_does_not_stop_the_clock_for_what_is_posted_meanwhile() -> None:
+    clock = EventClock(max_jump=3_600)
+    clock.observe(Tick(60 * 2_000))
+    # A hundred contents of yesterday in each tick, and one of now.
+    seen = [clock.observe(Tick(60 * 500, {500: 100, minute: 1})) for minute in range(2_001, 2_006)]
+    assert seen == [60 * minute for minute in (2_000, 2_000, 2_003, 2_004, 2_005)]
+
+
+def test_a_clock_that_is_ahead_moves_no_stream_that_moves_by_itself() -> None:
+    clock = EventClock(max_jump=3_600)
+    for minute in range(100):
+        clock.observe(Tick(60 * minute, {minute: 9, minute + 30: 1}))
+        clock.observe(Tick(60 * minute - 1, {minute: 9, minute + 30: 1}))
+    assert clock.now == 60 * 99
 
 
 def test_after_an_outage_the_usual_is_no_surge() -> None:
