@@ -178,6 +178,18 @@ class TestDesk:
         assert closing.resolved_at == answer.labeled_at
         assert at(desk, "bob") == ""
 
+    def test_an_appeal_goes_to_other_eyes_also_when_those_that_answered_are_away(self) -> None:
+        shelf, clock = Shelf(ONCE), Clock()
+        desk = Desk(shelf, lambda label: None, clock, hold_s=0)
+        at(desk, "ann")
+        desk.answer("ann", (ONCE, 0), "block", "spam")
+        for appeal_id, reviewer in (("a1", "bob"), ("a2", "cleo")):
+            shelf.items = [appealed_item(ONCE, appeal_id=appeal_id)]
+            clock.now += FRESH_S
+            assert [at(desk, "ann"), at(desk, reviewer)] == ["", ONCE]
+            desk.answer(reviewer, (ONCE, 0), "block", "spam")
+            assert at(desk, "dan") == ""
+
     def test_an_appeal_whose_answer_cannot_be_sent_waits_again(self) -> None:
         def broken(answer: Label | Appeal) -> None:
             if isinstance(answer, Appeal):
