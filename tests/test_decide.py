@@ -95,12 +95,19 @@ def test_fail_modes(what: str, fail: str, scores: dict[str, float], expected) ->
 
 
 @pytest.mark.parametrize(
-    ("what", "score", "hold"),
-    [("allowed", 0.0, False), ("to a human", 0.2, True), ("blocked", 0.95, True)],
+    ("what", "category", "score", "hold"),
+    [
+        ("allowed", "csam", 0.0, False),
+        ("to a human", "csam", 0.2, True),
+        ("blocked", "csam", 0.95, True),
+        ("of a category that the policy does not hold", "spam", 0.99, False),
+    ],
 )
-def test_what_the_policy_holds_is_hidden_until_a_human_has_decided(what, score, hold) -> None:
+def test_what_the_policy_holds_is_hidden_until_a_human_has_decided(
+    what, category, score, hold
+) -> None:
     text = (BUILT_IN / "policy.yaml").read_text()
-    made = Decider(parse_policy(text, "p"))([item(scores={"csam": score})])[0].decision
+    made = Decider(parse_policy(text, "p"))([item(scores={category: score})])[0].decision
     assert made.hold == hold, what
 
 
