@@ -30,6 +30,7 @@ def surge(
     minute: int = 1,
     opened: int = 0,
     observed: int = 40,
+    expected: float = 2.0,
     authors: Sequence[str] = ("a", "b", "c", "d", "e", "f"),
 ) -> KeySurge:
     return KeySurge(
@@ -38,7 +39,7 @@ def surge(
         opened_at=START + 60 * opened,
         window_end=START + 60 * minute,
         observed=observed,
-        expected=2.0,
+        expected=expected,
         z_score=9.0,
         authors=tuple(sorted(map(hash64, authors))),
         examples=(Example("c1", "buy at evil.example"),),
@@ -71,6 +72,14 @@ D1, D2 = ("spam", "evil.example"), ("spam", "bad.example")
             [D1],
         ),
         ([surge("hate"), surge("hate", "", "c1", observed=38)], [("hate", "", "c1")]),
+        # Most is from six tenths of the largest excess on.
+        ([surge(observed=12), surge(*D1, observed=8)], [D1]),
+        ([surge(observed=12), surge(*D1, observed=7)], [("spam",)]),
+        # What was expected is no excess.
+        ([surge(*D1, observed=130, expected=100), surge(*D2, observed=40)], [D2]),
+        # A link names better than the wording around it, a content that was reported best.
+        ([surge("spam", "text:1"), surge(*D1, observed=38)], [D1]),
+        ([surge(*D1), surge("spam", "content:c1", observed=38)], [("spam", "content:c1")]),
         # Many domains, none of which holds much.
         (
             [surge(observed=200), *(surge("spam", f"d{n}.example", observed=20) for n in range(5))],
@@ -213,6 +222,25 @@ def test_a_new_leading_cluster_is_news() -> None:
     )
     assert (told.state, told.alert_id) == ("update", opened.alert_id)
     assert "most of it b.example (30)" in told.summary
+
+
+def test_the_first_campaign_in_a_broad_surge_is_news() -> None:
+    grouper = AlertGrouper(shards=1)
+    (opened,) = say(surge("spam", observed=100), grouper=grouper)
+    assert "most of it" not in opened.summary
+    first = surge("spam", "a.example", minute=2, opened=1, observed=20)
+    (told,) = say(first, grouper=grouper)
+    assert (told.state, told.alert_id) == ("update", opened.alert_id)
+    assert "most of it a.example (20)" in told.summary
+
+
+def test_the_campaign_that_leads_is_the_one_with_most_of_the_excess() -> None:
+    (opened,) = say(
+        surge("spam", observed=100),
+        surge("spam", "usual.example", observed=50, expected=45),
+        surge("spam", "new.example", observed=20),
+    )
+    assert "most of it new.example (20)" in opened.summary
 
 
 def test_an_attack_with_keys_without_end_stays_bounded() -> None:
