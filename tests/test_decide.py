@@ -220,7 +220,10 @@ def test_a_review_rule_reaches_a_human_whatever_the_score() -> None:
 @pytest.mark.parametrize(
     ("what", "score", "reason"),
     [
-        ("in the band", 0.5, "uncertain"),
+        ("just under the band: a rule asked for it", 0.4499, "policy"),
+        ("the lower end of the band", 0.45, "uncertain"),
+        ("the upper end of the band", 0.55, "uncertain"),
+        ("over the band", 0.5501, "policy"),
         ("over the review threshold", 0.7, "policy"),
     ],
 )
@@ -246,7 +249,9 @@ def test_a_sample_of_the_allowed_is_reviewed_and_is_the_same_each_time() -> None
         "policy.yaml",
     )
     judgements = [Judgement(content(str(n)), decision(str(n))) for n in range(1000)]
-    picked = [review.decision.content_id for review in ReviewPicker(policy)(judgements)]
+    reviews = ReviewPicker(policy)(judgements)
+    assert {(review.reason, review.priority) for review in reviews} == {("sample", 0.0)}
+    picked = [review.decision.content_id for review in reviews]
     assert 60 <= len(picked) <= 140
     assert picked == [r.decision.content_id for r in ReviewPicker(policy)(judgements)]
 
