@@ -116,6 +116,13 @@ def test_a_second_attack_inside_a_broad_surge_is_an_alert_of_its_own() -> None:
     assert [alert.key.signature for alert in say(second, grouper=grouper)] == ["bad.example"]
 
 
+def test_who_shares_authors_with_any_narrow_key_of_an_attack_belongs_to_it() -> None:
+    grouper = AlertGrouper(shards=1)
+    beside = surge("spam", "beside.example", observed=30, authors=("a", "b", *OTHERS))
+    assert len(say(surge(*D1), beside, grouper=grouper)) == 1
+    assert say(surge(*D2, minute=2, opened=1, authors=OTHERS), grouper=grouper) == []
+
+
 def test_an_update_comes_when_the_count_has_doubled() -> None:
     counts = [40, 60, 79, 80, 150, 170]
     alerts = say(*(
@@ -276,5 +283,9 @@ def test_a_restored_grouper_goes_on() -> None:
 
 def test_the_summary_says_what_how_much_who_and_since_when() -> None:
     (alert,) = say(surge("spam", "evil.example", "c1"))
-    for part in ("spam", "evil.example", "c1", "40", "2.0", "6 authors", "2026-03-02 00:00"):
-        assert part in alert.summary
+    assert alert.summary == (
+        "Surge of spam sharing evil.example in c1: 40 in 1 min where 2.0 were expected,"
+        " by about 6 authors, since 2026-03-02 00:00 UTC"
+    )
+    (alert,) = say(surge(), surge("spam", "evil.example", observed=20))
+    assert alert.summary.endswith("UTC, seen under 2 keys, most of it evil.example (20)")
