@@ -89,6 +89,23 @@ class TestDesk:
         desk.close()
         assert (sent, desk.answered("ann")) == ([], 0)
 
+    def test_what_was_undone_and_left_alone_comes_to_another(self) -> None:
+        desk, _, clock = desk_of(ONCE)
+        at(desk, "ann")
+        desk.answer("ann", (ONCE, 0), "allow", "")
+        desk.undo("ann")
+        clock.now += LEASE_S
+        assert at(desk, "bob") == ONCE
+
+    def test_what_waits_is_counted_again_when_asked_and_after_a_while(self) -> None:
+        shelf, clock = Shelf("c1", "c2"), Clock()
+        desk = Desk(shelf, lambda label: None, clock, hold_s=0)
+        assert desk.waiting() == 2
+        del shelf.items[0]
+        assert desk.waiting() == 2
+        clock.now += FRESH_S
+        assert [desk.waiting(recount=False), desk.waiting()] == [2, 1]
+
     def test_the_next_answer_sends_the_one_before(self) -> None:
         desk, sent, _ = desk_of("c1", "c2", hold_s=60)
         for content_id in ("c1", "c2"):
