@@ -218,7 +218,10 @@ def test_gathered_rows_are_inserted_at_the_size_and_at_the_flush() -> None:
         writer.write([10])
         writer.flush()
         writer.flush()
-    assert inserts == [list(range(10)), [10]]
+        assert inserts == [list(range(10)), [10]]
+        writer.write([11])
+        writer.close()
+    assert inserts[2:] == [[11]]
 
 
 def test_while_nothing_is_inserted_fewer_rows_are_enough() -> None:
