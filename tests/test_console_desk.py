@@ -161,14 +161,15 @@ class TestDesk:
         assert wanted.count(2) == pytest.approx(len(wanted) / SECOND_ANSWERS, rel=0.1)
         assert set(wanted) == {1, 2}
 
-    def test_what_is_worse_and_came_meanwhile_is_next(self) -> None:
+    @pytest.mark.parametrize(("later", "then"), [(FRESH_S - 1, "c2"), (FRESH_S, "worse")])
+    def test_what_is_worse_and_came_meanwhile_is_next(self, later: float, then: str) -> None:
         shelf, clock = Shelf("c1", "c2"), Clock()
         desk = Desk(shelf, lambda label: None, clock, hold_s=0)
         assert at(desk, "ann") == "c1"
         shelf.items.insert(0, review_item("worse"))
-        clock.now += FRESH_S
+        clock.now += later
         desk.answer("ann", ("c1", 0), "allow", "")
-        assert at(desk, "ann") == "worse"
+        assert at(desk, "ann") == then
 
     def test_what_was_forgotten_meanwhile_is_not_shown(self) -> None:
         shelf, clock = Shelf("c1", "c2", "c3"), Clock()
