@@ -166,11 +166,14 @@ def test_flapping_is_one_alert_that_adds_up() -> None:
         surge("spam", "evil.example", observed=40),
         surge("spam", "evil.example", state="resolved", minute=12, observed=50),
         surge("spam", "evil.example", minute=15, opened=14, observed=45),
-        surge("spam", "evil.example", state="resolved", minute=30, opened=14, observed=60),
+        replace(
+            surge("spam", "evil.example", state="resolved", minute=30, opened=14, observed=60),
+            z_score=6.0,
+        ),
         surge("hate", minute=60, opened=59),
     )
     assert [alert.state for alert in alerts] == ["open", "update", "resolved", "open"]
-    assert alerts[2].observed == 110
+    assert (alerts[2].observed, alerts[2].z_score) == (110, 9.0)
     assert alerts[2].window_start.timestamp() == START
 
 
@@ -255,6 +258,8 @@ def test_an_attack_with_keys_without_end_stays_bounded() -> None:
     many = [surge("spam", f"d{n}.example", observed=20) for n in range(2_000)]
     assert len(say(surge(observed=4_000), *many, grouper=grouper)) == 1
     assert len(grouper._incidents[0].members) <= MAX_MEMBERS + 1
+    (told,) = say(surge(state="update", minute=2, observed=8_000), grouper=grouper)
+    assert (told.state, told.observed) == ("update", 8_000), "what it knows it follows"
 
 
 def test_an_alert_shows_three_examples_and_the_last_windows() -> None:
