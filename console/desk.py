@@ -80,7 +80,8 @@ class Desk:
         self._lock = threading.RLock()
         self._reviewers: dict[str, _Reviewer] = {}
         self._leases: dict[Key, tuple[str, float]] = {}
-        self._done: set[tuple[str, Key]] = set()
+        self._done: dict[tuple[str, Key], Appeal | None] = {}
+        """Who has answered about what, and the appeal that they answered, if it was one."""
         self._count, self._counted_at = 0, float("-inf")
 
     def current(self, reviewer: str) -> WaitingItem | None:
@@ -118,7 +119,7 @@ class Desk:
             who.held = Answered(who.current, self._label(reviewer, who.current, action, category))
             who.history.append(who.held)
             who.answered += 1
-            self._done.add((reviewer, key))
+            self._done[reviewer, key] = who.current.appeal
             who.skips.clear()
             self._let_go(who)
         if self._hold_s:
@@ -158,7 +159,7 @@ class Desk:
             if who.held is last:
                 who.held = None
             who.answered -= 1
-            self._done.discard((reviewer, key_of(last.item)))
+            self._done.pop((reviewer, key_of(last.item)), None)
             self._let_go(who)
             self._give(reviewer, who, last.item)
             return True
@@ -179,7 +180,7 @@ class Desk:
                 if held.item.appeal is not None:
                     self._submit(closed(held.item.appeal, held.label))
             except Exception as error:
-                self._done.discard((reviewer, key_of(held.item)))
+                self._done.pop((reviewer, key_of(held.item)), None)
                 if held in who.history:
                     who.history.remove(held)
                     who.answered -= 1
@@ -267,8 +268,11 @@ class Desk:
         taken = holder not in ("", reviewer) and until > self._clock()
         if taken or key in who.skipped or (reviewer, key) in self._done:
             return False
-        wanted = 1 if item.appeal else answers_wanted(key)
-        return sum(answered == key for _, answered in self._done) < wanted
+        answers = [appeal for (_, answered), appeal in self._done.items() if answered == key]
+        if item.appeal is not None:
+            # Others have answered about the content before, or there would be no appeal.
+            return item.appeal not in answers
+        return len(answers) < answers_wanted(key)
 
     def _fetch(self, reviewer: str, who: _Reviewer) -> None:
         limit = BATCH + len(self._done) + len(who.skipped)
@@ -277,7 +281,11 @@ class Desk:
         open_keys = {key_of(item) for item in who.fetched}
         if who.held:
             open_keys.add(key_of(who.held.item))
-        self._done = {(by, key) for by, key in self._done if by != reviewer or key in open_keys}
+        self._done = {
+            (by, key): appeal
+            for (by, key), appeal in self._done.items()
+            if by != reviewer or key in open_keys
+        }
 
     def _label(self, reviewer: str, item: WaitingItem, action: Action, category: str) -> Label:
         content_id, revision = key_of(item)

@@ -30,6 +30,7 @@ def surge(
     minute: int = 1,
     opened: int = 0,
     observed: int = 40,
+    expected: float = 2.0,
     authors: Sequence[str] = ("a", "b", "c", "d", "e", "f"),
 ) -> KeySurge:
     return KeySurge(
@@ -38,7 +39,7 @@ def surge(
         opened_at=START + 60 * opened,
         window_end=START + 60 * minute,
         observed=observed,
-        expected=2.0,
+        expected=expected,
         z_score=9.0,
         authors=tuple(sorted(map(hash64, authors))),
         examples=(Example("c1", "buy at evil.example"),),
@@ -71,6 +72,14 @@ D1, D2 = ("spam", "evil.example"), ("spam", "bad.example")
             [D1],
         ),
         ([surge("hate"), surge("hate", "", "c1", observed=38)], [("hate", "", "c1")]),
+        # Most is from six tenths of the largest excess on.
+        ([surge(observed=12), surge(*D1, observed=8)], [D1]),
+        ([surge(observed=12), surge(*D1, observed=7)], [("spam",)]),
+        # What was expected is no excess.
+        ([surge(*D1, observed=130, expected=100), surge(*D2, observed=40)], [D2]),
+        # A link names better than the wording around it, a content that was reported best.
+        ([surge("spam", "text:1"), surge(*D1, observed=38)], [D1]),
+        ([surge(*D1), surge("spam", "content:c1", observed=38)], [("spam", "content:c1")]),
         # Many domains, none of which holds much.
         (
             [surge(observed=200), *(surge("spam", f"d{n}.example", observed=20) for n in range(5))],
@@ -105,6 +114,13 @@ def test_a_second_attack_inside_a_broad_surge_is_an_alert_of_its_own() -> None:
     say(surge("spam", "evil.example"), surge(authors=("a", "b", "c", *OTHERS)), grouper=grouper)
     second = surge("spam", "bad.example", minute=2, opened=1, authors=OTHERS)
     assert [alert.key.signature for alert in say(second, grouper=grouper)] == ["bad.example"]
+
+
+def test_who_shares_authors_with_any_narrow_key_of_an_attack_belongs_to_it() -> None:
+    grouper = AlertGrouper(shards=1)
+    beside = surge("spam", "beside.example", observed=30, authors=("a", "b", *OTHERS))
+    assert len(say(surge(*D1), beside, grouper=grouper)) == 1
+    assert say(surge(*D2, minute=2, opened=1, authors=OTHERS), grouper=grouper) == []
 
 
 def test_an_update_comes_when_the_count_has_doubled() -> None:
@@ -150,11 +166,14 @@ def test_flapping_is_one_alert_that_adds_up() -> None:
         surge("spam", "evil.example", observed=40),
         surge("spam", "evil.example", state="resolved", minute=12, observed=50),
         surge("spam", "evil.example", minute=15, opened=14, observed=45),
-        surge("spam", "evil.example", state="resolved", minute=30, opened=14, observed=60),
+        replace(
+            surge("spam", "evil.example", state="resolved", minute=30, opened=14, observed=60),
+            z_score=6.0,
+        ),
         surge("hate", minute=60, opened=59),
     )
     assert [alert.state for alert in alerts] == ["open", "update", "resolved", "open"]
-    assert alerts[2].observed == 110
+    assert (alerts[2].observed, alerts[2].z_score) == (110, 9.0)
     assert alerts[2].window_start.timestamp() == START
 
 
@@ -236,11 +255,32 @@ def test_a_campaign_that_outgrows_the_wording_that_named_it_is_news() -> None:
     assert "by now 150 of spam" in end.summary
 
 
+def test_the_first_campaign_in_a_broad_surge_is_news() -> None:
+    grouper = AlertGrouper(shards=1)
+    (opened,) = say(surge("spam", observed=100), grouper=grouper)
+    assert "most of it" not in opened.summary
+    first = surge("spam", "a.example", minute=2, opened=1, observed=20)
+    (told,) = say(first, grouper=grouper)
+    assert (told.state, told.alert_id) == ("update", opened.alert_id)
+    assert "most of it a.example (20)" in told.summary
+
+
+def test_the_campaign_that_leads_is_the_one_with_most_of_the_excess() -> None:
+    (opened,) = say(
+        surge("spam", observed=100),
+        surge("spam", "usual.example", observed=50, expected=45),
+        surge("spam", "new.example", observed=20),
+    )
+    assert "most of it new.example (20)" in opened.summary
+
+
 def test_an_attack_with_keys_without_end_stays_bounded() -> None:
     grouper = AlertGrouper(shards=1)
     many = [surge("spam", f"d{n}.example", observed=20) for n in range(2_000)]
     assert len(say(surge(observed=4_000), *many, grouper=grouper)) == 1
     assert len(grouper._incidents[0].members) <= MAX_MEMBERS + 1
+    (told,) = say(surge(state="update", minute=2, observed=8_000), grouper=grouper)
+    assert (told.state, told.observed) == ("update", 8_000), "what it knows it follows"
 
 
 def test_an_alert_shows_three_examples_and_the_last_windows() -> None:
@@ -269,5 +309,9 @@ def test_a_restored_grouper_goes_on() -> None:
 
 def test_the_summary_says_what_how_much_who_and_since_when() -> None:
     (alert,) = say(surge("spam", "evil.example", "c1"))
-    for part in ("spam", "evil.example", "c1", "40", "2.0", "6 authors", "2026-03-02 00:00"):
-        assert part in alert.summary
+    assert alert.summary == (
+        "Surge of spam sharing evil.example in c1: 40 in 1 min where 2.0 were expected,"
+        " by about 6 authors, since 2026-03-02 00:00 UTC"
+    )
+    (alert,) = say(surge(), surge("spam", "evil.example", observed=20))
+    assert alert.summary.endswith("UTC, seen under 2 keys, most of it evil.example (20)")

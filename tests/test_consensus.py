@@ -125,6 +125,11 @@ def test_what_a_content_is(labels: list[Label], expected: str) -> None:
     assert answer(*labels) == expected
 
 
+def test_the_truth_is_settled_whatever_confidence_is_asked_for() -> None:
+    assert answer(golden("threat"), confidence=1.0) == "threat"
+    assert answer(label("ann"), label("bob"), confidence=1.0) == "open"
+
+
 def test_one_reviewer_who_is_always_right_outweighs_two_who_guess() -> None:
     reviewers = checked(ann=10, bob=0, cleo=0)
     votes = [label("ann", "hate"), label("bob"), label("cleo")]

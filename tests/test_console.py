@@ -35,6 +35,7 @@ from werkzeug.serving import make_server
 from connectors.clickhouse import ClickHouseWriter, connect
 from console.app import build_app
 from console.desk import Desk
+from console.security import reviewer_name
 from console.store import ClickHouseStore
 from events.messages import Label, Signal
 from events.records import Judgement
@@ -157,6 +158,22 @@ class TestSecurity:
         token = base64.b64encode(f"{given_name}:{given_password}".encode()).decode()
         answer = client.get("/", headers={"Authorization": f"Basic {token}"})
         assert answer.status_code == status
+
+    @pytest.mark.parametrize(
+        ("authorization", "name"),
+        [
+            ("Basic " + base64.b64encode(b"ann:secret").decode(), "ann"),
+            ("Basic " + base64.b64encode(b":secret").decode(), "console"),
+            ("Bearer ann", "console"),
+            (None, "console"),
+        ],
+    )
+    def test_who_signed_in_answers_under_that_name(
+        self, authorization: str | None, name: str
+    ) -> None:
+        headers = {"Authorization": authorization} if authorization else {}
+        with app_of().server.test_request_context(headers=headers):
+            assert reviewer_name("console") == name
 
     def test_liveness_needs_nothing_and_tells_nothing(self) -> None:
         client = app_of(password="secret").server.test_client()

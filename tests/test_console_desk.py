@@ -89,6 +89,23 @@ class TestDesk:
         desk.close()
         assert (sent, desk.answered("ann")) == ([], 0)
 
+    def test_what_was_undone_and_left_alone_comes_to_another(self) -> None:
+        desk, _, clock = desk_of(ONCE)
+        at(desk, "ann")
+        desk.answer("ann", (ONCE, 0), "allow", "")
+        desk.undo("ann")
+        clock.now += LEASE_S
+        assert at(desk, "bob") == ONCE
+
+    def test_what_waits_is_counted_again_when_asked_and_after_a_while(self) -> None:
+        shelf, clock = Shelf("c1", "c2"), Clock()
+        desk = Desk(shelf, lambda label: None, clock, hold_s=0)
+        assert desk.waiting() == 2
+        del shelf.items[0]
+        assert desk.waiting() == 2
+        clock.now += FRESH_S
+        assert [desk.waiting(recount=False), desk.waiting()] == [2, 1]
+
     def test_the_next_answer_sends_the_one_before(self) -> None:
         desk, sent, _ = desk_of("c1", "c2", hold_s=60)
         for content_id in ("c1", "c2"):
@@ -144,14 +161,15 @@ class TestDesk:
         assert wanted.count(2) == pytest.approx(len(wanted) / SECOND_ANSWERS, rel=0.1)
         assert set(wanted) == {1, 2}
 
-    def test_what_is_worse_and_came_meanwhile_is_next(self) -> None:
+    @pytest.mark.parametrize(("later", "then"), [(FRESH_S - 1, "c2"), (FRESH_S, "worse")])
+    def test_what_is_worse_and_came_meanwhile_is_next(self, later: float, then: str) -> None:
         shelf, clock = Shelf("c1", "c2"), Clock()
         desk = Desk(shelf, lambda label: None, clock, hold_s=0)
         assert at(desk, "ann") == "c1"
         shelf.items.insert(0, review_item("worse"))
-        clock.now += FRESH_S
+        clock.now += later
         desk.answer("ann", ("c1", 0), "allow", "")
-        assert at(desk, "ann") == "worse"
+        assert at(desk, "ann") == then
 
     def test_what_was_forgotten_meanwhile_is_not_shown(self) -> None:
         shelf, clock = Shelf("c1", "c2", "c3"), Clock()
@@ -177,6 +195,18 @@ class TestDesk:
         assert (closing.appeal_id, closing.state, closing.reviewer_id) == ("a1", state, "ann")
         assert closing.resolved_at == answer.labeled_at
         assert at(desk, "bob") == ""
+
+    def test_an_appeal_goes_to_other_eyes_also_when_those_that_answered_are_away(self) -> None:
+        shelf, clock = Shelf(ONCE), Clock()
+        desk = Desk(shelf, lambda label: None, clock, hold_s=0)
+        at(desk, "ann")
+        desk.answer("ann", (ONCE, 0), "block", "spam")
+        for appeal_id, reviewer in (("a1", "bob"), ("a2", "cleo")):
+            shelf.items = [appealed_item(ONCE, appeal_id=appeal_id)]
+            clock.now += FRESH_S
+            assert [at(desk, "ann"), at(desk, reviewer)] == ["", ONCE]
+            desk.answer(reviewer, (ONCE, 0), "block", "spam")
+            assert at(desk, "dan") == ""
 
     def test_an_appeal_whose_answer_cannot_be_sent_waits_again(self) -> None:
         def broken(answer: Label | Appeal) -> None:

@@ -29,7 +29,13 @@ from connectors.dead_letters import (
     resend,
     shortened,
 )
-from connectors.kafka import CONTENT_TOPIC, DEAD_LETTER_TOPIC, KafkaWriter, create_topics
+from connectors.kafka import (
+    CONTENT_TOPIC,
+    DEAD_LETTER_TOPIC,
+    BrokerError,
+    KafkaWriter,
+    create_topics,
+)
 from events.decode import DecodeError, Decoder
 from events.encode import encode
 from events.messages import Content, DeadLetter, Decision, Position
@@ -264,6 +270,13 @@ def test_more_messages_than_the_producer_takes_at_once_wait_for_room(brokers) ->
     sent = {message.key() for message in consumer.consume(50, 10)}
     consumer.close()
     assert sent == {key.encode() for key, _, _ in messages}
+
+
+def test_what_no_broker_has_acknowledged_is_not_taken_for_sent(monkeypatch) -> None:
+    monkeypatch.setattr("connectors.dead_letters.SEND_TIMEOUT_S", 0.2)
+    away = {"bootstrap.servers": f"127.0.0.1:{free_port()}"}
+    with pytest.raises(BrokerError, match=CONTENT_TOPIC):
+        resend(away, [("c1", GOOD, P2)])
 
 
 @given(st.binary(max_size=200))

@@ -95,12 +95,19 @@ def test_fail_modes(what: str, fail: str, scores: dict[str, float], expected) ->
 
 
 @pytest.mark.parametrize(
-    ("what", "score", "hold"),
-    [("allowed", 0.0, False), ("to a human", 0.2, True), ("blocked", 0.95, True)],
+    ("what", "category", "score", "hold"),
+    [
+        ("allowed", "csam", 0.0, False),
+        ("to a human", "csam", 0.2, True),
+        ("blocked", "csam", 0.95, True),
+        ("of a category that the policy does not hold", "spam", 0.99, False),
+    ],
 )
-def test_what_the_policy_holds_is_hidden_until_a_human_has_decided(what, score, hold) -> None:
+def test_what_the_policy_holds_is_hidden_until_a_human_has_decided(
+    what, category, score, hold
+) -> None:
     text = (BUILT_IN / "policy.yaml").read_text()
-    made = Decider(parse_policy(text, "p"))([item(scores={"csam": score})])[0].decision
+    made = Decider(parse_policy(text, "p"))([item(scores={category: score})])[0].decision
     assert made.hold == hold, what
 
 
@@ -213,7 +220,10 @@ def test_a_review_rule_reaches_a_human_whatever_the_score() -> None:
 @pytest.mark.parametrize(
     ("what", "score", "reason"),
     [
-        ("in the band", 0.5, "uncertain"),
+        ("just under the band: a rule asked for it", 0.4499, "policy"),
+        ("the lower end of the band", 0.45, "uncertain"),
+        ("the upper end of the band", 0.55, "uncertain"),
+        ("over the band", 0.5501, "policy"),
         ("over the review threshold", 0.7, "policy"),
     ],
 )
@@ -239,7 +249,9 @@ def test_a_sample_of_the_allowed_is_reviewed_and_is_the_same_each_time() -> None
         "policy.yaml",
     )
     judgements = [Judgement(content(str(n)), decision(str(n))) for n in range(1000)]
-    picked = [review.decision.content_id for review in ReviewPicker(policy)(judgements)]
+    reviews = ReviewPicker(policy)(judgements)
+    assert {(review.reason, review.priority) for review in reviews} == {("sample", 0.0)}
+    picked = [review.decision.content_id for review in reviews]
     assert 60 <= len(picked) <= 140
     assert picked == [r.decision.content_id for r in ReviewPicker(policy)(judgements)]
 

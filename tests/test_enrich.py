@@ -242,6 +242,19 @@ def test_a_long_outage_is_counted_some_at_a_time() -> None:
         assert counted == [posts, posts + 1]
 
 
+def test_of_an_outage_without_end_the_last_decisions_are_kept(monkeypatch) -> None:
+    monkeypatch.setattr(AuthorCounter, "MAX_PENDING", 2)
+    counter = AuthorCounter(RedisFeatureStore(f"redis://127.0.0.1:{free_port()}"))
+    for number in range(4):
+        counter.write([judgement(f"c{number}", author_id=f"a{number}")])
+    back = LocalFeatureStore()
+    enricher = Enricher(back)
+    enricher([item(f"c{number}", line=number) for number in range(4)])
+    AuthorCounter(back).resume(counter.snapshot())
+    later = enricher([item(f"d{n}", line=9 + n, author_id=f"a{n}") for n in range(4)])
+    assert [one.author.decisions for one in later] == [0, 0, 1, 1]
+
+
 def test_what_was_pending_when_the_process_ended_is_counted_once_by_the_next_one() -> None:
     with ValkeyServer() as server:
         port = server.port
@@ -257,7 +270,7 @@ def test_what_was_pending_when_the_process_ended_is_counted_once_by_the_next_one
     with ValkeyServer(port=port):
         for _ in range(2):
             AuthorCounter(store).resume(held)
-        early.flush()
+        early.close()
         assert early.snapshot() == b""
         [one] = Enricher(store)([item("d", line=4)])
         assert (one.author.decisions, one.author.violations) == (1, 1)

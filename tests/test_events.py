@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 
 from events.decode import DecodeError, Decoder
 from events.encode import encode
-from events.identity import alert_id, decision_id
-from events.messages import AlertKey, Appeal, Content, Image, Label, UserReport
+from events.identity import alert_id, decision_id, label_id, shard_of, video_decision_id
+from events.messages import (
+    MAX_MESSAGE_BYTES,
+    AlertKey,
+    Appeal,
+    Content,
+    Image,
+    Label,
+    UserReport,
+)
 from events.schema import SCHEMA_DIR, TOPIC_MESSAGES, schema
 
 GOOD: dict[str, Any] = {
@@ -113,6 +121,18 @@ def test_what_is_no_message_says_why(what: str, raw: bytes, reason: str) -> None
     with pytest.raises(DecodeError) as error:
         decode(raw)
     assert reason in str(error.value)
+
+
+def test_a_message_has_so_many_bytes_at_most() -> None:
+    full = json.dumps(GOOD).encode().ljust(MAX_MESSAGE_BYTES)
+    assert decode(full) == decode(GOOD)
+    with pytest.raises(DecodeError, match=f"^{len(full) + 1} bytes long, at most {len(full)} are"):
+        decode(full + b" ")
+
+
+def test_a_short_reason_is_told_as_it_is() -> None:
+    with pytest.raises(DecodeError, match=r"^Expected `object`, got `null`$"):
+        decode(b"null")
 
 
 def test_a_reason_is_short_and_names_the_field_whatever_the_value_is() -> None:
@@ -264,11 +284,23 @@ def test_decision_ids_are_the_same_for_a_repeat_and_differ_for_all_else() -> Non
             decision_id("é\ud83d", 12, mode="shadow", final=False),
             "77702bcd55436575094db9bc2f9d765e",
         ),
+        (
+            alert_id("surge", AlertKey("spam", "a", "b"), datetime(2026, 1, 1, tzinfo=UTC)),
+            "cd3007a24bbfa3ec8713647b8c9f34de",
+        ),
+        (label_id("c", 1, "ann", "review"), "ad089b1330910bb2fff78c843d5a2cfe"),
+        (video_decision_id("v", "f", 2, final=True), "3a2ffe5c8bc3fb0dd2de70496de3451d"),
+        (video_decision_id("v", "f", 2, final=False), "63090aeb83f8fffe208e43e78fde659b"),
+        (shard_of("c", ("x", "y", "z")), "x"),
+        (shard_of("é", ("x", "y", "z")), "z"),
     ],
-    ids=["plain", "two bytes a letter, a lone surrogate, no final answer"],
-)
-def test_decision_ids_are_those_of_earlier_builds(made: str, known: str) -> None:
-    """Else a repeat after an upgrade would be a second decision."""
+    ids=[
+        "a decision", "two bytes a letter, a lone surrogate, no final answer", "an alert",
+        "a label", "a video", "a video so far", "a shard", "a shard of a name beyond ASCII",
+    ],
+)  # fmt: skip
+def test_ids_are_those_of_earlier_builds(made: str, known: str) -> None:
+    """Else a repeat after an upgrade would be a second decision, and state would lie elsewhere."""
     assert made == known
 
 

@@ -218,7 +218,10 @@ def test_gathered_rows_are_inserted_at_the_size_and_at_the_flush() -> None:
         writer.write([10])
         writer.flush()
         writer.flush()
-    assert inserts == [list(range(10)), [10]]
+        assert inserts == [list(range(10)), [10]]
+        writer.write([11])
+        writer.close()
+    assert inserts[2:] == [[11]]
 
 
 def test_while_nothing_is_inserted_fewer_rows_are_enough() -> None:
@@ -253,23 +256,22 @@ def test_an_insert_that_fails_is_raised_at_the_flush() -> None:
             writer.flush()
 
 
-def test_a_slow_store_holds_the_stream_up_instead_of_filling_the_memory() -> None:
+def test_a_slow_store_holds_the_stream_up_which_says_so_instead_of_filling_the_memory() -> None:
     let_go, inserted = Event(), []
 
-    def insert(rows) -> None:
+    def insert(rows: Sequence[int]) -> None:
         let_go.wait(30)
         inserted.extend(rows)
 
-    with ThreadPoolExecutor(2) as executor:
-        writer = GatheringWriter(insert, executor, rows=1)
-        writer.write([1])
-        writer.write([2])
-        third = ThreadPoolExecutor(1).submit(writer.write, [3])
-        assert not third.done()
-        let_go.set()
-        third.result(30)
+    with ThreadPoolExecutor(1) as executor:
+        writer = GatheringWriter(insert, executor, rows=1, waiting=let_go.set)
+        for row in range(IN_FLIGHT):
+            writer.write([row])
+        assert not let_go.is_set(), "so many may wait"
+        writer.write([IN_FLIGHT])
+        assert let_go.is_set()
         writer.flush()
-    assert sorted(inserted) == [1, 2, 3]
+    assert inserted == list(range(IN_FLIGHT + 1))
 
 
 def test_rows_that_gathered_for_two_seconds_are_inserted_however_few() -> None:
@@ -290,15 +292,6 @@ def test_rows_that_gathered_for_two_seconds_are_inserted_however_few() -> None:
         assert inserts == [[1, 2, 3]]
         writer.flush()
     assert inserts == [[1, 2, 3], [4]]
-
-
-def test_who_waits_for_an_insert_says_so() -> None:
-    let_go = Event()
-    with ThreadPoolExecutor(1) as executor:
-        writer = GatheringWriter(lambda _: let_go.wait(30), executor, waiting=let_go.set)
-        writer.write([1])
-        writer.flush()
-    assert let_go.is_set()
 
 
 def test_a_tee_does_everything_to_each() -> None:

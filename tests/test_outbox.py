@@ -158,6 +158,9 @@ def test_one_sender_in_trouble_does_not_hold_up_another(tmp_path: Path) -> None:
     outbox.put([alert(1)])
     outbox.close(timeout=0.5)
     assert (away.taken, well.taken) == ([], [alert(1)])
+    for thread in outbox._threads:
+        thread.join(20)
+        assert not thread.is_alive(), "nobody tries on when it is closed"
 
 
 def test_what_could_not_be_sent_is_sent_by_the_next_run(tmp_path: Path) -> None:

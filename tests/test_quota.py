@@ -10,7 +10,7 @@ from connectors.redis_ledger import RedisLedger
 from events.block_count import BlockCount, Rank
 from events.messages import Alert, Signal
 from events.records import Judgement
-from operators.quota import BlockQuota, LocalLedger
+from operators.quota import MAX_EXAMPLES, BlockQuota, LocalLedger
 
 QUOTA = 100
 
@@ -60,6 +60,12 @@ def test_of_twice_the_quota_half_is_reviewed_and_one_alert_opens(ledger, batch: 
 
 def test_exactly_the_quota_passes_without_an_alert() -> None:
     assert parts(quota()([block(n) for n in range(QUOTA)])) == (["block"] * QUOTA, [])
+
+
+def test_an_alert_tells_how_far_the_quota_was_passed_and_shows_a_few() -> None:
+    _, [alert] = parts(quota()([block(number) for number in range(2 * QUOTA)]))
+    assert alert.observed == 2 * QUOTA
+    assert alert.examples == tuple(f"c{QUOTA + n}" for n in range(MAX_EXAMPLES))
 
 
 def test_workers_share_one_quota_and_one_alert(ledger) -> None:
@@ -223,6 +229,14 @@ def test_a_flood_opens_one_alert_an_hour() -> None:
     assert (alert.window_start, alert.window_end) == (AT, AT + timedelta(hours=1))
     _, [next_hour] = parts(hold([block(n, decided_at=alert.window_end) for n in range(30, 50)]))
     assert next_hour.alert_id != alert.alert_id
+
+
+def test_a_flood_is_told_by_who_has_examples_of_it() -> None:
+    ledger = LocalLedger()
+    first, second = (quota(ledger, min_decisions=10, max_share=0.5) for _ in range(2))
+    assert len(parts(first([block(n) for n in range(20)]))[1]) == 1
+    assert parts(second([judgement("a", decided_at=AT)])) == (["allow"], [])
+    assert len(parts(second([block(20)]))[1]) == 1
 
 
 def test_a_worker_counts_for_itself_while_the_ledger_is_down() -> None:

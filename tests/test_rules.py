@@ -79,6 +79,16 @@ def test_equal_texts_have_equal_versions_and_any_change_another() -> None:
     assert one.version != parse_rules({"u.yaml": rule_file(GOOD)}).version
 
 
+def test_a_set_knows_which_of_its_rules_are_treated_otherwise() -> None:
+    hint, asks, quiet = (
+        f"{GOOD.replace('id: a', f'id: {name}')}, {kind}"
+        for name, kind in (("h", "role: hint"), ("r", "action: review"), ("s", "mode: shadow"))
+    )
+    rules = ruleset(GOOD, hint, asks, quiet)
+    assert (rules.hints, rules.review_rules, rules.in_shadow) == ({"h"}, {"r"}, True)
+    assert not ruleset(GOOD, hint, asks).in_shadow
+
+
 def test_a_directory_without_rules_says_what_to_do(tmp_path) -> None:
     with pytest.raises(PolicyError, match="BREAKWATER_POLICY names a directory with rules/"):
         load_rules(tmp_path)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,6 +102,19 @@ def test_old_versions_are_let_go(store) -> None:
         store.push(ruleset())
     assert store.load(1) is None
     assert store.load(2) is not None
+
+
+def test_a_wait_is_over_with_a_push_or_with_its_time(store) -> None:
+    store.wait(0.01)
+    with ThreadPoolExecutor(1) as executor:
+        waiting = executor.submit(store.wait, 60)
+        store.push(ruleset())
+        waiting.result(30)
+    for _ in range(3):  # what the server said besides
+        store.wait(0.01)
+    began = time.monotonic()
+    store.wait(0.1)
+    assert time.monotonic() - began > 0.09
 
 
 def test_a_server_whose_memory_is_full_says_what_to_do(valkey_url) -> None:

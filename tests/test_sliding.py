@@ -49,3 +49,5 @@ def test_names_without_end_are_bounded() -> None:
     for number in range(10_000):
         log.observe(0.0, {f"model{number}": "1"})
     assert len(log._current) <= 64
+    log.observe(60.0, {"model0": "2", "model9999": "2"})
+    assert log.change_before(60.0, 3_600) == "model0 1 to 2 at 00:01 UTC"

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from events.messages import AlertKey
+from operators.sketch import DistinctSketch
 from operators.surge_settings import KeySurge, SurgeSettings
 from operators.surge_tally import EventClock, SurgeEvent, Tick
 from operators.surge_windows import SurgeState
@@ -65,6 +66,8 @@ QUIET = [0] * 30
         ([*QUIET, 40, 0, 0], [30]),  # one window is enough
         ([20] * 60, []),  # steady
         ([20] * 60 + [80] * 5, [60]),  # four times the usual
+        ([20] * 60 + [0] * 3 + [20] * 5, []),  # a short silence
+        ([20] * 60 + [0] * 100 + [20] * 5, [160]),  # after a long one it is no longer the usual
         ([400] * 60 + [480] * 20, []),  # a fifth more, however significant: below the least effect
         ([*QUIET, 3, 4, 3, 4, 3, 3], []),  # of four authors
         ([*QUIET, 5, 0, 0], []),  # few
@@ -106,12 +109,19 @@ def test_a_surge_is_followed_to_its_end() -> None:
     changes = run([*QUIET, 40, 60, 50, *([0] * 30)])
     states = [change.state for change in changes]
     assert states == ["open", *["update"] * (len(states) - 2), "resolved"]
+    assert changes[0].window_end == START + 31 * 60
     end = changes[-1]
-    assert end.observed == 150
+    assert (end.observed, DistinctSketch(hashes=end.authors).count()) == (150, 60)
     assert end.opened_at == START + 30 * 60
     assert end.window_end <= START + (33 + 2 * SETTINGS.quiet) * 60
     assert end.examples[0].content_id == "c30-0"
     assert len(end.examples) == SETTINGS.examples
+
+
+@pytest.mark.parametrize(("after", "over"), [(28, False), (24, True)])
+def test_a_surge_is_over_below_half_of_the_least_z_score(after: int, over: bool) -> None:
+    changes = run([20] * 60 + [80] * 5 + [after] * 30, finish=False)
+    assert (changes[-1].state == "resolved") is over
 
 
 def test_the_baseline_does_not_learn_from_what_it_alarms_on() -> None:
@@ -140,11 +150,11 @@ def test_a_surge_after_a_change_of_version_says_so_and_is_sooner_the_usual(
 
 
 def test_a_surge_shows_its_last_windows_hour_and_day() -> None:
-    counts = [*([3] * 90), *([40] * 3)]
+    counts = [*([3, 1] * 45), *([40] * 3)]
     opened = next(c for c in run(counts) if c.state == "open")
-    assert opened.recent == (*([3] * 29), 40)
-    assert opened.last_hour == 59 * 3 + 40
-    assert opened.last_day == 90 * 3 + 40
+    assert opened.recent == (1, *([3, 1] * 14), 40)
+    assert opened.last_hour == 1 + 29 * 4 + 40
+    assert opened.last_day == 45 * 4 + 40
 
 
 def test_an_interrupted_surge_is_one_surge() -> None:
