@@ -79,13 +79,14 @@ def train(
     with _training_tools():
         if name in {"text", "text-fast"}:
             from training import text_fast
+            from training.cards import is_published
 
-            if not (target / "fast" / "card.json").exists():
+            if not is_published(target / "fast"):
                 text_fast.train(data, target / "fast", seed=seed)
         elif name == "fusion":
             from training import fusion
 
-            fusion.train(data, target, seed=seed)
+            fusion.train(data, target, seed=seed, model=_text_models_in_use())
         else:
             raise UsageError(f"{name}: text, text-fast and fusion can be trained")
         if name == "text":
@@ -96,14 +97,21 @@ def train(
             text_card.write_card(data, target)
 
 
+def _text_models_in_use() -> Cascade:
+    from models.text.cascade import Cascade
+
+    return Cascade.load(_registry().current("text"))
+
+
 def _train_transformers(data: Path, target: Path, *, epochs: int, minutes: float) -> None:
     """The transformer, then its student; each is kept where it lies there already."""
     from training import student, transformer
+    from training.cards import is_published
 
     work = target / "work"
-    if not (target / "minilm" / "card.json").exists():
+    if not is_published(target / "minilm"):
         transformer.train(data, target / "minilm", work=work, epochs=epochs, minutes=minutes)
-    if not (target / "student" / "card.json").exists():
+    if not is_published(target / "student"):
         student.train(data, target / "student", work=work / "student", teacher=target / "minilm")
 
 
@@ -151,8 +159,8 @@ def audit(
     with _training_tools():
         from training import audit as fairness
 
-        drawn = fairness.draw(data)
-        _tell(candidate, lambda model: fairness.markdown(*fairness.audit(model.predict, *drawn)))
+        found = fairness.sentences(data)
+        _tell(candidate, lambda model: fairness.markdown(*fairness.audit(model.predict, *found)))
 
 
 @app.command(epilog="Example: breakwater models promote text out/text")
