@@ -117,7 +117,7 @@ def _train_transformers(data: Path, target: Path, *, epochs: int, minutes: float
 
 @app.command(epilog="Example: breakwater models retrain fusion --data ../data --out out/candidates")
 def retrain(
-    name: Annotated[str, typer.Argument(help="text, text-fast or fusion.")],
+    name: Annotated[str, typer.Argument(help="text or fusion.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Candidates go there, by alert.")] = Path(
         "out/candidates"
@@ -127,8 +127,8 @@ def retrain(
 
     The labels go to own/labels.json of --data, which every training reads. Nothing is promoted.
     """
-    if name not in {"text", "text-fast", "fusion"}:
-        raise UsageError(f"{name}: text, text-fast and fusion can be trained")
+    if name not in {"text", "fusion"}:
+        raise UsageError(f"{name}: text and fusion can be trained and promoted")
     with _training_tools():
         from cli.retrain import retrain_command
 

@@ -1,8 +1,8 @@
 """Fine-tuned weights to what the job loads: ONNX in INT8, tokenizer, calibration, card.
 
 `python -m training.export --data DIR --weights FILE…` of the transformer; of several weights the
-mean is taken. Calibration and the loss by quantization are measured on texts of up to 400 characters
-of the validation split, the figures of the card on the whole test split.
+mean is taken. Calibration and the loss by quantization are measured on the texts of the validation
+split with up to 400 characters, the figures of the card on the whole test split.
 """
 
 from __future__ import annotations
