@@ -6,10 +6,13 @@ a deployment sets: `NAME/VERSION/` holds the artefact, `NAME/history.json` what 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import Any, Final
 
 from models.image.classifier import model_file
 from models.text.cascade import PARTS
+from models.trial import TrialError, compare, try_out
 
 MODELS: Final = Path(__file__).parent
 BUILT_IN: Final = {
@@ -70,35 +74,73 @@ class Registry:
         table = json.loads((self._home(name) / "history.json").read_text("utf-8"))
         return [Promotion(**entry) for entry in table]
 
-    def promote(self, name: str, candidate: Path) -> Promotion:
+    def promote(self, name: str, candidate: Path, *, even_if_worse: bool = False) -> Promotion:
         """Copy `candidate` into the registry and put it in use.
 
-        Raises RegistryError when a card is missing or an artefact is not the one of its card.
+        Raises RegistryError when a card is missing, an artefact is not the one of its card, the
+        model does not work, or, unless `even_if_worse`, its card has lower figures than the card of
+        the model in use.
         """
-        history = self.history(name)
-        version = verify(candidate, parts=_parts(name))
-        if history and history[-1].version == version:
-            raise RegistryError(f"{name} {version} is in use already")
-        kept = self._home(name) / version
-        if not kept.exists():
-            arriving = kept.with_name(f"{version}.new")
-            shutil.rmtree(arriving, ignore_errors=True)
-            shutil.copytree(candidate, arriving, ignore=shutil.ignore_patterns("*.py", "__*"))
-            arriving.replace(kept)
-        promotion = Promotion(version, datetime.now(UTC).isoformat(timespec="seconds"))
-        self._write(name, [*history, promotion])
+        with self._alone(name):
+            history = self.history(name)
+            parts = _parts(name)
+            version = verify(candidate, parts=parts)
+            if history and history[-1].version == version:
+                raise RegistryError(f"{name} {version} is in use already")
+            in_use = self._home(name) / history[-1].version if history else BUILT_IN[name]
+            try:
+                try_out(name, candidate)
+                if not even_if_worse:
+                    compare(candidate, in_use, parts)
+            except TrialError as error:
+                raise RegistryError(f"{candidate} is refused: {error}") from None
+            self._keep(self._home(name) / version, candidate, parts)
+            promotion = Promotion(version, datetime.now(UTC).isoformat(timespec="seconds"))
+            self._write(name, [*history, promotion])
         return promotion
 
     def rollback(self, name: str) -> Path:
         """Take back the last promotion; the directory of what is in use then.
 
-        Raises RegistryError when the built-in model is in use.
+        Those before it that are gone or changed are taken back as well. Raises RegistryError when
+        the built-in model is in use.
         """
         history = self.history(name)
         if not history:
             raise RegistryError(f"{name}: the built-in model is in use, nothing to take back")
-        self._write(name, history[:-1])
+        with self._alone(name):
+            left = self.history(name)[:-1]
+            while left and not _stands(self._home(name) / left[-1].version, _parts(name)):
+                left.pop()
+            self._write(name, left)
         return self.current(name)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Other processes that change what is in use wait: one of two promotions would be lost."""
+        self.history(name)  # refuses a name that is none before a directory is made for it
+        home = self._home(name)
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @staticmethod
+    def _keep(kept: Path, candidate: Path, parts: tuple[str, ...]) -> None:
+        """Copies `candidate` to `kept`, where it may lie already since an earlier promotion."""
+        if _stands(kept, parts):
+            cards = [
+                [(place / part / "card.json").read_bytes() for part in parts]
+                for place in (kept, candidate)
+            ]
+            if cards[0] != cards[1]:
+                raise RegistryError(f"{kept} holds another model of the same version")
+            return
+        arriving = kept.with_name(f"{kept.name}.new")
+        for left_over in (arriving, kept):
+            shutil.rmtree(left_over, ignore_errors=True)
+        shutil.copytree(candidate, arriving, ignore=shutil.ignore_patterns("*.py", "__*"))
+        arriving.replace(kept)
 
     def _home(self, name: str) -> Path:
         if self._directory is None:
@@ -148,6 +190,15 @@ def _verified(directory: Path) -> str:
     if not _VERSION.fullmatch(version):
         raise RegistryError(f"{card_file}: the version {version!r} cannot name a directory")
     return version
+
+
+def _stands(directory: Path, parts: tuple[str, ...]) -> bool:
+    """Whether the artefacts in `directory` are there and what their cards say."""
+    try:
+        verify(directory, parts=parts)
+    except RegistryError:
+        return False
+    return True
 
 
 def _digest(path: Path) -> str:

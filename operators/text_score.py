@@ -42,6 +42,9 @@ class TextScorer:
         texts = [_text(item) for item in texted]
         doubted = np.array([item.hints != () for item in texted])
         probabilities, settled_by = self._predict(texts, doubted)
+        if not np.isfinite(probabilities).all():
+            # Fusion would take it for a text that nobody has scored, and allow it.
+            raise ValueError("a score is no number")
         scores = probabilities.astype(np.float64).round(4)
         flagged = np.argwhere(scores > SIGNAL_LEVEL).tolist()
         contributions = self._attribute(

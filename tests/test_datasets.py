@@ -133,6 +133,53 @@ def test_what_people_have_labelled_here_is_part_of_the_corpus(data: Path) -> Non
     assert load(data).texts == before.texts
 
 
+def _own(data: Path, *rows: dict[str, object]) -> dict[str, list[float]]:
+    """What the corpus takes of labels given here: targets by text."""
+    (data / "own").mkdir(exist_ok=True)
+    (data / OWN).write_text(json.dumps(rows))
+    corpus = load(data)
+    own = np.flatnonzero(corpus.sources == "own")
+    return {corpus.texts[row]: corpus.targets[row].tolist() for row in own}
+
+
+@pytest.mark.parametrize(
+    ("source", "votes", "agreeing", "taken"),
+    [
+        ("review", 1, 1, True),
+        ("review", 3, 2, True),
+        ("review", 2, 1, False),  # the last of two who disagree
+        ("review", 5, 1, False),  # one against four, but the last
+        ("golden", 5, 1, True),
+    ],
+)
+def test_what_people_disagree_on_is_left_out(
+    data: Path, source: str, votes: int, agreeing: int, taken: bool
+) -> None:
+    row = {"text": "a b", "truth": "", "label_source": source, "votes": votes, "agreeing": agreeing}
+    assert bool(_own(data, row)) is taken
+
+
+def test_of_one_text_in_many_contents_most_labels_decide(data: Path) -> None:
+    def said(text: str, *truths: str) -> list[dict[str, object]]:
+        return [{"text": text, "truth": truth} for truth in truths]
+
+    found = _own(data, *said("Buy now!", "", "spam", "spam"), *said("oh well", "", "hate"))
+    assert set(found) == {"Buy now!"}
+    assert found["Buy now!"][TEXT_CATEGORIES.index("spam")] == 1
+
+
+def test_own_labels_move_no_row_of_the_sets_to_another_split(data: Path) -> None:
+    comment = "please add a source to the article"
+    before = load(data)
+    assert before.splits[before.texts.index(comment)] == "train"
+    # A near duplicate with a key that comes first, and that alone would be drawn for the test.
+    _own(data, {"text": f"do {comment}", "truth": ""})
+    after = load(data)
+    places = [after.texts.index(text) for text in (comment, f"do {comment}")]
+    assert len(set(after.groups[places].tolist())) == 1
+    assert after.splits[places].tolist() == ["train", "train"]
+
+
 def test_two_copies_of_a_comment_are_one_row_in_its_own_spelling(data: Path) -> None:
     assert [text for text in load(data).texts if "damned fool" in text] == [
         "You are a damned fool, go away!"

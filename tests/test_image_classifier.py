@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from image_files import encoded
 from image_items import item
+from msgspec.structs import replace
 from PIL import Image
 
 from flows.settings import load_settings
 from flows.stages import load_stages
-from models.image.classifier import BUILT_IN, ImageClassifier, prepare, read_card
+from models.image.classifier import BUILT_IN, ImageClassifier, _activate, prepare, read_card
 from models.registry import Registry
 from training.pictures import pictures
 
@@ -52,6 +53,12 @@ class TestAnotherModel:
         drawn = [Image.new("RGB", (40, 40), ("red", "blue")[i % 2]) for i in range(batch)]
         found = [round(scores["sexual"]) for scores in colours.score(drawn)]
         assert found == [1 - i % 2 for i in range(batch)]
+
+
+def test_however_large_an_output_is_a_sigmoid_is_a_probability(colours):
+    card = replace(colours.card, activation="sigmoid")
+    outputs = np.array([[1000.0, 0.0, -1000.0]], dtype=np.float32)
+    assert _activate(outputs, card).tolist() == [[1.0, 0.5, 0.0]]
 
 
 @pytest.mark.parametrize(

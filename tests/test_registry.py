@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,77 @@ def test_a_promoted_model_that_is_gone_is_named(candidate: Path, tmp_path: Path)
     (registry.current("fusion") / "spam.txt").unlink()
     with pytest.raises(RegistryError, match=r"spam\.txt: No such file"):
         registry.current("fusion")
+
+
+def test_rollback_passes_over_what_is_broken(candidate: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    registry.promote("fusion", candidate)
+    (registry.current("fusion") / "spam.txt").write_text("changed")
+    _edit(candidate, version="ba9876543210")
+    registry.promote("fusion", candidate)
+    assert registry.rollback("fusion") == BUILT_IN["fusion"]
+    assert registry.history("fusion") == []
+
+
+def test_a_broken_copy_is_made_anew_when_it_is_promoted_again(
+    candidate: Path, tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "models")
+    registry.promote("fusion", candidate)
+    (registry.current("fusion") / "spam.txt").write_text("changed")
+    registry.rollback("fusion")
+    registry.promote("fusion", candidate)
+    assert FusionModel(registry.current("fusion")).version == "0123456789ab"
+
+
+def test_another_model_of_a_version_that_is_kept_is_refused(
+    candidate: Path, tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "models")
+    registry.promote("fusion", candidate)
+    registry.rollback("fusion")
+    _edit(candidate, created="2030-01-01")
+    with pytest.raises(RegistryError, match="another model of the same version"):
+        registry.promote("fusion", candidate)
+
+
+def test_what_does_not_work_is_refused(candidate: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    with pytest.raises(RegistryError, match="it does not work"):
+        registry.promote("image", candidate)
+    (candidate / "spam.txt").write_text("no booster")
+    card = json.loads((candidate / "card.json").read_text())
+    digest = hashlib.sha256(b"no booster").hexdigest()
+    _edit(candidate, artefacts=card["artefacts"] | {"spam.txt": digest})
+    with pytest.raises(RegistryError, match="it does not work"):
+        registry.promote("fusion", candidate)
+    assert registry.current("fusion") == BUILT_IN["fusion"]
+
+
+def test_a_worse_model_is_refused_unless_it_is_asked_for(candidate: Path, tmp_path: Path) -> None:
+    figures = json.loads((candidate / "card.json").read_text())["figures"]
+    figures["hate"]["pr_auc"] -= 0.1
+    _edit(candidate, figures=figures)
+    registry = Registry(tmp_path / "models")
+    with pytest.raises(RegistryError, match=r"mean PR-AUC is 0\.\d+, .* --even-if-worse"):
+        registry.promote("fusion", candidate)
+    registry.promote("fusion", candidate, even_if_worse=True)
+    assert registry.current("fusion").name == "0123456789ab"
+
+
+def _promote(models: Path, candidate: Path) -> None:
+    Registry(models).promote("fusion", candidate)
+
+
+def test_of_promotions_at_once_none_is_lost(candidate: Path, tmp_path: Path) -> None:
+    candidates = [tmp_path / f"candidate-{number}" for number in range(6)]
+    for number, each in enumerate(candidates):
+        shutil.copytree(candidate, each)
+        _edit(each, version=f"v{number}")
+    with ProcessPoolExecutor(6) as processes:
+        list(processes.map(_promote, [tmp_path / "models"] * 6, candidates))
+    promoted = [each.version for each in Registry(tmp_path / "models").history("fusion")]
+    assert sorted(promoted) == [f"v{number}" for number in range(6)]
 
 
 def breakwater(models: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

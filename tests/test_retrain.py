@@ -138,7 +138,8 @@ def test_a_drift_makes_a_candidate_with_the_labels_so_far(
     assert not (tmp_path / "out" / "drift-2").exists()
 
 
-def test_what_cannot_be_trained_is_bad_usage(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["models", "retrain", "image", "--data", str(tmp_path)])
+@pytest.mark.parametrize("name", ["image", "text-fast"])
+def test_what_cannot_be_promoted_is_bad_usage(name: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["models", "retrain", name, "--data", str(tmp_path)])
     assert result.exit_code != 0
-    assert "fusion can be trained" in str(result.exception)
+    assert "text and fusion can be trained and promoted" in str(result.exception)

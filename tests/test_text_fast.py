@@ -54,6 +54,8 @@ class TestFeatures:
             ("a", [1, 0, 1, 0, 0]),  # " a "
             ("cat", [1, 0, 3, 2, 1]),  # " ca", "cat", "at "; " cat", "cat "; " cat "
             ("cat cat", [1, 1, 3, 2, 1]),  # a repeated word counts once, its pair stays
+            ("no no no no", [1, 1, 2, 1, 0]),  # and so does a repeated pair
+            ("haha" * 4, [1, 0, 4, 4, 4]),  # and what a long word repeats
             ("a b c", [3, 2, 3, 0, 0]),  # n-grams do not reach over a word
             ("hi!", [2, 1, 3, 2, 1]),  # a symbol is a word by itself
         ],
@@ -143,6 +145,14 @@ class TestModel:
     )
     def test_everyday_talk_scores_low(self, text: str) -> None:
         assert MODEL.predict([text]).max() < 0.2
+
+    @pytest.mark.parametrize(
+        "text",
+        ["?" * 10, "\U0001f602" * 25, "lol " * 25, "haha " * 60, "ha" * 200, "1" * 5000],
+        ids=lambda text: f"{len(text)} of {text[:3]}",
+    )
+    def test_saying_it_again_makes_nothing_a_violation(self, text: str) -> None:
+        assert MODEL.predict([text]).max() < 0.5
 
     @pytest.mark.parametrize(
         "text",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.text.cascade import Cascade
 from models.text.fast import FastTextModel
 from models.text.model import Contribution
+from operators.breaker import Breaker
 from operators.item import Item
 from operators.normalize import Normalizer
 from operators.text_score import SIGNAL_LEVEL, TextScorer
@@ -42,6 +43,15 @@ class Broken:
         self, texts: Sequence[str], categories: Sequence[str]
     ) -> list[list[Contribution]]:
         raise RuntimeError("out of order")
+
+
+class Numberless(FastTextModel):
+    """Gives no number for texts with a certain word."""
+
+    def predict(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        scores = super().predict(texts)
+        scores[["overflow" in text for text in texts]] = np.nan
+        return scores
 
 
 def scored(*texts: str) -> list[Item]:
@@ -149,3 +159,13 @@ def test_evidence_is_of_the_first_model_or_if_thorough_of_the_one_that_settled(
     cascade = Cascade([Certain("first", 0.5), Certain("second", 0.8)], [doubt])
     (one,) = TextScorer(cascade, thorough=thorough)([item(text="some more text")])
     assert [span.start for span in one.signals[0].evidence] == [len(asked)]
+
+
+def test_a_score_that_is_no_number_is_a_failure_of_that_text_alone() -> None:
+    """Fusion would take it for a content without text, and allow it."""
+    stage = Breaker(TextScorer.STAGE, TextScorer(Numberless()), None)
+    good, bad = stage([item(text=INSULT), item(text=f"{INSULT} overflow")])
+    assert good.text_scores["harassment"] > 0.5
+    assert not good.degraded
+    assert not bad.text_scores
+    assert list(bad.degraded) == [TextScorer.STAGE]

@@ -30,6 +30,14 @@ def write_draft(out: Path, artefacts: tuple[str, ...], categories: tuple[str, ..
     (out / "card.json").write_text(json.dumps(draft) + "\n")
 
 
+def is_published(out: Path) -> bool:
+    """Whether `out` has a whole card: a draft lies there while a model is not calibrated yet."""
+    try:
+        return "artefacts" in json.loads((out / "card.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
 def machine() -> str:
     """The processor, its cores and the Python that runs, in one line."""
     model = platform.processor() or platform.machine()
@@ -73,8 +81,10 @@ def write_card(
         "facts": facts,
         "sources": [asdict(file) for file in files],
     }
-    (out / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     (out / "card.md").write_text(_markdown(card, about, figures, files))
+    # Last and at once: what has a card is taken to be whole by a training that goes on.
+    (out / "card.new").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    (out / "card.new").replace(out / "card.json")
 
 
 def _markdown(

@@ -26,6 +26,7 @@ OWN: Final = "own/labels.json"
 """What people have labelled on this platform, where it was exported (`breakwater models retrain`):
 the answer of the query `labelled_dataset` as JSON. It changes, so no checksum stands for it.
 """
+_OWN_SOURCE: Final = "own"
 SPLITS: Final = ("train", "validation", "test")
 _SHARES: Final = (0.8, 0.9)
 """Cumulated shares at which a group's hash falls in train, then in validation."""
@@ -115,8 +116,8 @@ def load(data: Path) -> Corpus:
             frames.append(frame)
     if (data / OWN).exists():
         digest = hashlib.sha256((data / OWN).read_bytes()).hexdigest()
-        frames.append(own_labels(data / OWN).assign(source="own"))
-        files.append(SourceFile("own", OWN, digest, "your own", len(frames[-1])))
+        frames.append(own_labels(data / OWN).assign(source=_OWN_SOURCE))
+        files.append(SourceFile(_OWN_SOURCE, OWN, digest, "your own", len(frames[-1])))
     return _corpus(pd.concat(frames, ignore_index=True), tuple(files))
 
 
@@ -159,17 +160,24 @@ def _corpus(frame: pd.DataFrame, files: tuple[SourceFile, ...]) -> Corpus:
         toxic=frame["toxic"].to_numpy(dtype=np.float32),
         sources=np.array(sources),
         groups=groups,
-        splits=_splits(groups, list(frame["key"])),
+        splits=_splits(groups, list(frame["key"]), sources),
         files=files,
     )
 
 
-def _splits(groups: NDArray[np.int64], keys: list[str]) -> NDArray[np.str_]:
-    """A group's split hangs on its smallest key alone: other sets may come and go."""
-    smallest: dict[int, str] = {}
-    for group, key in zip(groups.tolist(), keys, strict=True):
-        smallest[group] = min(smallest.get(group, key), key)
-    drawn = {group: SPLITS[np.searchsorted(_SHARES, draw(key))] for group, key in smallest.items()}
+def _splits(groups: NDArray[np.int64], keys: list[str], sources: list[str]) -> NDArray[np.str_]:
+    """A group's split hangs on its smallest key alone: other sets may come and go.
+
+    A key of the platform's own counts where there is no other: what people label must not move rows
+    that a model in use was tested on into training, nor the other way about.
+    """
+    smallest: dict[int, tuple[bool, str]] = {}
+    for group, key, source in zip(groups.tolist(), keys, sources, strict=True):
+        ranked = source == _OWN_SOURCE, key
+        smallest[group] = min(smallest.get(group, ranked), ranked)
+    drawn = {
+        group: SPLITS[np.searchsorted(_SHARES, draw(key))] for group, (_, key) in smallest.items()
+    }
     return np.array([drawn[group] for group in groups.tolist()])
 
 

@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from policy.taxonomy import TEXT_CATEGORIES
+from training.grouping import canonical
 
 Column = NDArray[np.float32]
 
@@ -179,9 +180,18 @@ def _discord(path: Path) -> pd.DataFrame:
 def own_labels(path: Path) -> pd.DataFrame:
     """Contents that people have labelled, from the query `labelled_dataset` as JSON.
 
-    Their one category is a label; that an allowed content is of none is a label of all.
+    Their one category is a label; that an allowed content is of none is a label of all. What is not
+    agreed on by more than half is left out, of the answers on one content without a golden one and
+    of the contents with one text: the last word of a careless reviewer would be the truth.
     """
-    rows = pd.DataFrame(json.loads(path.read_text("utf-8")), columns=["text", "truth"])
+    columns = ["text", "truth", "label_source", "votes", "agreeing"]
+    rows = pd.DataFrame(json.loads(path.read_text("utf-8")), columns=columns)
+    disputed = (rows["agreeing"] * 2 <= rows["votes"]) & (rows["label_source"] != "golden")
+    rows = rows[~disputed]
+    keys = rows["text"].map(canonical)
+    copies = rows.groupby(keys)["truth"].transform("size")
+    alike = rows.groupby([keys, rows["truth"]])["truth"].transform("size")
+    rows = rows[alike * 2 > copies].reset_index(drop=True)
     return _labelled(
         rows["text"],
         None,

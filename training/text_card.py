@@ -25,7 +25,7 @@ def write_card(data: Path, directory: Path = BUILT_IN) -> None:
     cascade = Cascade.load(directory)
     found = evaluate(cascade, data)
     plots.reliability(found.scored.targets, found.cascade, directory / "reliability.png")
-    rates, summary = audit.audit(cascade.predict, *audit.draw(data))
+    rates, summary = audit.audit(cascade.predict, *audit.sentences(data))
     plots.rates_by_identity(rates, directory / "fairness.png")
     (directory / "fairness.md").write_text(audit.markdown(rates, summary))
     wronged = rates["fpr"][rates["fpr"] > 0].sort_values(ascending=False)
@@ -34,7 +34,7 @@ def write_card(data: Path, directory: Path = BUILT_IN) -> None:
         mix=", ".join(f"{share:.0%} {name}" for name, share in REAL_MIX.items()),
         machine=machine(),
         date=datetime.now(UTC).date(),
-        worst=", ".join(wronged.index[:4]) or "none",
+        worst=", ".join(f"{term} {rate:.3f}" for term, rate in wronged[:6].items()) or "none",
         **summary,
     )
     (directory / "card.md").write_text(f"{about}\n{report(cascade, data, found)}\n")

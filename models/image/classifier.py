@@ -164,8 +164,9 @@ def _activate(outputs: NDArray[np.float32], card: ImageCard) -> NDArray[np.float
         powers /= powers.sum(axis=1, keepdims=True)
         return powers
     if card.activation == "sigmoid":
-        odds: NDArray[np.float32] = np.exp(outputs)
-        return odds / (odds + np.float32(1))
+        # exp of a large number is inf, and 1 / inf the right answer.
+        with np.errstate(over="ignore"):
+            return np.asarray(1 / (1 + np.exp(-outputs)), dtype=np.float32)
     return outputs
 
 

@@ -3,7 +3,9 @@
 The hashing trick (Weinberger et al., Feature Hashing for Large Scale Multitask Learning, 2009) over
 one buffer of code points: no loop runs over words or characters. A word's hash is a polynomial in
 the mixed codes of its characters; n-grams of characters run over a word and a space at either end.
-A word that a text repeats counts once, and so do its n-grams.
+A word that a text repeats counts once, and so do its n-grams, a pair that the text repeats and an
+n-gram that a long word repeats: a feature's norm grows with the root of its count, so that ten
+question marks in a row would be ten times as far from any text that a model was fitted to.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ MAX_CHARACTERS: Final = 1024
 """Longer texts are cut before they come here; what lies beyond is not read."""
 
 _GRAMS: Final = (3, 4, 5)
+_LONG_WORD: Final = 12
+"""Characters from which a word's n-grams are looked at for repeats: in shorter ones few fit."""
 
 _DROP, _SEPARATOR, _SYMBOL, _LETTER = range(4)
 _DROPPED: Final = frozenset("'\u2019\u00ad") | {chr(code) for code in range(0xFE00, 0xFE10)}
@@ -140,6 +144,8 @@ class _Words:
     """For every place of the buffer, the number of the word that stands or has last stood there."""
     hashes: NDArray[np.uint64]
     """(w,)"""
+    owners: NDArray[np.uint64]
+    """(w,): number of the text that each word is of."""
     fresh: NDArray[np.bool_]
     """(w,): the word has not stood in its text before."""
 
@@ -182,18 +188,19 @@ def _words(buffer: _Buffer) -> _Words:
     numbers = begins.cumsum() - 1
     if not len(starts):
         none = np.zeros(0, dtype=np.uint64)
-        return _Words(starts, numbers, none, none.astype(np.bool_))
+        return _Words(starts, numbers, none, none, none.astype(np.bool_))
     first = starts[0]
     offsets = np.arange(first, len(letters)) - starts.take(numbers[first:])
     terms = buffer.codes[first:] * _POSITIONS.take(offsets)
     terms[buffer.classes[first:] == _SEPARATOR] = 0
     hashes = np.add.reduceat(terms, starts - first)
-    return _Words(starts, numbers, hashes, _fresh(hashes, starts.searchsorted(buffer.bounds)))
-
-
-def _fresh(hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which words are the first of their hash in their text."""
+    bounds = starts.searchsorted(buffer.bounds)
     owners = np.arange(len(bounds) - 1, dtype=np.uint64).repeat(bounds[1:] - bounds[:-1])
+    return _Words(starts, numbers, hashes, owners, _fresh(hashes, owners))
+
+
+def _fresh(hashes: NDArray[np.uint64], owners: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which are the first of their hash that their owner has, (n,)."""
     keys = (owners << _OWNER) | (hashes * _PRIME >> _WITHIN)
     order = keys.argsort(kind="stable")
     ordered = keys[order]
@@ -227,9 +234,10 @@ def _word_features(buffer: _Buffer, words: _Words) -> list[_Kind]:
     paired[words.starts.searchsorted(buffer.bounds[1:]) - 1] = False
     (firsts,) = paired.nonzero()
     pairs = words.hashes[firsts] * _PAIR + (words.hashes[firsts + 1] ^ _PRIME)
+    fresh = _fresh(pairs, words.owners[firsts])
     return [
         (words.hashes[words.fresh], words.starts[words.fresh]),
-        (pairs, words.starts[firsts]),
+        (pairs[fresh], words.starts[firsts[fresh]]),
     ]
 
 
@@ -239,6 +247,7 @@ def _character_features(buffer: _Buffer, words: _Words) -> list[_Kind]:
     alive = inner.copy()
     alive[inner] = words.fresh.take(words.numbers[inner])
     alive = alive[1:]
+    long = np.bincount(words.numbers[inner], minlength=len(words.starts)) >= _LONG_WORD
     hashes = buffer.codes * _GRAM_POSITIONS[0]
     kinds: list[_Kind] = []
     for size in range(2, max(_GRAMS) + 1):
@@ -247,5 +256,21 @@ def _character_features(buffer: _Buffer, words: _Words) -> list[_Kind]:
             alive = alive[:-1] & inner[size - 2 :]
         if size in _GRAMS:
             (places,) = alive[: len(hashes)].nonzero()
+            if long.any():
+                places = _once(hashes, places, words.numbers.take(places + 1), long)
             kinds.append((hashes.take(places), places))
     return kinds
+
+
+def _once(
+    hashes: NDArray[np.uint64],
+    places: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    long: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """`places` of n-grams but for those that a `long` word, of `numbers`, has had before."""
+    kept = np.ones(len(places), dtype=np.bool_)
+    (within,) = long.take(numbers).nonzero()
+    owners = numbers[within].astype(np.uint64)
+    kept[within] = _fresh(hashes.take(places[within]), owners)
+    return places[kept]
