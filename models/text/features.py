@@ -234,7 +234,13 @@ def _word_features(buffer: _Buffer, words: _Words) -> list[_Kind]:
     paired[words.starts.searchsorted(buffer.bounds[1:]) - 1] = False
     (firsts,) = paired.nonzero()
     pairs = words.hashes[firsts] * _PAIR + (words.hashes[firsts + 1] ^ _PRIME)
-    fresh = _fresh(pairs, words.owners[firsts])
+    owners = words.owners[firsts]
+    # Only where both words have been before can the pair have been: in few texts.
+    repeating = np.zeros(len(buffer.bounds), dtype=np.bool_)
+    repeating[owners[~(words.fresh[firsts] | words.fresh[firsts + 1])]] = True
+    (asked,) = repeating[owners].nonzero()
+    fresh = np.ones(len(pairs), dtype=np.bool_)
+    fresh[asked] = _fresh(pairs[asked], owners[asked])
     return [
         (words.hashes[words.fresh], words.starts[words.fresh]),
         (pairs[fresh], words.starts[firsts[fresh]]),
