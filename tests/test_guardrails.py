@@ -64,8 +64,9 @@ def test_of_twice_the_quota_half_is_blocked_half_reviewed_and_an_alert_opens(
     assert {one["category"] for one in made} == {category}
     reviewed = {one["decision"]["content_id"] for one in lines(output / "review.jsonl")}
     assert reviewed >= {one["content_id"] for one in made[QUOTA:]}
-    [alert] = [
+    alert, end = [
         one for one in lines(output / "alerts.jsonl") if one["key"]["signature"] == f"quota:{name}"
     ]
     assert (alert["kind"], alert["state"], alert["expected"]) == ("health", "open", QUOTA)
     assert alert["examples"][0] == f"{animal}-{QUOTA}"
+    assert end == alert | {"state": "resolved"}, "with the file it is over"
