@@ -144,6 +144,22 @@ PARTITION BY toYYYYMM(labeled_at)
 ORDER BY (content_id, revision, label_id)
 COMMENT 'What people say, one row a label; several people may label one content';
 
+CREATE VIEW IF NOT EXISTS moderation.label_answers
+(
+    content_id  String                                    COMMENT 'What was labelled; content.content_id',
+    revision    UInt32                                    COMMENT 'Which revision of the content',
+    answer      LowCardinality(String)                    COMMENT 'The category that it is of, empty when the label allows it',
+    action      Enum8('allow' = 1, 'review' = 2, 'block' = 3) COMMENT 'What the person would have done',
+    reviewer_id String                                    COMMENT 'Who labelled it',
+    source      Enum8('review' = 1, 'appeal' = 2, 'golden' = 3, 'user_report' = 4) COMMENT 'What asked for the label',
+    labeled_at  DateTime64(3, 'UTC')                      COMMENT 'When the person answered'
+)
+AS SELECT
+    content_id, revision, if(action = 'allow', '', true_label) AS answer, action, reviewer_id, source, labeled_at
+FROM moderation.human_labels FINAL
+WHERE source != 'user_report' AND (action = 'allow' OR action = 'block' AND true_label != '')
+COMMENT 'Labels that answer, as consensus takes them: what users report is no truth, nor what neither allows nor names a category';
+
 CREATE TABLE IF NOT EXISTS moderation.users
 (
     user_id    String                                               COMMENT 'Id of the account, as author_id in the messages' CODEC(ZSTD(1)),

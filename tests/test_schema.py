@@ -18,6 +18,7 @@ TABLES = {
     "appeals", "surge_alerts", "drift_alerts", "dead_letters", "decisions_by_minute",
     "decisions_by_hour", "schema_migrations", "rule_changes", "legal_holds", "flagged_logs",
     "labelled_logs", "labelled_outputs", "labelled_content", "author_posts", "versions_by_hour",
+    "label_answers",
 }  # fmt: skip
 
 
@@ -110,9 +111,9 @@ def test_a_repeat_is_one_row_in_every_table(store, batches):
     assert counts == {
         "appeals": 0, "author_posts": 2, "content": 2, "dead_letters": 1, "decisions_by_hour": 2,
         "decisions_by_minute": 2, "drift_alerts": 0, "flagged_logs": 1, "human_labels": 1,
-        "labelled_content": 1, "labelled_logs": 1, "labelled_outputs": 1, "model_outputs": 2,
-        "moderation_logs": 2, "rule_changes": 1, "schema_migrations": 7, "surge_alerts": 1,
-        "user_reports": 0, "users": 1, "versions_by_hour": 1,
+        "label_answers": 1, "labelled_content": 1, "labelled_logs": 1, "labelled_outputs": 1,
+        "model_outputs": 2, "moderation_logs": 2, "rule_changes": 1, "schema_migrations": 7,
+        "surge_alerts": 1, "user_reports": 0, "users": 1, "versions_by_hour": 1,
     }  # fmt: skip
 
 

@@ -18,15 +18,10 @@
 
 WITH labels AS
     (
-        SELECT
-            content_id,
-            revision,
-            argMax(if(action = 'allow', '', true_label), (source = 'golden', labeled_at)) AS truth
-        FROM moderation.human_labels FINAL
-        -- A label follows its post; a day for clocks that differ. What users report is no truth, and a label
-        -- that neither allows nor names a category is no answer.
-        WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY AND source != 'user_report'
-            AND (action = 'allow' OR action = 'block' AND true_label != '')
+        SELECT content_id, revision, argMax(answer, (source = 'golden', labeled_at)) AS truth
+        FROM moderation.label_answers
+        -- A label follows its post; a day for clocks that differ.
+        WHERE labeled_at >= {since:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
         GROUP BY content_id, revision
     )
 SELECT

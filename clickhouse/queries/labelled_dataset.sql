@@ -19,28 +19,23 @@ WITH answers AS
         SELECT
             content_id,
             revision,
-            argMax((answer, asked, by), (by = 'golden', at)) AS best,
+            argMax((said, asked, by), (by = 'golden', at))  AS best,
             best.1                                           AS truth,
             best.2                                           AS wanted_action,
             best.3                                           AS label_source,
             max(at)                                          AS labeled_at,
             count()                                          AS votes,
-            countEqual(groupArray(answer), truth)            AS agreeing
+            countEqual(groupArray(said), truth)              AS agreeing
         FROM
         (
             -- Nobody votes twice: the golden or the last answer of each reviewer.
             SELECT
                 content_id,
                 revision,
-                argMax(
-                    (if(action = 'allow', '', true_label), action, source, labeled_at),
-                    (source = 'golden', labeled_at)
-                ) AS given,
-                given.1 AS answer, given.2 AS asked, given.3 AS by, given.4 AS at
-            FROM moderation.human_labels FINAL
+                argMax((answer, action, source, labeled_at), (source = 'golden', labeled_at)) AS given,
+                given.1 AS said, given.2 AS asked, given.3 AS by, given.4 AS at
+            FROM moderation.label_answers
             WHERE labeled_at >= {since:DateTime64(3, 'UTC')} AND labeled_at < {until:DateTime64(3, 'UTC')}
-                -- What neither allows nor names a category is no answer.
-                AND source != 'user_report' AND (action = 'allow' OR action = 'block' AND true_label != '')
             GROUP BY content_id, revision, reviewer_id
         )
         GROUP BY content_id, revision

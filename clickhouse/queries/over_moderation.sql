@@ -22,8 +22,7 @@ WITH restored AS
             SELECT content_id, revision, resolved_at AS at FROM moderation.appeals FINAL WHERE state = 'granted'
             UNION ALL
             SELECT content_id, revision, argMax(labeled_at, (source = 'golden', labeled_at)) AS at
-            FROM moderation.human_labels FINAL
-            WHERE source != 'user_report' AND (action = 'allow' OR action = 'block' AND true_label != '')
+            FROM moderation.label_answers
             GROUP BY content_id, revision
             HAVING argMax(action, (source = 'golden', labeled_at)) = 'allow'
         )

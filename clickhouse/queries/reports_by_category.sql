@@ -24,13 +24,9 @@ WITH
     ),
     labels AS
     (
-        SELECT
-            content_id,
-            argMax(if(action = 'allow', '', true_label), (source = 'golden', labeled_at)) AS truth
-        FROM moderation.human_labels FINAL
-        -- What users report is no truth, and a label that neither allows nor names a category is no answer.
+        SELECT content_id, argMax(answer, (source = 'golden', labeled_at)) AS truth
+        FROM moderation.label_answers
         WHERE content_id IN (SELECT content_id FROM moderation.user_reports)
-            AND source != 'user_report' AND (action = 'allow' OR action = 'block' AND true_label != '')
         GROUP BY content_id
     )
 SELECT

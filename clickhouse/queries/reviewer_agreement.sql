@@ -16,13 +16,9 @@
 
 WITH answers AS
     (
-        SELECT
-            content_id, revision, reviewer_id,
-            argMax(if(action = 'allow', '', true_label), labeled_at) AS answer
-        FROM moderation.human_labels FINAL
+        SELECT content_id, revision, reviewer_id, argMax(given.answer, labeled_at) AS answer
+        FROM moderation.label_answers AS given
         WHERE labeled_at >= {since:DateTime64(3, 'UTC')} AND labeled_at < {until:DateTime64(3, 'UTC')}
-            -- Who reports is no reviewer, and a label that neither allows nor names a category no answer.
-            AND source != 'user_report' AND (action = 'allow' OR action = 'block' AND true_label != '')
         GROUP BY content_id, revision, reviewer_id
     ),
     several AS (SELECT content_id, revision FROM answers GROUP BY content_id, revision HAVING count() > 1)
