@@ -62,7 +62,7 @@ def train(
     seed: Annotated[int, typer.Option(help="The same seed makes the same model.")] = 0,
     student_budget: Annotated[
         float, typer.Option(min=0, max=1, help="Share of texts that the student may see.")
-    ] = 0.08,
+    ] = 0.05,
     budget: Annotated[
         float, typer.Option(min=0, max=1, help="Share of texts that the transformer may see.")
     ] = 0.011,

@@ -1,6 +1,6 @@
 """The cascade: which texts each model sends on, for stated budgets, and how opinions are weighed.
 
-`python -m training.cascade --data DIR --student-budget 0.08 --budget 0.011` writes cascade.json
+`python -m training.cascade --data DIR --student-budget 0.05 --budget 0.011` writes cascade.json
 beside the models. On the validation split a gate before each model but the first learns where the
 answers to come mend those so far, and what would have to be read of the real mix for them
 (training/gate.py); it lets the worthiest through, as many as its budget allows, beside the texts
@@ -32,7 +32,7 @@ from training.datasets import Corpus, load
 
 REAL_MIX: Final = {"discord": 0.8, "sms_spam": 0.1}
 """Everyday chat and messages: nine tenths of what a platform sees; the other sets share a tenth."""
-BUDGETS: Final = (0.08, 0.011)
+BUDGETS: Final = (0.05, 0.011)
 """Shares of the real mix that the student and the transformer may see."""
 _MIN_POSITIVES: Final = 40
 

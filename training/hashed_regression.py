@@ -64,11 +64,23 @@ def design(counts: tuple[Matrix, Matrix], idf: NDArray[np.float32]) -> Matrix:
 
 
 def fit(
-    rows: Matrix, targets: NDArray[np.float32], weights: NDArray[np.float32], strength: float
+    rows: Matrix,
+    targets: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    strength: float,
+    *,
+    scaled: bool,
 ) -> tuple[NDArray[np.float32], float]:
-    """Weights and bias of a logistic regression with L2 regularisation, by L-BFGS."""
+    """Weights and bias of a logistic regression with L2 regularisation, by L-BFGS.
+
+    `scaled`: what tells the classes apart by its counts alone may weigh more. Features are scaled
+    by their log-count ratio (Wang and Manning, Baselines and Bigrams, ACL 2012), and the weights
+    with them.
+    """
     columns = np.unique(rows.indices)
     dense = rows[:, columns]
+    ratios = _log_count_ratios(dense, targets, weights) if scaled else np.ones(len(columns))
+    dense = sparse.csr_matrix(dense.multiply(ratios), dtype=np.float32)
     transposed = sparse.csr_matrix(dense.T)
 
     def loss(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -84,5 +96,16 @@ def fit(
         loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS, "maxcor": 6}
     ).x
     fitted = np.zeros(BUCKETS, dtype=np.float32)
-    fitted[columns] = found[:-1]
+    fitted[columns] = found[:-1] * ratios
     return fitted, float(found[-1])
+
+
+def _log_count_ratios(
+    rows: Matrix, targets: NDArray[np.float32], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """How far each column's share of the positives is from that of the others, mean square 1."""
+    present = sparse.csr_matrix((np.ones_like(rows.data), rows.indices, rows.indptr), rows.shape)
+    positive, other = weights * targets, weights * (1 - targets)
+    shares = ((present.T @ one + 1) / one.sum() for one in (positive, other))
+    ratios = np.abs(np.subtract(*map(np.log, shares)))
+    return np.asarray(ratios / np.sqrt(np.mean(ratios**2)), dtype=np.float32)
