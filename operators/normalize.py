@@ -1,10 +1,10 @@
 """Text as a reader sees it: tricks of spelling undone, with a way back to the original positions.
 
-Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), text shown
-backwards, invisible characters, piled-up marks, spelled-out and broken-up words, leet,
-drawn-out letters, runs of blanks and line breaks. Words wholly of another script, numbers and
-addresses stay. Texts without a sign of any of these are told from the others by a compiled pattern,
-many at a time.
+Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), letters
+with marks, text shown backwards, invisible characters, piled-up marks, spelled-out and broken-up
+words, leet, drawn-out letters, runs of blanks and line breaks. Words wholly of another script,
+numbers and addresses stay. Texts without a sign of any of these are told from the others by a
+compiled pattern, many at a time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from operators.normalize_blanks import SIGN as BLANKS_SIGN
 from operators.normalize_blanks import fold_blanks, folded, origins_of_folded
 from operators.normalize_characters import (
     fold_characters,
+    fold_marked_words,
     fold_mixed_words,
     undo_entities,
     undo_letter_signs,
@@ -132,6 +133,7 @@ def _slowly(text: str, before: str) -> Normalized:
             fold_blanks(draft)
             break
         posing += fold_mixed_words(draft, LEXICON)
+        fold_marked_words(draft, LEXICON)
         # Wide gaps and line breaks part words that are spelled out, so first with them.
         changed += undo_spelling_out(draft)
         if draft.text != before and fold_blanks(draft):

@@ -214,6 +214,28 @@ def fold_mixed_words(draft: Draft, lexicon: frozenset[str]) -> int:
     return draft.apply(sorted(edits))
 
 
+def fold_marked_words(draft: Draft, lexicon: frozenset[str]) -> None:
+    """Letters without their marks where every word with such letters spells one of the lexicon.
+
+    One that spells none is of a language that writes marks, in which the others may mean something
+    else without theirs. An English text has marks too (`café`): they tell of no obfuscation.
+    """
+    edits: list[Edit] = []
+    for found in _WORD.finditer(draft.text):
+        word = found.group()
+        if word.isascii():
+            continue
+        plain = "".join(map(_without_mark, word)).translate(_LETTER_OF)
+        if plain.lower() not in lexicon:
+            return
+        edits += _differences(found.start(), word, plain)
+    draft.apply(edits)
+
+
+def _without_mark(char: str) -> str:
+    return unicodedata.normalize("NFD", char)[0]
+
+
 def _differences(start: int, old: str, new: str) -> list[Edit]:
     return [
         (start + i, start + i + 1, b)

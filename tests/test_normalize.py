@@ -55,6 +55,9 @@ UNDONE = {
     "&#104;ate &lt;b&gt; &amp;amp;lt;": "hate <b> <",  # entities, nested too
     "&#0000000104;&#x000000061;te": "hate",  # with more digits than it takes
     "m0️⃣ron": "moron",  # a keycap
+    "fùçk yöü, ïdìöt": "fuck you, idiot",  # marks on letters
+    "ƒųçķ ṯḣḙm": "fuck them",  # of any language
+    "k\u0308ill": "kill",  # added to letters
     "kill  all \t cops": "kill all cops",  # wide gaps
     "claim your prize\r\nhttps://bit.ly/x": "claim your prize https://bit.ly/x",  # line breaks
     "kill\u2003\u1680all\u2028cops\x85\f!": "kill all cops !",  # whatever the blanks
@@ -78,6 +81,8 @@ STAYS = [
     "Привет, мир. Это текст",  # wholly of another script
     "γειά σου κόσμε",
     "kadın çocuğu Łódź café naïve Übermut người được",  # Latin orthographies
+    "tôi bị cúm hôm nay",  # one that spells no English word keeps the marks of all
+    "Gästehaus zu kïll",
     "می\u200cخواهم",  # a joiner that is part of the spelling
     "love❤you 👨\u200d👩\u200d👧",  # emoji between words, emoji of several
 ]
