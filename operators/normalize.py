@@ -30,7 +30,6 @@ from operators.normalize_characters import (
     undo_overrides,
 )
 from operators.normalize_draft import Draft
-from operators.normalize_lexicon import LEXICON
 from operators.normalize_words import TOKEN_SIGNS, undo_spelling_out, undo_tokens
 
 _TRICK: Final = (
@@ -132,8 +131,8 @@ def _slowly(text: str, before: str) -> Normalized:
         if draft.text != written and not find_suspicious([folded(draft.text)]):
             fold_blanks(draft)
             break
-        posing += fold_mixed_words(draft, LEXICON)
-        fold_marked_words(draft, LEXICON)
+        posing += fold_mixed_words(draft)
+        fold_marked_words(draft)
         # Wide gaps and line breaks part words that are spelled out, so first with them.
         changed += undo_spelling_out(draft)
         if draft.text != before and fold_blanks(draft):

@@ -11,6 +11,7 @@ from typing import Final
 
 from operators.normalize_blanks import in_a_line
 from operators.normalize_draft import Draft, Edit
+from operators.normalize_lexicon import LEXICON, is_word
 
 _ENTITY: Final = re.compile(
     r"&(?:#0{0,20}[0-9]{1,7}|#[xX]0{0,20}[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"
@@ -22,6 +23,18 @@ _REVERSED: Final = re.compile(
 """What an override shows from right to left; Hebrew and Arabic letters stand so anyway."""
 _LETTER_SIGNS: Final = re.compile("[\U0001f1e6-\U0001f1ff]+")
 _FIRST_LETTER_SIGN: Final = 0x1F1E6
+_FLAGS: Final = frozenset(
+    """AC AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ
+    BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CP CR CU CV CW CX CY CZ DE DG DJ DK DM
+    DO DZ EA EC EE EG EH ER ES ET EU FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS
+    GT GU GW GY HK HM HN HR HT HU IC ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP
+    KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT
+    MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW
+    PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TA TC TD TF
+    TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM UN US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT
+    ZA ZM ZW""".split()  # noqa: SIM905 - readable as prose
+)
+"""Pairs of letters that show as a flag (Unicode emoji-sequences.txt, RGI_Emoji_Flag_Sequence)."""
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _JOINERS: Final = frozenset("\u200c\u200d\ufe0f")
 """Part of the spelling in Persian and Indic words and in emoji; elsewhere invisible."""
@@ -84,15 +97,16 @@ def undo_overrides(draft: Draft) -> int:
 
 
 def undo_letter_signs(draft: Draft) -> int:
-    """Regional indicators to letters where they cannot all be flags; returns how many."""
+    """Regional indicators to letters where they are not all flags; returns how many."""
     if draft.text.isascii():
         return 0
-    return draft.apply(
-        (at, at + 1, chr(ord(draft.text[at]) - _FIRST_LETTER_SIGN + ord("A")))
-        for run in _LETTER_SIGNS.finditer(draft.text)
-        if len(run.group()) % 2
-        for at in range(*run.span())
-    )
+    edits: list[Edit] = []
+    for run in _LETTER_SIGNS.finditer(draft.text):
+        letters = [chr(ord(sign) - _FIRST_LETTER_SIGN + ord("A")) for sign in run.group()]
+        pairs = map("".join, zip(letters[::2], letters[1::2], strict=False))
+        if len(letters) % 2 or not _FLAGS.issuperset(pairs):
+            edits += ((at, at + 1, letter) for at, letter in enumerate(letters, run.start()))
+    return draft.apply(edits)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -184,7 +198,7 @@ def _fold_cluster(cluster: str, previous: str) -> str:
     return composed[:1] if composed < _PLAIN_MARKS_BEFORE else composed
 
 
-def fold_mixed_words(draft: Draft, lexicon: frozenset[str]) -> int:
+def fold_mixed_words(draft: Draft) -> int:
     """ASCII letters for their look-alikes, only in words that mix scripts; returns how many.
 
     A word wholly of another script stays, unless every letter of it is a look-alike, it spells a
@@ -204,7 +218,7 @@ def fold_mixed_words(draft: Draft, lexicon: frozenset[str]) -> int:
         if min(word).isascii():
             if folded.isascii() and max(word) >= "\u0250":
                 edits += _differences(found.start(), word, folded)
-        elif folded.isascii() and folded.lower() in lexicon and len(folded) > 2:
+        elif folded.isascii() and folded.lower() in LEXICON and len(folded) > 2:
             posers.append((found.start(), word, folded))
         elif max(word) >= "\u0250":
             foreign = True
@@ -214,7 +228,7 @@ def fold_mixed_words(draft: Draft, lexicon: frozenset[str]) -> int:
     return draft.apply(sorted(edits))
 
 
-def fold_marked_words(draft: Draft, lexicon: frozenset[str]) -> None:
+def fold_marked_words(draft: Draft) -> None:
     """Letters without their marks where every word with such letters spells one of the lexicon.
 
     One that spells none is of a language that writes marks, in which the others may mean something
@@ -226,7 +240,7 @@ def fold_marked_words(draft: Draft, lexicon: frozenset[str]) -> None:
         if word.isascii():
             continue
         plain = "".join(map(_without_mark, word)).translate(_LETTER_OF)
-        if plain.lower() not in lexicon:
+        if not is_word(plain.lower()):
             return
         edits += _differences(found.start(), word, plain)
     draft.apply(edits)

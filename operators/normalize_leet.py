@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import islice, product
 from typing import Final
 
-from operators.normalize_lexicon import LEXICON, MAX_TOKEN
+from operators.normalize_lexicon import LEXICON, MAX_TOKEN, is_word
 
 LEET: Final = {
     "0": "o", "1": "il", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g", "@": "a",
@@ -23,7 +23,6 @@ _COUNTED: Final = re.compile(r"[0-9]{2,}[A-Za-z]*$")
 _CHAR: Final = "[A-Za-z0-9@$!|+€£¢]"
 LEET_WORD: Final = re.compile(rf"(?<!{_CHAR}){_CHAR}*[A-Za-z]{_CHAR}*")
 """The look behind keeps a run without a letter from being searched from each of its characters."""
-DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1\1+")
 _MAX_SIGNS: Final = 6
 _MAX_READINGS: Final = 16
 """Of a word whose signs stand for one of two letters each."""
@@ -40,7 +39,7 @@ def unleet(word: str) -> str | None:
     if len(signs) <= _MAX_SIGNS and len(core) > 2:
         for choice in islice(product(*(LEET[core[i]] for i in signs)), _MAX_READINGS):
             read = _with(core, signs, choice)
-            if read.lower() in LEXICON or _undrawn(read.lower()) in LEXICON:
+            if is_word(read.lower()):
                 return read + tail
     letters = sum(char.isalpha() for char in core)
     between = all(
@@ -64,7 +63,3 @@ def _with(core: str, signs: list[int], letters: tuple[str, ...]) -> str:
     for i, letter in zip(signs, letters, strict=True):
         chars[i] = letter.upper() if core.isupper() and len(core) > len(signs) else letter
     return "".join(chars)
-
-
-def _undrawn(word: str) -> str:
-    return DRAWN_OUT.sub(r"\1", word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import inf, log
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,12 @@ _COST_SO_FAR: Final = {word[:end]: inf for word in COST for end in range(1, len(
 
 MAX_TOKEN: Final = 64
 """Letters of the longest spelling that is looked up."""
+DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1\1+")
+
+
+def is_word(lowered: str) -> bool:
+    """Whether the lexicon has it, drawn out or not (`stuuupid`)."""
+    return lowered in LEXICON or DRAWN_OUT.sub(r"\1", lowered) in LEXICON
 
 
 def segment(text: str) -> str | None:

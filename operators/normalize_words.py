@@ -15,8 +15,8 @@ from typing import Final
 import re2
 
 from operators.normalize_draft import Draft, Edit
-from operators.normalize_leet import DRAWN_OUT, LEET, LEET_WORD, unleet
-from operators.normalize_lexicon import COST, LEXICON, segment
+from operators.normalize_leet import LEET, LEET_WORD, unleet
+from operators.normalize_lexicon import COST, DRAWN_OUT, LEXICON, segment
 
 _SITE: Final = re.compile(
     r"//|www\.|[\w-]+(?:\.[\w-]+)+[/?]\w|[\w.-]+\.(?:com|net|org|io|edu|gov|co|py|js|html?)\b"

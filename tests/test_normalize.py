@@ -55,7 +55,9 @@ UNDONE = {
     "&#104;ate &lt;b&gt; &amp;amp;lt;": "hate <b> <",  # entities, nested too
     "&#0000000104;&#x000000061;te": "hate",  # with more digits than it takes
     "m0️⃣ron": "moron",  # a keycap
+    "🇫🇺🇨🇰 🇰🇮🇱🇱": "FUCK KILL",  # in pairs, not all of which are flags
     "fùçk yöü, ïdìöt": "fuck you, idiot",  # marks on letters
+    "fùùùck": "fuck",  # drawn out
     "ƒųçķ ṯḣḙm": "fuck them",  # of any language
     "k\u0308ill": "kill",  # added to letters
     "kill  all \t cops": "kill all cops",  # wide gaps
