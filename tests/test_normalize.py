@@ -58,6 +58,7 @@ UNDONE = {
     "🇫🇺🇨🇰 🇰🇮🇱🇱": "FUCK KILL",  # in pairs, not all of which are flags
     "fùçk yöü, ïdìöt": "fuck you, idiot",  # marks on letters
     "fùùùck": "fuck",  # drawn out
+    "kïll yöü ände süch scüm": "kill you ände such scum",  # one in five spells no word
     "ƒųçķ ṯḣḙm": "fuck them",  # of any language
     "k\u0308ill": "kill",  # added to letters
     "kill  all \t cops": "kill all cops",  # wide gaps
@@ -83,7 +84,7 @@ STAYS = [
     "Привет, мир. Это текст",  # wholly of another script
     "γειά σου κόσμε",
     "kadın çocuğu Łódź café naïve Übermut người được",  # Latin orthographies
-    "tôi bị cúm hôm nay",  # one that spells no English word keeps the marks of all
+    "tôi bị cúm hôm nay",  # of a language with marks: two in four spell no English word
     "Gästehaus zu kïll",
     "می\u200cخواهم",  # a joiner that is part of the spelling
     "love❤you 👨\u200d👩\u200d👧",  # emoji between words, emoji of several

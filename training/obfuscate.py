@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from random import Random
 from typing import Final
@@ -22,6 +23,7 @@ _ALIKE: Final = {
 }
 _EMOJI: Final = "😀🔥💀❤😂👀✨💯"
 _INVISIBLE: Final = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+_MARKS: Final = "\u0300\u0301\u0302\u0308"
 _NEIGHBOURS: Final = dict(
     zip("qwertyuiopasdfghjklzxcvbnm", "wertyuioplsdfghjkzxcvbnmas", strict=True)
 )
@@ -62,6 +64,14 @@ def zero_width(word: str, random: Random) -> str:
     return "".join(c + random.choice(_INVISIBLE) for c in word)
 
 
+def accented(word: str, random: Random) -> str:
+    """`hátë`: marks on vowels."""
+    return "".join(
+        unicodedata.normalize("NFC", c + random.choice(_MARKS)) if c.lower() in "aeiou" else c
+        for c in word
+    )
+
+
 def drawn_out(word: str, random: Random) -> str:
     """`haaaate`."""
     at = random.randrange(1, len(word))
@@ -100,11 +110,16 @@ EVASIONS: Final[dict[str, Trick]] = {
     "spaced": spaced,
     "emoji": emoji,
     "zero-width": zero_width,
+    "accented": accented,
 }
 """The kinds of the evasion table."""
 
-_ALL: Final[tuple[Trick, ...]] = (
-    *EVASIONS.values(),
+_TRAINED: Final[tuple[Trick, ...]] = (
+    leet,
+    homoglyph,
+    spaced,
+    emoji,
+    zero_width,
     signs,
     drawn_out,
     masked,
@@ -138,4 +153,4 @@ def vary(text: str, random: Random) -> str:
         return " ".join(
             [*words[:at], words[at] + "".join(words[at + 1 : at + 2]), *words[at + 2 :]]
         )
-    return obfuscate(text, random, random.choice(_ALL), random.uniform(0.3, 1.0))
+    return obfuscate(text, random, random.choice(_TRAINED), random.uniform(0.3, 1.0))
