@@ -237,6 +237,8 @@ def fold_marked_words(draft: Draft) -> None:
     Otherwise the text is of a language that writes marks, in which they may mean something else
     without theirs. An English text has marks too (`café`): they tell of no obfuscation.
     """
+    if draft.text.isascii():
+        return
     edits: list[Edit] = []
     marked = known = 0
     for found in _WORD.finditer(draft.text):

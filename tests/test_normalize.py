@@ -85,7 +85,7 @@ STAYS = [
     "γειά σου κόσμε",
     "kadın çocuğu Łódź café naïve Übermut người được",  # Latin orthographies
     "tôi bị cúm hôm nay",  # of a language with marks: two in four spell no English word
-    "Gästehaus zu kïll",
+    "Gästehaus zu kïll",  # one in two
     "می\u200cخواهم",  # a joiner that is part of the spelling
     "love❤you 👨\u200d👩\u200d👧",  # emoji between words, emoji of several
 ]
