@@ -152,9 +152,10 @@ class TestStore:
         self, dsn: str, writer: ClickHouseWriter
     ) -> None:
         writer.insert_judgements([waiting("held")])
-        writer.insert_appeals([appeal("held")])
+        writer.insert_appeals([appeal("held"), appeal("held", "a2", statement="again")])
         store, _ = store_of(dsn)
         assert [item.reason for item in store.waiting(10, "bob")] == ["appeal"]
+        assert store.count_waiting() == 1
 
     def test_images_are_counted(self, dsn: str, writer: ClickHouseWriter) -> None:
         shown = waiting("c1")
