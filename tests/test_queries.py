@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import query_expectations
 from alert_samples import OPEN
-from builders import AT, judgement
+from builders import AT, content, decision, judgement
 from clickhouse_server import clickhouse_server
 from msgspec import structs
 from store_samples import END, history, store_history
@@ -23,6 +23,7 @@ from connectors.alert_text import first_command
 from connectors.clickhouse import ClickHouseWriter
 from connectors.query_library import QueryError, bind, export, list_queries, load, run
 from events.messages import AlertKey, Label
+from events.records import Judgement
 
 WINDOW = {"since": "2026-10-20", "until": END.isoformat()}
 EXTRA = {
@@ -203,6 +204,28 @@ def test_what_was_labelled_before_it_was_decided_has_not_waited(tmp_path):
     [(reviewer, labels, _, _, hours_waited)] = run(writer.client, "reviewer_speed").rows
     writer.close()
     assert (reviewer, labels, hours_waited) == ("demo", 3, 3.0)
+
+
+def test_a_video_is_one_post_of_its_author(tmp_path):
+    writer = ClickHouseWriter(f"chdb://{tmp_path}")
+    writer.apply_schema()
+    shown = content("v-0", kind="video_frame", parent_id="v")
+    made = decision("v-0", kind="video_frame", action="block", category="sexual")
+    frames = [
+        Judgement(
+            structs.replace(shown, content_id=f"v-{number}"),
+            structs.replace(made, content_id=f"v-{number}", action=action),
+        )
+        for number, action in enumerate(("block", "block", "allow"))
+    ]
+    verdict = Judgement(shown, structs.replace(made, content_id="v", frames=3))
+    post = judgement("c1", action="block", category="hate")
+    writer.insert_judgements([*frames, verdict, post, judgement("c2")])
+    asked = {"since": "2026-11-20", "until": "2026-11-21"}
+    [answer] = run(writer.client, "repeat_offenders", asked | {"blocks": "2"}).rows
+    assert answer[:5] == ("a1", 2, 3, 0.6667, ["hate", "sexual"])
+    assert run(writer.client, "repeat_offenders", asked | {"blocks": "3"}).rows == []
+    writer.close()
 
 
 def test_words_are_found_in_either_case_of_ascii(store):

@@ -1,6 +1,7 @@
 -- repeat_offenders: Which authors violate again and again?
 --
--- One row an author with at least `blocks` blocked posts in the window.
+-- One row an author with at least `blocks` blocked posts in the window. A video counts once, whatever the
+-- number of its frames.
 --
 -- Parameters:
 --   since   DateTime64(3, 'UTC')  = newest - 28 days  first moment, UTC
@@ -28,6 +29,14 @@ WITH offenders AS
         WHERE created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
             AND action = 'block'
             AND final AND mode = 'live'
+            -- The verdict on a video has no row in content: it stays, and its frames go.
+            AND content_id NOT IN
+            (
+                SELECT content_id
+                FROM moderation.content
+                WHERE kind = 'video_frame' AND action = 'block'
+                    AND created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+            )
         GROUP BY user_id
         HAVING blocked >= {blocks:UInt32}
         ORDER BY blocked DESC, user_id
@@ -50,6 +59,13 @@ INNER JOIN
     FROM moderation.author_posts FINAL
     WHERE user_id IN (SELECT user_id FROM offenders)
         AND created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+        AND content_id NOT IN
+        (
+            SELECT content_id
+            FROM moderation.content
+            WHERE kind = 'video_frame' AND author_id IN (SELECT user_id FROM offenders)
+                AND created_at >= {since:DateTime64(3, 'UTC')} AND created_at < {until:DateTime64(3, 'UTC')}
+        )
     GROUP BY user_id
 ) AS everything USING (user_id)
 ORDER BY blocked DESC, user_id
