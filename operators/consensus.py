@@ -9,7 +9,7 @@ weighted majority of Nitzan and Paroush, 1982; Dawid and Skene, 1979, with one a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import exp, log
@@ -154,13 +154,12 @@ def settled(votes: Votes, posterior: dict[str, float], confidence: float) -> Lab
 
 
 class _ContentLogic(StatefulLogic[Label, Votes, ContentLabels]):
-    def __init__(self, state: ContentLabels | None, now: Callable[[], datetime]) -> None:
+    def __init__(self, state: ContentLabels | None) -> None:
         self._state = state or ContentLabels()
-        self._now = now
-        self._forget_at = now() + KEEP
+        self._forget_at = datetime.now(UTC) + KEEP
 
     def on_item(self, value: Label) -> tuple[list[Votes], bool]:
-        self._forget_at = self._now() + KEEP
+        self._forget_at = datetime.now(UTC) + KEEP
         votes = self._state.add(value)
         return ([votes] if votes else []), StatefulLogic.RETAIN
 
@@ -190,18 +189,13 @@ class _ReviewersLogic(StatefulLogic[Votes, Label, Counter[Check]]):
 
 
 @operator
-def consensus(
-    step_id: str,
-    up: Stream[Label],
-    confidence: float = 0.9,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Stream[Label]:
+def consensus(step_id: str, up: Stream[Label], confidence: float = 0.9) -> Stream[Label]:
     """Bytewax shell: labels to true labels, each time a content's answer is settled or changes.
 
     Labels come at the speed of people, so one worker keeps the records of all reviewers.
     """
     by_content = op.key_on("content", up, lambda label: f"{label.content_id}\x00{label.revision}")
-    votes = op.stateful("gather", by_content, lambda state: _ContentLogic(state, now))
+    votes = op.stateful("gather", by_content, _ContentLogic)
     together = op.map("together", votes, lambda keyed: ("reviewers", keyed[1]))
     labels = op.stateful("weigh", together, lambda state: _ReviewersLogic(state, confidence))
     return op.map("label", labels, lambda keyed: keyed[1])

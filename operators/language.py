@@ -48,8 +48,7 @@ class LanguageDetector:
     writing decides; the language that a producer declares counts only for texts too short to tell.
     """
 
-    def __init__(self, covered: frozenset[str] = COVERED) -> None:
-        self._covered = covered
+    def __init__(self) -> None:
         self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def __call__(self, items: list[Item]) -> list[Item]:
@@ -57,7 +56,7 @@ class LanguageDetector:
         for item in items:
             text = item.normalized.text if item.normalized else item.content.text
             code, score = self.detect(text, item.content.language)
-            if code and code not in self._covered:
+            if code and code not in COVERED:
                 item.signals.append(Signal("language", f"language.{code}", "", score))
                 item.degrade("text_language")
         return items

@@ -106,9 +106,9 @@ def test_a_text_scores_the_same_in_every_batch(size: int) -> None:
     np.testing.assert_array_equal(np.concatenate(parts), cascade.predict(texts))
 
 
-def test_evidence_comes_from_the_model_that_is_asked() -> None:
+def test_evidence_comes_from_the_first_model() -> None:
     cascade = Cascade([Ruler("fast"), Ruler("slow")], [gate(0.3, 0.7)])
-    assert cascade.attribute(["abc"], ["spam"], 1) == [[(0, 3, 1.0)]]
+    assert cascade.attribute(["abc"], ["spam"]) == [[(0, 3, 1.0)]]
 
 
 def test_gates_and_models_must_fit() -> None:

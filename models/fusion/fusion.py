@@ -68,7 +68,6 @@ class FusionModel:
     def __init__(self, directory: Path = BUILT_IN) -> None:
         card = json.loads((directory / "card.json").read_text())
         self.version: str = card["version"]
-        self.categories: tuple[str, ...] = TEXT_CATEGORIES
         self._boosters = [
             lightgbm.Booster(model_file=directory / f"{category}.txt")
             for category in TEXT_CATEGORIES

@@ -65,8 +65,6 @@ class Reading(NamedTuple):
 class TextReader:
     """Reads the text of pictures; loads its models (30 MB, from the wheel) when it is made."""
 
-    name: Final = "rapidocr"
-
     def __init__(self) -> None:
         # Imported here: it brings OpenCV, which a job without OCR need not load.
         from rapidocr import RapidOCR  # noqa: PLC0415

@@ -180,14 +180,13 @@ class Cascade:
         return CascadeResult(scores, settled_by)
 
     def attribute(
-        self, texts: Sequence[str], categories: Sequence[str], model: int = 0
+        self, texts: Sequence[str], categories: Sequence[str]
     ) -> list[list[Contribution]]:
-        """What of each text speaks for its category, the strongest first.
+        """What of each text speaks for its category by the first model, the strongest first.
 
-        The first model is asked unless another is named: the more expensive ones take many runs to
-        explain one text, which is for `breakwater check` and not for the stream.
+        The more expensive ones take many runs to explain one text: too many for the stream.
         """
-        return self.models[model].attribute(texts, categories)
+        return self.models[0].attribute(texts, categories)
 
 
 def load_models(directory: Path) -> tuple[TextModel, ...]:
