@@ -12,14 +12,7 @@ from typing import Final
 import numpy as np
 
 from bench.series import Kind, Series
-from bench.series_machines import (
-    cpu,
-    disk,
-    latency,
-    machine_temperature,
-    regimes,
-    room_temperature,
-)  # fmt: skip
+from bench.series_machines import cpu, disk, latency, machine_temperature, regimes, room_temperature
 from bench.series_people import ad_rate, mentions, occupancy, sessions, speed, taxi
 from bench.series_shapes import daily_pulse, quiet, spike_density
 

@@ -29,72 +29,21 @@ _WORD = re.compile(r"\w+")  # one class, one repeat: linear
 # Second-level labels under which a country's registry sells names (the common part of
 # publicsuffix.org).
 _SECOND_LEVEL: Final = frozenset(
-    [
-        "ac",
-        "co",
-        "com",
-        "edu",
-        "gob",
-        "gov",
-        "go",
-        "gr",
-        "id",
-        "me",
-        "mil",
-        "ne",
-        "net",
-        "nom",
-        "or",
-        "org",
-        "sch",
-    ]
-)
+    ("ac", "co", "com", "edu", "gob", "gov", "go", "gr", "id", "me", "mil", "ne", "net", "nom",
+     "or", "org", "sch"),
+)  # fmt: skip
 # Hosts whose customers own the subdomain: the subdomain is the campaign, not the host.
 _SUBDOMAIN_HOSTS: Final = frozenset(
-    [
-        "appspot.com",
-        "azurewebsites.net",
-        "blogspot.com",
-        "cloudfront.net",
-        "firebaseapp.com",
-        "github.io",
-        "gitlab.io",
-        "glitch.me",
-        "herokuapp.com",
-        "netlify.app",
-        "ngrok.io",
-        "pages.dev",
-        "repl.co",
-        "surge.sh",
-        "tumblr.com",
-        "vercel.app",
-        "web.app",
-        "webflow.io",
-        "weebly.com",
-        "wixsite.com",
-        "wordpress.com",
-        "workers.dev",
-    ]
-)
+    ("appspot.com", "azurewebsites.net", "blogspot.com", "cloudfront.net", "firebaseapp.com",
+     "github.io", "gitlab.io", "glitch.me", "herokuapp.com", "netlify.app", "ngrok.io", "pages.dev",
+     "repl.co", "surge.sh", "tumblr.com", "vercel.app", "web.app", "webflow.io", "weebly.com",
+     "wixsite.com", "wordpress.com", "workers.dev"),
+)  # fmt: skip
 # Hosts whose customers own the first part of the path.
 _PATH_HOSTS: Final = frozenset(
-    [
-        "bit.ly",
-        "cutt.ly",
-        "discord.gg",
-        "goo.gl",
-        "is.gd",
-        "linktr.ee",
-        "rb.gy",
-        "shorturl.at",
-        "t.co",
-        "t.me",
-        "telegram.me",
-        "tiny.cc",
-        "tinyurl.com",
-        "wa.me",
-    ]
-)
+    ("bit.ly", "cutt.ly", "discord.gg", "goo.gl", "is.gd", "linktr.ee", "rb.gy", "shorturl.at",
+     "t.co", "t.me", "telegram.me", "tiny.cc", "tinyurl.com", "wa.me"),
+)  # fmt: skip
 
 
 def registrable_domain(host: str) -> str:

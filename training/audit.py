@@ -23,24 +23,13 @@ from training.datasets import load_identity_templates
 from training.evasion import Predict, toxicity
 
 TERMS: Final = (
-    *("lesbian", "gay", "bisexual", "transgender", "trans", "queer", "lgbt", "lgbtq", "homosexual"),
-    *("straight", "heterosexual", "male", "female", "nonbinary", "african", "african american"),
-    *(
-        "black",
-        "white",
-        "european",
-        "hispanic",
-        "latino",
-        "latina",
-        "latinx",
-        "mexican",
-        "canadian",
-    ),
-    *("american", "asian", "indian", "middle eastern", "chinese", "japanese", "christian"),
-    *("muslim", "jewish", "buddhist", "catholic", "protestant", "sikh", "taoist", "old", "older"),
-    *("young", "younger", "teenage", "millenial", "middle aged", "elderly", "blind", "deaf"),
-    "paralyzed",
-)
+    "lesbian", "gay", "bisexual", "transgender", "trans", "queer", "lgbt", "lgbtq", "homosexual",
+    "straight", "heterosexual", "male", "female", "nonbinary", "african", "african american",
+    "black", "white", "european", "hispanic", "latino", "latina", "latinx", "mexican", "canadian",
+    "american", "asian", "indian", "middle eastern", "chinese", "japanese", "christian", "muslim",
+    "jewish", "buddhist", "catholic", "protestant", "sikh", "taoist", "old", "older", "young",
+    "younger", "teenage", "millenial", "middle aged", "elderly", "blind", "deaf", "paralyzed",
+)  # fmt: skip
 """The identity terms of the templates."""
 _TERM: Final = re.compile(
     r"\b(" + "|".join(sorted(map(re.escape, TERMS), key=len, reverse=True)) + r")\b", re.IGNORECASE

@@ -115,21 +115,9 @@ EVASIONS: Final[dict[str, Trick]] = {
 """The kinds of the evasion table."""
 
 _TRAINED: Final[tuple[Trick, ...]] = (
-    leet,
-    homoglyph,
-    spaced,
-    emoji,
-    zero_width,
-    signs,
-    drawn_out,
-    masked,
-    masked,
-    swapped,
-    swapped,
-    dropped,
-    dropped,
-    mistyped,
-)
+    leet, homoglyph, spaced, emoji, zero_width, signs, drawn_out,
+    masked, masked, swapped, swapped, dropped, dropped, mistyped,
+)  # fmt: skip
 """What the models were trained on, twice what is twice as frequent; `accented` came after them."""
 
 
