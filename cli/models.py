@@ -15,6 +15,7 @@ from rich.table import Table
 
 from cli.errors import UsageError
 from flows.settings import load_settings
+from training.budgets import BUDGETS
 
 if TYPE_CHECKING:
     from models.registry import Registry
@@ -62,10 +63,10 @@ def train(
     seed: Annotated[int, typer.Option(help="The same seed makes the same model.")] = 0,
     student_budget: Annotated[
         float, typer.Option(min=0, max=1, help="Share of texts that the student may see.")
-    ] = 0.05,
+    ] = BUDGETS[0],
     budget: Annotated[
         float, typer.Option(min=0, max=1, help="Share of texts that the transformer may see.")
-    ] = 0.011,
+    ] = BUDGETS[1],
     epochs: Annotated[int, typer.Option(min=1, help="Of the transformer.")] = 3,
     minutes: Annotated[float, typer.Option(help="The transformer's training ends then.")] = 120,
 ) -> None:

@@ -28,12 +28,11 @@ from models.text.model import TextModel
 from operators.normalize import normalize
 from policy.taxonomy import TEXT_CATEGORIES
 from training import gate
+from training.budgets import BUDGETS
 from training.datasets import Corpus, load
 
 REAL_MIX: Final = {"discord": 0.8, "sms_spam": 0.1}
 """Everyday chat and messages: nine tenths of what a platform sees; the other sets share a tenth."""
-BUDGETS: Final = (0.05, 0.011)
-"""Shares of the real mix that the student and the transformer may see."""
 _MIN_POSITIVES: Final = 40
 
 
