@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -20,9 +21,9 @@ from connectors.local_sink import Writer
 from events import encode as events_encode
 from events.messages import MAX_MESSAGE_BYTES
 
-log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 library_log = logging.getLogger(f"{__name__}.librdkafka")
-"""Of what the library says by itself."""
+"""Of what the library says by itself: it takes no other kind of logger."""
 M = TypeVar("M", bound=events_encode.Message)
 
 CONNECT_TIMEOUT_S = 5.0
@@ -252,7 +253,7 @@ class KafkaWriter(Writer[M]):
     def flush(self) -> None:
         """Wait for the acknowledgement of everything written."""
         while self._producer.flush(1.0) and self._refused is None:
-            log.warning("%s: the broker has not acknowledged yet, waiting", self._topic)
+            _log.warning("the broker has not acknowledged yet", topic=self._topic)
             self._waiting()
         refused, self._refused = self._refused, None
         if refused is None:

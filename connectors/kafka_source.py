@@ -7,7 +7,6 @@ batches where the stages want large ones.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import structlog
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -30,7 +30,7 @@ from connectors.kafka import CONNECT_TIMEOUT_S, library_log, list_partitions
 from events.messages import MAX_MESSAGE_BYTES, Position
 from events.records import Raw
 
-log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 BATCH = 1000
 PAUSE = timedelta(milliseconds=40)
@@ -169,10 +169,13 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         oldest, _ = consumer.get_watermark_offsets(place, timeout=CONNECT_TIMEOUT_S)
         start, expired = starting_point(resume, committed, oldest)
         if expired:
-            log.error(
-                "%s/%d: %d messages had expired before they were read; going on at %d",
-                self._topic, self._index, expired, start,
-            )  # fmt: skip
+            _log.error(
+                "messages had expired before they were read",
+                topic=self._topic,
+                partition=self._index,
+                expired=expired,
+                going_on_at=start,
+            )
         return start
 
     def next_batch(self) -> list[Raw]:
@@ -218,7 +221,7 @@ def _failed(message: Message) -> bool:
         return False
     if error.fatal():
         raise KafkaException(error)
-    log.warning("kafka: %s", error.str())
+    _log.warning("kafka", error=error.str())
     return True
 
 

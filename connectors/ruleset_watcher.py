@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
 from collections.abc import Callable
 
+import structlog
 from msgspec import structs
 
 from connectors.ruleset_store import (
@@ -17,7 +17,7 @@ from connectors.ruleset_store import (
     WorkerReport,
 )
 
-log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 BUILD_S = 150.0
 """How long a worker may be silent while it builds: longer than any version that lint lets pass."""
@@ -133,8 +133,8 @@ class RulesetWatcher:
                     self._store.report(self._worker, self._running, BUILD_S)
                 self._catch_up_and_report()
                 pause = 0.1
-            except Exception as error:  # whatever it is: without this thread pushes are ignored
+            except Exception as error:  # noqa: BLE001 (without this thread pushes are ignored)
                 if not isinstance(error, RulesetStoreDownError):
-                    log.warning("the pushed rules cannot be followed", exc_info=error)
+                    _log.warning("the pushed rules cannot be followed", exc_info=error)
                 self._stop.wait(pause)
                 pause = min(2 * pause, 2.0)

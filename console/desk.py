@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+import structlog
 
 from console.appeals import closed
 from console.data import ConsoleStore, Key, WaitingItem, answers_wanted, key_of
@@ -25,7 +26,7 @@ REMEMBERED = 20
 FRESH_S = 5.0
 """What was read of the queue is not asked for again within this time."""
 
-log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 class AnswerError(ValueError):
@@ -235,7 +236,7 @@ class Desk:
                     self.settle(reviewer)
                 except SubmitError as error:
                     who.problem = str(error)
-                    log.warning("%s", error)
+                    _log.warning("answer not taken", error=str(error))
 
     def _who(self, reviewer: str) -> _Reviewer:
         who = self._reviewers.setdefault(reviewer, _Reviewer())

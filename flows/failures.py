@@ -7,15 +7,15 @@ with the step, and raised again.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
+import structlog
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import AbortExecution
 
-log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 _LOGIC = ("on_batch", "on_notify", "on_eof", "snapshot")
 _SOURCE = ("next_batch", "snapshot", "close")
@@ -75,7 +75,7 @@ class _Steps:
                 raise
             except Exception:
                 self._failed = True
-                log.exception("step %s failed", step_id)
+                _log.exception("step failed", step=step_id)
                 raise
 
         return telling

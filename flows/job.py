@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import logging
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
@@ -32,7 +32,7 @@ from flows.stages import StageError
 from models.registry import RegistryError
 from policy.errors import PolicyError
 
-log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 START_ERRORS = (
     RulesetStoreDownError,
@@ -89,7 +89,6 @@ def run(job: Job, *, epoch: timedelta, recovery_dir: Path | None = None) -> None
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        log.debug("the dataflow failed", exc_info=error)
         raise JobFailedError(f"stopped: {str(cause) or type(cause).__name__}") from error
 
 
@@ -142,9 +141,9 @@ def stop_on_signal(begun: Callable[[], bool] = lambda: True) -> Callable[[], boo
     def finish(number: int) -> None:
         name = signal.Signals(number).name
         if begun():
-            log.info("%s: finishing what is on its way", name)
+            _log.info("finishing what is on its way", signal=name)
         else:
-            log.info("%s: nothing was begun", name)
+            _log.info("nothing was begun", signal=name)
             os._exit(0)
 
     _set_on_signals(stop, finish)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import threading
+
+import structlog
 
 from connectors.local_sink import Writer
 from connectors.ruleset_store import RulesetStore
 from events.records import RuleChange
 
-log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 class RuleLog:
@@ -59,6 +60,6 @@ class RuleLog:
                 self.copy()
                 pause = self._beat_s
             except Exception as error:  # noqa: BLE001 (whatever it is: copied once it has passed)
-                log.warning("changes of the rules wait to be logged: %s", error)
+                _log.warning("changes of the rules wait to be logged", error=str(error))
                 pause = min(2 * pause, 30.0)
             self._stop.wait(pause)

@@ -18,7 +18,7 @@ from operators.image_cache import Picture, PictureCache
 from operators.item import Item
 from policy.hashlist import HASH_BYTES, HashList, Known
 
-log = structlog.get_logger(__name__)
+_log = structlog.get_logger(__name__)
 
 PDQ_DISTANCE: Final = 31
 """Bits of 256 within which PDQ's authors call two pictures the same."""
@@ -153,7 +153,7 @@ def _index(rows: Hashes, max_distance: int, directory: Path | None) -> HashIndex
         index = HashIndex.open(directory)
     except OSError as error:
         # Another process was faster, or the disk is full: this one goes on in memory.
-        log.info("the hash index is not kept", directory=str(directory), error=str(error))
+        _log.info("the hash index is not kept", directory=str(directory), error=str(error))
     _forget_others(directory.parent)
     return index
 

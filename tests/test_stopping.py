@@ -102,7 +102,7 @@ def test_a_job_that_fails_ends_before_its_inserts_give_up(job: Job) -> None:
     job.post("a llama", 1)
     assert job.process.wait(RETRY_SECONDS / 10) == 1
     job.listener.join(10)
-    assert any("step moderation.write_alerts.write failed" in line for line in job.said)
+    assert any('"step": "moderation.write_alerts.write"' in line for line in job.said)
     assert job.said[-1] == "breakwater: stopped: disk I/O error\n"
 
 
