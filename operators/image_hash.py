@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import structlog
 
-from events.messages import Evidence, Signal
+from events.messages import Evidence, Image, Signal
 from models.image.hash_index import HashIndex, Match
 from models.image.hashes import PDQ_MIN_QUALITY, Hashes
 from operators.hash_match import add_known
-from operators.image_cache import Picture, PictureCache
+from operators.image_cache import PictureCache
 from operators.item import Item
 from policy.hashlist import HASH_BYTES, HashList, Known
 
@@ -71,39 +71,50 @@ class ImageHashMatcher:
         """The same items, with the signals of what is known."""
         # One set of lists for the whole batch, whatever is pushed meanwhile.
         lists, md5 = self._lists, self._md5
-        places: list[tuple[Item, Evidence]] = []
-        queries: dict[str, list[tuple[int, Hashes]]] = {one.algorithm: [] for one in lists}
+        views: list[_View] = []
         for item in items:
             for image in item.content.images:
-                by_bytes = md5 if image.data is None else {}
-                if not lists and not by_bytes:
-                    continue
-                picture, field = self._cache.open(image), f"images.{image.image_id}"
-                add_known(item, by_bytes, (bytes.fromhex(picture.md5),), field, 0)
-                if picture.error and (lists or not picture.md5):
-                    item.degrade(self.STAGE)
-                for view in _views_to_match(picture):
-                    for algorithm, asked in queries.items():
-                        asked.append((len(places), picture.hashes(algorithm, view)))
-                    places.append((item, Evidence(field, 0, 0)))
-        if places:
+                views += self._look_at(item, image, lists, md5)
+        if views:
             for known in lists:
-                _add_signals(places, known.near(queries[known.algorithm]))
+                _add_signals(views, known.near([view.hashes[known.algorithm] for view in views]))
         return items
 
+    def _look_at(
+        self,
+        item: Item,
+        image: Image,
+        lists: Sequence[_KnownPictures],
+        md5: Mapping[bytes, Known],
+    ) -> Iterator[_View]:
+        """Add the signal of the bytes of `image`, if they are known; its views, to be looked up."""
+        by_bytes = md5 if image.data is None else {}
+        if not lists and not by_bytes:
+            return
+        picture, field = self._cache.open(image), f"images.{image.image_id}"
+        add_known(item, by_bytes, (bytes.fromhex(picture.md5),), field, 0)
+        if picture.error and (lists or not picture.md5):
+            item.degrade(self.STAGE)
+        for number, (_, quality) in enumerate(picture.pdq):
+            if quality >= PDQ_MIN_QUALITY:
+                hashes = {one.algorithm: picture.hashes(one.algorithm, number) for one in lists}
+                yield _View(item, Evidence(field, 0, 0), hashes)
 
-def _add_signals(
-    places: list[tuple[Item, Evidence]], found: Iterable[tuple[int, str, Known]]
-) -> None:
-    for place, rule, entry in found:
-        item, evidence = places[place]
-        signal = Signal("hash", rule, entry.category, 1.0, (evidence,))
+
+class _View(NamedTuple):
+    """One view of an image of `item`, with its hashes by algorithm, (rows, bytes) each."""
+
+    item: Item
+    evidence: Evidence
+    hashes: dict[str, Hashes]
+
+
+def _add_signals(views: Sequence[_View], found: Iterable[tuple[int, str, Known]]) -> None:
+    for number, rule, entry in found:
+        item = views[number].item
+        signal = Signal("hash", rule, entry.category, 1.0, (views[number].evidence,))
         if signal not in item.signals and not entry.expired(item.received_at):
             item.signals.append(signal)
-
-
-def _views_to_match(picture: Picture) -> list[int]:
-    return [view for view, (_, quality) in enumerate(picture.pdq) if quality >= PDQ_MIN_QUALITY]
 
 
 class _KnownPictures:
@@ -122,22 +133,21 @@ class _KnownPictures:
         rows = np.frombuffer(b"".join(known), np.uint8).reshape(-1, HASH_BYTES[algorithm])
         self._index = _index(rows, max_distance, directory and directory / algorithm)
 
-    def near(self, queries: list[tuple[int, Hashes]]) -> Iterator[tuple[int, str, Known]]:
-        """Place, rule and entry, the one of each list and category nearest to each place.
+    def near(self, queries: Sequence[Hashes]) -> Iterator[tuple[int, str, Known]]:
+        """Number of the query, rule and entry, the nearest one of each list and category.
 
-        `queries` are places with their hashes, (rows, bytes) each.
+        A query is the hashes of one view, (rows, bytes).
         """
-        asked = np.repeat([place for place, _ in queries], [len(rows) for _, rows in queries])
+        asked = np.repeat(np.arange(len(queries)), [len(rows) for rows in queries])
         nearest: dict[tuple[int, Known], Match] = {}
-        hashes = np.concatenate([rows for _, rows in queries])
-        for match in self._index.search(hashes, self._max_distance):
+        for match in self._index.search(np.concatenate(queries), self._max_distance):
             key = (int(asked[match.query]), self._known[match.entry])
             if key not in nearest or match.distance < nearest[key].distance:
                 nearest[key] = match
-        for (place, known), match in nearest.items():
+        for (number, known), match in nearest.items():
             entry = self._index.hashes[match.entry].tobytes().hex()
             rule = f"{self.algorithm}:{known.source}:{entry}:{match.distance}"
-            yield place, rule, known
+            yield number, rule, known
 
 
 def _index(rows: Hashes, max_distance: int, directory: Path | None) -> HashIndex:

@@ -170,8 +170,8 @@ def test_the_nearest_entry_of_each_list_and_category():
         for row, category, source in zip(near, ["hate", "hate", "threat"], "aab", strict=True)
     ]
     matcher = ImageHashMatcher(parse_hashes({"a.csv": HEADER + "".join(lines)}), PictureCache())
-    found = matcher._lists[0].near([(0, near[1:2])])
-    assert [(place, rule, known.category) for place, rule, known in found] == [
+    found = matcher._lists[0].near([near[1:2]])
+    assert [(number, rule, known.category) for number, rule, known in found] == [
         (0, f"pdq:a:{near[1].tobytes().hex()}:0", "hate"),
         (0, f"pdq:b:{near[2].tobytes().hex()}:1", "threat"),
     ]
