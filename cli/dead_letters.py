@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
-from cli.letters import identity_of, letters, named, place, producer_of
+from cli.letters import identity_of, letters, named, position_text, producer_of
 from cli.terminal import printable, table_console
 from events.decode import DecodeError, Decoder
 from events.messages import Content, DeadLetter
@@ -48,7 +48,7 @@ class _Listed:
     """What a list shows of a letter; the bytes themselves may be many."""
 
     failed_at: datetime
-    place: str
+    position: str
     stage: str
     error: str
     size: int
@@ -88,7 +88,7 @@ def list_letters(
             count += 1
             yield _Listed(
                 letter.failed_at,
-                place(letter.source),
+                position_text(letter.source),
                 letter.stage,
                 letter.error,
                 letter.size or len(letter.raw),
@@ -100,7 +100,7 @@ def list_letters(
         raise UsageError(f"there is no page {page}: {count} dead letters, pages 1 to {pages}")
     table = Table("position", "failed", "stage", "bytes", "reason", box=None)
     for each in newest:
-        cells = (each.place, f"{each.failed_at:%Y-%m-%d %H:%M:%S}", each.stage, str(each.size))
+        cells = (each.position, f"{each.failed_at:%Y-%m-%d %H:%M:%S}", each.stage, str(each.size))
         table.add_row(*(Text(printable(cell)) for cell in (*cells, each.error[:200])))
     table_console().print(table)
     typer.echo(f"{count} dead letters, page {page} of {pages}" if count else "no dead letters")
@@ -117,7 +117,7 @@ def show(
 ) -> None:
     """Show one dead letter: where it stood, why it was refused, its bytes in hex and as text."""
     found = letters(load_settings(), input)
-    letter = next((each for each in found if place(each.source) == named(position)), None)
+    letter = next((each for each in found if position_text(each.source) == named(position)), None)
     if letter is None:
         raise UsageError(f"no dead letter at {position!r}: see `breakwater dead-letters list`")
     if raw:
@@ -127,7 +127,7 @@ def show(
             )
         sys.stdout.buffer.write(letter.raw)
         return
-    typer.echo(f"position  {printable(place(letter.source))}")
+    typer.echo(f"position  {printable(position_text(letter.source))}")
     stage = printable(letter.stage)
     typer.echo(f"failed    {letter.failed_at:%Y-%m-%d %H:%M:%S} UTC, in stage {stage}")
     typer.echo(f"reason    {printable(letter.error)}")
@@ -166,11 +166,11 @@ def replay(
     settings = load_settings()
     told = Counter[str]()
     wanted = _Replay(settings, corrected.read_bytes() if corrected is not None else None, told)
-    places = {named(position) for position in positions or ()}
+    asked = {named(position) for position in positions or ()}
     chosen = (
         letter
         for letter in letters(settings, input, reason, producer)
-        if not places or place(letter.source) in places
+        if not asked or position_text(letter.source) in asked
     )
     for batch in _batches(wanted.usable(chosen)):
         if not dry_run:
@@ -204,7 +204,7 @@ class _Replay:
     def usable(self, letters: Iterable[DeadLetter]) -> Iterator[_Message]:
         """What each letter that decodes now, and was not sent yet, is sent again as."""
         for letter in letters:
-            position, identity = place(letter.source), identity_of(letter)
+            position, identity = position_text(letter.source), identity_of(letter)
             if identity in self._done:
                 self._told["were sent before"] += 1
                 continue

@@ -57,11 +57,11 @@ class SeriesScorer:
                 if not row:
                     self.notes["blank lines left out"] += 1
                     continue
-                place = f"{self.name}:{rows.line_num}"
+                where = f"{self.name}:{rows.line_num}"
                 if len(row) <= max(columns):
-                    raise SeriesError(f"{place}: {len(header)} fields expected, {len(row)} found")
+                    raise SeriesError(f"{where}: {len(header)} fields expected, {len(row)} found")
                 when, written = row[columns[0]], row[columns[1]]
-                at, value = _time(when, place), _number(written, place)
+                at, value = _time(when, where), _number(written, where)
                 self.notes["times not later than the row before"] += at <= before
                 before = at
                 reading = _NOTHING
@@ -74,7 +74,7 @@ class SeriesScorer:
             raise SeriesError(f"{self.name}:{rows.line_num}: {error}") from error
 
 
-def _time(text: str, place: str) -> float:
+def _time(text: str, where: str) -> float:
     text = text.strip()
     try:
         try:
@@ -86,18 +86,18 @@ def _time(text: str, place: str) -> float:
         return number / 1_000 if abs(int(number)) > 1e11 else number
     except (ValueError, OverflowError):
         raise SeriesError(
-            f"{place}: {text[:40]!r} is not a time; ISO 8601 or Unix seconds are"
+            f"{where}: {text[:40]!r} is not a time; ISO 8601 or Unix seconds are"
         ) from None
 
 
-def _number(text: str, place: str) -> float | None:
+def _number(text: str, where: str) -> float | None:
     text = text.strip()
     if text.lower() in _GAPS:
         return None
     try:
         value = float(text)
     except ValueError:
-        raise SeriesError(f"{place}: {text[:40]!r} is not a number") from None
+        raise SeriesError(f"{where}: {text[:40]!r} is not a number") from None
     return value if math.isfinite(value) else None
 
 

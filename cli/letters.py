@@ -14,7 +14,7 @@ _STDIN = "stdin"
 """Its name here: the `-` of a position would be taken for an option."""
 
 
-def place(source: Position) -> str:
+def position_text(source: Position) -> str:
     """A position as the commands name it: TOPIC/PARTITION/OFFSET, FILE:LINE or stdin:LINE."""
     if source.topic:
         return f"{source.topic}/{source.partition}/{source.offset}"
@@ -35,7 +35,7 @@ def named(text: str) -> str:
 
 def identity_of(letter: DeadLetter) -> str:
     """Position and bytes: the lines of a file, or of standard input, are others in each run."""
-    return f"{place(letter.source)} {sha256(letter.raw).hexdigest()[:16]}"
+    return f"{position_text(letter.source)} {sha256(letter.raw).hexdigest()[:16]}"
 
 
 def letters(

@@ -113,7 +113,7 @@ def _replay(
         )
         tally.add(chunk.content, chunk.community, Verdicts(chunk.action, chunk.category), after)
         hit = Counter(chunk.community[chunk.hit].tolist())
-        unsure += sum(count for place, count in hit.items() if allowed[log.communities[place]])
+        unsure += sum(count for number, count in hit.items() if allowed[log.communities[number]])
     return _summary(name, log, tally, _used_up(policy, blocks), unsure)
 
 

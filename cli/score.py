@@ -52,7 +52,7 @@ def score_batch(lines: Iterable[bytes], stages: Stages) -> list[dict[str, Any]]:
     decoder = Decoder(ScoreRequest)
     answers: list[dict[str, Any]] = []
     items: list[Item] = []
-    places: list[int] = []
+    rows: list[int] = []
     for line in lines:
         if not line.strip():
             continue
@@ -62,11 +62,11 @@ def score_batch(lines: Iterable[bytes], stages: Stages) -> list[dict[str, Any]]:
             request = decoder(line)
             answer["id"] = request.id
             items.append(_item(request))
-            places.append(len(answers) - 1)
+            rows.append(len(answers) - 1)
         except (DecodeError, OSError, ValueError) as error:
             answer |= {"id": _id(line, answer["id"]), "error": str(error)}
-    for place, judgement in zip(places, stages.judge(items), strict=True):
-        answers[place] |= _answer(judgement)
+    for row, judgement in zip(rows, stages.judge(items), strict=True):
+        answers[row] |= _answer(judgement)
     return answers
 
 

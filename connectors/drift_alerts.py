@@ -25,17 +25,17 @@ class DriftAlerts:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Raises BrokerError when no broker answers."""
-        partitions = list_partitions(config)[ALERTS_TOPIC]
+        count = list_partitions(config)[ALERTS_TOPIC]
         self._consumer = Consumer({**config, "enable.auto.commit": False})
-        places = [TopicPartition(ALERTS_TOPIC, number) for number in range(partitions)]
-        places = self._consumer.committed(places, timeout=CONNECT_TIMEOUT_S)
-        for place in places:
-            if place.offset < 0:
-                _, place.offset = self._consumer.get_watermark_offsets(
-                    place, timeout=CONNECT_TIMEOUT_S
+        partitions = [TopicPartition(ALERTS_TOPIC, number) for number in range(count)]
+        partitions = self._consumer.committed(partitions, timeout=CONNECT_TIMEOUT_S)
+        for partition in partitions:
+            if partition.offset < 0:
+                _, partition.offset = self._consumer.get_watermark_offsets(
+                    partition, timeout=CONNECT_TIMEOUT_S
                 )
-        self._consumer.assign(places)
-        self._consumer.commit(offsets=places, asynchronous=False)
+        self._consumer.assign(partitions)
+        self._consumer.commit(offsets=partitions, asynchronous=False)
 
     def wait(self, stopping: Callable[[], bool]) -> Iterator[tuple[Alert, float]]:
         """Each alert and when it was said (Unix seconds), until `stopping` says so.

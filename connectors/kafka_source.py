@@ -164,9 +164,9 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         self._ends: deque[int] = deque(maxlen=4)
 
     def _start(self, resume: int | None) -> int:
-        consumer, place = self._reader.consumer, TopicPartition(self._topic, self._index)
-        committed = consumer.committed([place], timeout=CONNECT_TIMEOUT_S)[0].offset
-        oldest, _ = consumer.get_watermark_offsets(place, timeout=CONNECT_TIMEOUT_S)
+        consumer, partition = self._reader.consumer, TopicPartition(self._topic, self._index)
+        committed = consumer.committed([partition], timeout=CONNECT_TIMEOUT_S)[0].offset
+        oldest, _ = consumer.get_watermark_offsets(partition, timeout=CONNECT_TIMEOUT_S)
         start, expired = starting_point(resume, committed, oldest)
         if expired:
             _log.error(
@@ -195,8 +195,8 @@ class _Partition(StatefulSourcePartition[Raw, int]):
 
     def snapshot(self) -> int:
         if len(self._ends) == self._ends.maxlen and self._ends[0] >= 0:
-            place = TopicPartition(self._topic, self._index, self._ends[0])
-            self._reader.consumer.commit(offsets=[place], asynchronous=True)
+            partition = TopicPartition(self._topic, self._index, self._ends[0])
+            self._reader.consumer.commit(offsets=[partition], asynchronous=True)
         self._ends.append(self._next)
         return self._next
 
@@ -209,8 +209,8 @@ class _Partition(StatefulSourcePartition[Raw, int]):
             return
         self._tell_at = now + LAG_EVERY_S
         # As the last fetch said: nothing is asked of the broker.
-        place = TopicPartition(self._topic, self._index)
-        _, end = self._reader.consumer.get_watermark_offsets(place, cached=True)
+        partition = TopicPartition(self._topic, self._index)
+        _, end = self._reader.consumer.get_watermark_offsets(partition, cached=True)
         if end >= 0 and self._next >= 0:
             self._events.on_lag(self._index, max(0, end - self._next))
 

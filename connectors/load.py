@@ -214,10 +214,10 @@ class _Answers:
                 "fetch.wait.max.ms": 20,
             }
         )
-        places = [TopicPartition(DECISIONS_TOPIC, part) for part in parts]
-        for place in places:
-            place.offset = self._consumer.get_watermark_offsets(place)[1]
-        self._consumer.assign(places)
+        partitions = [TopicPartition(DECISIONS_TOPIC, part) for part in parts]
+        for partition in partitions:
+            partition.offset = self._consumer.get_watermark_offsets(partition)[1]
+        self._consumer.assign(partitions)
         self._run = run
         self._decode = msgspec.json.Decoder(_Answer).decode
         self.arrived = np.full(count, np.nan)

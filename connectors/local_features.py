@@ -97,7 +97,7 @@ class LocalFeatureStore:
         self._ages_at = self._now() + CLAIM_S
 
     def _admitted(self, content: Content, position: Position) -> AuthorFeatures | None:
-        ask, mine = self._db.execute, position.place
+        ask, mine = self._db.execute, position.key
         identity = f"{content.revision}:{content.content_id}"
         for old in self._old:
             if claim := ask(old.read, (identity,)).fetchone():

@@ -49,7 +49,7 @@ class Writer(Protocol[X]):
 
 
 @dataclass(frozen=True)
-class Place:
+class Process:
     """Which process of the cluster this is: 0-based `index` of `count`."""
 
     index: int = 0
@@ -85,12 +85,12 @@ class _WriterPartition(StatefulSinkPartition[list[X], bytes | None], Generic[X])
 
 
 class _LocalSink(FixedPartitionedSink[list[X], bytes | None], Generic[X]):
-    def __init__(self, build_writer: Callable[[], Writer[X]], place: Place) -> None:
+    def __init__(self, build_writer: Callable[[], Writer[X]], process: Process) -> None:
         self._build_writer = build_writer
-        self._place = place
+        self._process = process
 
     def list_parts(self) -> list[str]:
-        return self._place.partitions
+        return self._process.partitions
 
     def part_fn(self, item_key: str) -> int:
         return int(item_key)
@@ -98,7 +98,7 @@ class _LocalSink(FixedPartitionedSink[list[X], bytes | None], Generic[X]):
     def build_part(
         self, step_id: str, for_part: str, resume_state: bytes | None
     ) -> StatefulSinkPartition[list[X], bytes | None]:
-        own = for_part == self._place.partition
+        own = for_part == self._process.partition
         writer = self._build_writer() if own or resume_state else None
         if writer is not None and resume_state:
             writer.resume(resume_state)
@@ -108,12 +108,14 @@ class _LocalSink(FixedPartitionedSink[list[X], bytes | None], Generic[X]):
 
 
 @operator
-def write(step_id: str, up: Stream[X], build_writer: Callable[[], Writer[X]], place: Place) -> None:
+def write(
+    step_id: str, up: Stream[X], build_writer: Callable[[], Writer[X]], process: Process
+) -> None:
     """Send `up` to a writer of this process, built by `build_writer` in the worker."""
-    partition = place.partition
+    partition = process.partition
     # What an earlier run held in them is delivered when they are built; one that never gets an item
     # would keep it all the same: the engine asks only those for their state that got one.
-    unwoken = [name for name in place.partitions if name != partition]
+    unwoken = [name for name in process.partitions if name != partition]
 
     def to_own_partition(batch: list[X]) -> list[tuple[str, list[X]]]:
         # A batch travels as one item: the engine asks for the key and the partition of each.
@@ -124,4 +126,4 @@ def write(step_id: str, up: Stream[X], build_writer: Callable[[], Writer[X]], pl
         return placed
 
     keyed = op.flat_map_batch("place", up, to_own_partition)
-    op.output("write", keyed, _LocalSink(build_writer, place))
+    op.output("write", keyed, _LocalSink(build_writer, process))

@@ -42,8 +42,8 @@ for i = 1, claims do
     redis.call('EXPIRE', claim, ARGV[1])
     admitted[i] = 1
   else
-    local place, author = redis.call('HGET', claim, 'position'):match('^([^\\n]*)(.*)')
-    admitted[i] = place == position and author or 0
+    local owner, author = redis.call('HGET', claim, 'position'):match('^([^\\n]*)(.*)')
+    admitted[i] = owner == position and author or 0
   end
 end
 return {authors, admitted}
@@ -103,7 +103,7 @@ class RedisFeatureStore:
             args=[
                 CLAIM_TTL_S,
                 msgspec.json.encode(author_of),
-                *(position.place for _, position in posts),
+                *(position.key for _, position in posts),
             ],
         )
         authors = [_features(*row) for row in rows]

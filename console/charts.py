@@ -256,7 +256,7 @@ def score_figure(
         shared_yaxes="all",
     )
     for index, (category, heights) in enumerate(counts.items()):
-        place = {"row": index // columns + 1, "col": index % columns + 1}
+        cell = {"row": index // columns + 1, "col": index % columns + 1}
         figure.add_bar(
             x=middles,
             width=np.diff(bounds).tolist(),
@@ -265,10 +265,10 @@ def score_figure(
             hovertemplate="around %{x:.2f}: %{y}",
             name="",
             showlegend=False,
-            **place,
+            **cell,
         )
         for action, value in zip(ACTIONS[1:], thresholds.get(category, ()), strict=False):
-            figure.add_vline(x=value, line={"color": ACTION_COLOURS[action], "width": 1.6}, **place)
+            figure.add_vline(x=value, line={"color": ACTION_COLOURS[action], "width": 1.6}, **cell)
     figure.update_xaxes(range=[0, 1], dtick=0.5)
     figure.update_yaxes(type="log", dtick=1, tickformat="~s")
     figure.update_annotations(font_size=13)

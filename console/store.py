@@ -167,11 +167,11 @@ class ClickHouseStore:
             since + timedelta(seconds=offset)
             for offset in range(0, int((until - since).total_seconds()), step)
         ]
-        place = {time: index for index, time in enumerate(times)}
+        step_of = {time: index for index, time in enumerate(times)}
         volume = {action: [0] * len(times) for action in ("allow", "review", "block")}
         decisions: dict[tuple[str, str], int] = {}
         for row in self._query(_VOLUME, step=step, **bounds):
-            volume[row["action"]][place[_aware(row["time"])]] += row["decisions"]
+            volume[row["action"]][step_of[_aware(row["time"])]] += row["decisions"]
             outcome = row["action"], row["category"]
             decisions[outcome] = decisions.get(outcome, 0) + row["decisions"]
         latency = {

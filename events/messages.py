@@ -243,7 +243,7 @@ class Position(Struct, frozen=True, omit_defaults=True):
     line: int = 0
 
     @property
-    def place(self) -> str:
+    def key(self) -> str:
         """The position as one text, another for every position."""
         return f"{self.topic}/{self.partition}/{self.offset}/{self.file}/{self.line}"
 

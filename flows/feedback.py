@@ -26,7 +26,7 @@ from connectors.clickhouse import ClickHouseWriter, connect
 from connectors.dead_letters import DeadLetterWriter
 from connectors.kafka import KafkaWriter
 from connectors.kafka_source import KafkaSource
-from connectors.local_sink import Place, Writer, write
+from connectors.local_sink import Process, Writer, write
 from connectors.reported_content import PATIENCE_S, ReportedContents
 from connectors.writers import GatheringWriter, TeeWriter
 from events.encode import Message
@@ -35,7 +35,7 @@ from events.records import Raw
 from flows import metrics
 from flows.failures import log_failures
 from flows.health import Heartbeat, serve_health
-from flows.job import Job, dataflow_or_exit, place_from_command_line, stop_on_signal
+from flows.job import Job, dataflow_or_exit, process_from_command_line, stop_on_signal
 from flows.live_policy import LivePolicy
 from flows.settings import BadSettingError, Settings, load_settings
 from flows.sinks import insert_thread, kafka_config, open_outbox, open_store
@@ -76,7 +76,7 @@ def build(
     sources: FeedbackSources,
     sinks: FeedbackSinks,
     *,
-    place: Place = Place(),
+    process: Process = Process(),
     confidence: float = 0.9,
     severity_of: SeverityOf = lambda _: "error",
     lookup: Lookup = nothing_known,
@@ -107,24 +107,24 @@ def build(
         "dead_letters", labels.dead_letters, reports.dead_letters, appeals.dead_letters
     )
     letters = op.flat_map_batch("count_letters", letters, metrics.count_dead_letters)
-    write("write_labels", labels.messages, sinks.labels, place)
-    write("write_user_reports", reports.messages, sinks.user_reports, place)
+    write("write_labels", labels.messages, sinks.labels, process)
+    write("write_user_reports", reports.messages, sinks.user_reports, process)
     count = partial(report_events, lookup=lookup)
     counted = op.flat_map_batch("count_reports", reports.messages, count)
     surges = surge("find_surges", counted, SurgeSettings(), severity_of, finish_at_eof=False)
     op.flat_map_batch("count_odd_events", surges.reports, metrics.count_odd_events)
     alerts = op.flat_map_batch("count_alerts", surges.alerts, metrics.count_alerts)
-    write("write_alerts", alerts, sinks.alerts, place)
-    write("write_appeals", appeals.messages, sinks.appeals, place)
-    write("write_dead_letters", letters, sinks.dead_letters, place)
-    write("write_true_labels", true_labels, sinks.true_labels, place)
+    write("write_alerts", alerts, sinks.alerts, process)
+    write("write_appeals", appeals.messages, sinks.appeals, process)
+    write("write_dead_letters", letters, sinks.dead_letters, process)
+    write("write_true_labels", true_labels, sinks.true_labels, process)
     return log_failures(flow)
 
 
 def feedback_sinks(
     settings: Settings,
     store: ClickHouseWriter,
-    place: Place = Place(),
+    process: Process = Process(),
     waiting: Callable[[], None] = lambda: None,
 ) -> FeedbackSinks:
     """What people say into the store, true labels onto their topic, dead letters to both.
@@ -134,7 +134,7 @@ def feedback_sinks(
     """
     executor = insert_thread(store)
     config = kafka_config(settings)
-    outbox = open_outbox(settings.output / f"outbox-feedback-{place.index}.sqlite", settings)
+    outbox = open_outbox(settings.output / f"outbox-feedback-{process.index}.sqlite", settings)
 
     def topic(name: str, key: Callable[[X], str]) -> KafkaWriter[X]:
         return KafkaWriter(config, name, key, waiting)
@@ -158,7 +158,7 @@ def feedback_sinks(
     )
 
 
-def feedback_job(settings: Settings, place: Place = Place()) -> Job:
+def feedback_job(settings: Settings, process: Process = Process()) -> Job:
     """The feedback dataflow on Kafka and a ClickHouse server, under a consumer group of its own.
 
     Raises:
@@ -187,13 +187,13 @@ def feedback_job(settings: Settings, place: Place = Place()) -> Job:
         user_reports=source(topic=kafka.USER_REPORTS_TOPIC),
         appeals=source(topic=kafka.APPEALS_TOPIC),
     )
-    sinks = feedback_sinks(settings, store, place, heartbeat.wait)
+    sinks = feedback_sinks(settings, store, process, heartbeat.wait)
     policy = LivePolicy(settings.policy, live_store(settings, "policy"))
     if settings.redis_url is not None:
         policy.follow()
     severity_of = severity_by(lambda: policy.current.live)
     lookup = ReportedContents(connect(settings.store_dsn, answer_timeout_s=PATIENCE_S))
-    flow = build(sources, sinks, place=place, severity_of=severity_of, lookup=lookup)
+    flow = build(sources, sinks, process=process, severity_of=severity_of, lookup=lookup)
     return Job(flow, store)
 
 
@@ -202,4 +202,4 @@ def build_from_env() -> Dataflow:
 
     A bad setting or a part that does not answer ends the process with one line and exit code 2.
     """
-    return dataflow_or_exit(lambda: feedback_job(load_settings(), place_from_command_line()))
+    return dataflow_or_exit(lambda: feedback_job(load_settings(), process_from_command_line()))

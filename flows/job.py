@@ -23,7 +23,7 @@ from bytewax.run import cli_main
 from connectors.clickhouse import ClickHouseWriter, StoreError
 from connectors.files import end_standard_input
 from connectors.kafka import BrokerError
-from connectors.local_sink import Place
+from connectors.local_sink import Process
 from connectors.redis_features import FeatureStoreDownError
 from connectors.ruleset_store import RulesetStoreDownError
 from flows.logs import set_up_logging
@@ -177,11 +177,11 @@ def _set_on_signals(
     return {number: signal.signal(number, on_signal) for number in _STOP_SIGNALS}
 
 
-def place_from_command_line() -> Place:
-    """This process's place in its cluster, by the flags or variables of `bytewax.run`."""
+def process_from_command_line() -> Process:
+    """Which process of its cluster this is, by the flags or variables of `bytewax.run`."""
     index = _engine_option("-i", "--process-id") or "0"
     addresses = _engine_option("-a", "--addresses")
-    return Place(int(index), max(1, len([a for a in addresses.split(";") if a])))
+    return Process(int(index), max(1, len([a for a in addresses.split(";") if a])))
 
 
 def recovers_by_command_line() -> bool:

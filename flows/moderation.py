@@ -28,7 +28,7 @@ from connectors.daemon_executor import DaemonExecutor
 from connectors.files import LinesSource
 from connectors.kafka import CONTENT_TOPIC, check_topics
 from connectors.kafka_source import KafkaSource
-from connectors.local_sink import Place, write
+from connectors.local_sink import Process, write
 from connectors.ruleset_store import RULESET_KINDS
 from events.messages import Alert
 from events.records import Judgement, Raw
@@ -39,7 +39,7 @@ from flows.job import (
     Job,
     dataflow_or_exit,
     make_directory,
-    place_from_command_line,
+    process_from_command_line,
     recovers_by_command_line,
     stop_on_signal,
 )
@@ -79,7 +79,7 @@ def build(
     stages: Stages,
     *,
     redact: Redact | None = None,
-    place: Place = Place(),
+    process: Process = Process(),
     ends: bool = True,
     on_wait: Callable[[], None] = lambda: None,
 ) -> Dataflow:
@@ -101,9 +101,9 @@ def build(
     verdicts = judge_videos("judge_videos", judgements, stages.gravity, finish_at_eof=ends)
     logged = op.merge("merge_verdicts", judgements, verdicts)
     decisions = op.flat_map_batch("decision", logged, lambda js: [j.decision for j in js])
-    write("write_decisions", decisions, sinks.decisions, place)
+    write("write_decisions", decisions, sinks.decisions, process)
     reviews = op.flat_map_batch("pick_reviews", judgements, stages.review_picker)
-    write("write_reviews", reviews, sinks.reviews, place)
+    write("write_reviews", reviews, sinks.reviews, process)
 
     def in_force() -> str:
         return stages.policy().version
@@ -118,14 +118,14 @@ def build(
     drifts = drift("find_drift", samples, DriftSettings(), finish_at_eof=ends)
     alerts = op.merge("merge_alerts", surges.alerts, drifts, judged.alerts)
     alerts = op.flat_map_batch("count_alerts", alerts, metrics.count_alerts)
-    write("write_alerts", alerts, sinks.alerts, place)
+    write("write_alerts", alerts, sinks.alerts, process)
 
     shadow = op.merge("merge_shadow", logged, judged.shadow)
     stored = op.flat_map_batch("drop_picture_bytes", shadow, drop_picture_bytes)
-    write("count_authors", judgements, lambda: stages.author_counter, place)
-    write("write_judgements", stored, sinks.judgements, place)
+    write("count_authors", judgements, lambda: stages.author_counter, process)
+    write("write_judgements", stored, sinks.judgements, process)
     letters = op.flat_map_batch("count_letters", decoded.dead_letters, metrics.count_dead_letters)
-    write("write_dead_letters", letters, sinks.dead_letters, place)
+    write("write_dead_letters", letters, sinks.dead_letters, process)
     return log_failures(flow)
 
 
@@ -217,7 +217,7 @@ def file_job(
     return Job(flow, store, stop)
 
 
-def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> Job:
+def kafka_job(settings: Settings, process: Process = Process(), *, recovers: bool) -> Job:
     """The topics of Breakwater to the topics of Breakwater.
 
     SIGTERM and SIGINT end the input; what is on its way is delivered before the process exits.
@@ -239,7 +239,7 @@ def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> 
     stopping = stop_on_signal(lambda: heartbeat.started)
     if settings.metrics_port is not None:
         serve_health(settings.metrics_host, settings.metrics_port, heartbeat)
-    outbox = settings.output / f"outbox-{place.index}.sqlite"
+    outbox = settings.output / f"outbox-{process.index}.sqlite"
 
     def may_hold() -> bool:
         return recovers and not stopping()
@@ -257,7 +257,7 @@ def kafka_job(settings: Settings, place: Place = Place(), *, recovers: bool) -> 
         sinks,
         _open_stages(settings, sinks),
         redact=redaction(settings),
-        place=place,
+        process=process,
         ends=False,
         on_wait=heartbeat.wait,
     )
@@ -269,8 +269,8 @@ def build_from_env() -> Dataflow:
 
     A bad setting or a part that does not answer ends the process with one line and exit code 2.
     """
-    place, recovers = place_from_command_line(), recovers_by_command_line()
-    return dataflow_or_exit(lambda: kafka_job(load_settings(), place, recovers=recovers))
+    process, recovers = process_from_command_line(), recovers_by_command_line()
+    return dataflow_or_exit(lambda: kafka_job(load_settings(), process, recovers=recovers))
 
 
 def _open_stages(settings: Settings, sinks: Sinks) -> Stages:

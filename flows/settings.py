@@ -32,7 +32,7 @@ def _url(*schemes: str) -> AfterValidator:
         url = value.get_secret_value()
         if not url.startswith(schemes):
             raise ValueError(f"expected a URL that starts with {' or '.join(schemes)}")
-        if not url.startswith("chdb://") and not _names_a_place(url):
+        if not url.startswith("chdb://") and not _names_a_host(url):
             raise ValueError(
                 "the URL has no host, or no port, that can be read; of a password write"
                 " / as %2F, ? as %3F, # as %23, @ as %40, [ as %5B"
@@ -42,7 +42,7 @@ def _url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _names_a_place(url: str) -> bool:
+def _names_a_host(url: str) -> bool:
     """Whether `url` has a host (a Unix socket has none), and a port if any is named.
 
     An `@` behind them ends a password that a `/`, `?` or `#` has cut: clients would repeat parts of

@@ -130,8 +130,8 @@ class Registry:
         """Copies `candidate` to `kept`, where it may lie already since an earlier promotion."""
         if _stands(kept, parts):
             cards = [
-                [(place / part / "card.json").read_bytes() for part in parts]
-                for place in (kept, candidate)
+                [(directory / part / "card.json").read_bytes() for part in parts]
+                for directory in (kept, candidate)
             ]
             if cards[0] != cards[1]:
                 raise RegistryError(f"{kept} holds another model of the same version")

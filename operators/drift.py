@@ -30,8 +30,8 @@ from operators.signature import signatures
 from operators.sliding import versions_of
 
 _SHARD: Final = "drift"
-_NOWHERE: Final = 2**32
-"""Beyond the place of every content."""
+_NO_SAMPLE: Final = 2**32
+"""Beyond the CRC of every content."""
 MAIN_LANGUAGES: Final = (
     "ar", "de", "es", "fr", "hi", "id", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh",
 )  # fmt: skip
@@ -50,18 +50,18 @@ def drift_samples(
     A batch has at most `most`: of thousands a second a share of all would tell no more.
     `policy_version` is that of the policy in force.
     """
-    places = [
+    drawn = [
         crc(judgement.content.content_id)
         if judgement.decision.final and judgement.decision.mode == "live"
-        else _NOWHERE
+        else _NO_SAMPLE
         for judgement in judgements
     ]
-    chosen = sorted(place for place in places if place < _NOWHERE // share)[:most]
+    chosen = sorted(number for number in drawn if number < _NO_SAMPLE // share)[:most]
     policy = policy_version()
     return [
         (_SHARD, _sample(judgement, policy))
-        for judgement, place in zip(judgements, places, strict=True)
-        if chosen and place <= chosen[-1]
+        for judgement, number in zip(judgements, drawn, strict=True)
+        if chosen and number <= chosen[-1]
     ]
 
 

@@ -177,8 +177,8 @@ def _seen_in(field: str, signal: Signal) -> Signal:
 
 def _merge_output(outputs: list[ModelOutput], other: ModelOutput) -> None:
     """One row a model: the one that is surer of a violation."""
-    for place, own in enumerate(outputs):
+    for row, own in enumerate(outputs):
         if own.model == other.model:
-            outputs[place] = max(own, other, key=lambda output: output.confidence)
+            outputs[row] = max(own, other, key=lambda output: output.confidence)
             return
     outputs.append(other)

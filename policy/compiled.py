@@ -19,7 +19,7 @@ from policy.rules import Rule, RuleFile, RuleSet
 
 FORMS: Final = ("normalized", "original")
 MAX_SPANS: Final = 3
-"""Places shown of one rule in one text."""
+"""Spans shown of one rule in one text."""
 MAX_RULES_A_TEXT: Final = 64
 """Rules reported of one text, those of the highest scores."""
 MAX_CANDIDATES: Final = 1_000
@@ -203,9 +203,9 @@ class CompiledRules:
             raise OverflowError(f"more than {MAX_CANDIDATES} rules may match")
         for index, spans in found.items():
             if database.digests[index] in self._live:
-                places = spans or database.locate(index, data)
-                if places:
-                    yield Match(database.rules[index], tuple(places))
+                located = spans or database.locate(index, data)
+                if located:
+                    yield Match(database.rules[index], tuple(located))
 
 
 class _Layer:

@@ -33,13 +33,13 @@ class Policies(Struct, frozen=True, dict=True):
     def for_author(self, author_id: str) -> Policy:
         """The policy that decides on `author_id`: always the same while the files are."""
         trial = self.trial
-        if trial is not None and place(author_id, trial.file.name) < (trial.file.share or 0.0):
+        if trial is not None and bucket(author_id, trial.file.name) < (trial.file.share or 0.0):
             return trial
         return self.live
 
 
-def place(author_id: str, trial: str) -> float:
-    """Where an author stands in [0, 1) of a trial: a larger share keeps those of a smaller one."""
+def bucket(author_id: str, trial: str) -> float:
+    """An author's bucket of a trial, in [0, 1): a larger share keeps those of a smaller one."""
     named = f"{trial}\0{author_id}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(named, digest_size=6).digest(), "big") / 2**48
 

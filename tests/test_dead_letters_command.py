@@ -245,7 +245,7 @@ def brokers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_on_kafka_the_bytes_go_back_to_the_content_topic_once(brokers) -> None:
     assert "no dead letters" in call("list")[1]
     config = {"bootstrap.servers": brokers}
-    writer = KafkaWriter[DeadLetter](config, DEAD_LETTER_TOPIC, lambda each: each.source.place)
+    writer = KafkaWriter[DeadLetter](config, DEAD_LETTER_TOPIC, lambda each: each.source.key)
     writer.write(LETTERS)
     writer.flush()
     assert positions(call("list")[1]) == [P3, P2, P1]

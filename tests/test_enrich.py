@@ -131,7 +131,7 @@ def test_authors_whose_names_look_like_keys_stay_apart(store) -> None:
 
 def test_a_claim_of_an_older_build_is_read_without_its_third_value(valkey_url: str) -> None:
     one, client = item("a", line=1), redis.Redis.from_url(valkey_url)
-    client.hset(claim_key("a", 0), "position", f"{one.position.place}\n3 1 1000.5")
+    client.hset(claim_key("a", 0), "position", f"{one.position.key}\n3 1 1000.5")
     [one] = Enricher(RedisFeatureStore(valkey_url))([one])
     assert one.author == AuthorFeatures(3, 1)
 

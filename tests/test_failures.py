@@ -15,7 +15,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.operators import StatefulBatchLogic
-from connectors.local_sink import Place, Writer, write
+from connectors.local_sink import Process, Writer, write
 from flows.failures import log_failures
 from flows.logs import set_up_logging
 
@@ -58,7 +58,7 @@ def build():
     flow = Dataflow("flow")
     keyed = op.flat_map_batch("map", op.input("source", flow, Source()), mapped)
     kept = op.stateful_batch("state", keyed, lambda resume: Logic())
-    write("sink", kept, FailingWriter, Place())
+    write("sink", kept, FailingWriter, Process())
     return log_failures(flow)
 """
 

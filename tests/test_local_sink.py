@@ -13,7 +13,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSource, cluster_main, run_main
 from servers import free_port
 
-from connectors.local_sink import PARTITIONS, Place, Writer, write
+from connectors.local_sink import PARTITIONS, Process, Writer, write
 from connectors.writers import (
     EAGER_ROWS,
     FEW_IN_FLIGHT,
@@ -44,9 +44,9 @@ class Recorder(Writer[int]):
         return [value for call in self.calls if isinstance(call, list) for value in call]
 
 
-def flow(source: TestingSource, recorder: Recorder, place: Place = Place()) -> Dataflow:
+def flow(source: TestingSource, recorder: Recorder, process: Process = Process()) -> Dataflow:
     made = Dataflow("flow")
-    write("out", op_input("in", made, source), lambda: recorder, place)
+    write("out", op_input("in", made, source), lambda: recorder, process)
     return made
 
 
@@ -77,10 +77,10 @@ def test_what_was_not_flushed_is_read_again(tmp_path) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 32])
 def test_partitions_are_the_same_for_any_number_of_processes(count: int) -> None:
-    places = [Place(index, count) for index in range(count)]
-    listed = sorted(name for place in places for name in place.partitions)
+    processes = [Process(index, count) for index in range(count)]
+    listed = sorted(name for process in processes for name in process.partitions)
     assert listed == [f"{number:02d}" for number in range(PARTITIONS)]
-    assert all(place.partition in place.partitions for place in places)
+    assert all(process.partition in process.partitions for process in processes)
 
 
 def test_a_cluster_can_come_back_with_another_number_of_processes(tmp_path) -> None:
@@ -106,7 +106,7 @@ class Holding(Recorder):
         self.calls.append(f"resume {list(held)}")
 
 
-class SecondOfTwo(Place):
+class SecondOfTwo(Process):
     """Writes where the second process does."""
 
     partition = "01"
@@ -116,7 +116,7 @@ def test_what_was_held_is_delivered_by_the_next_run_even_one_of_fewer_processes(
     init_db_dir(tmp_path, 1)
     source = TestingSource([1, 2, TestingSource.ABORT(), 3, TestingSource.ABORT(), 4])
 
-    def run(place: Place) -> list[list[object]]:
+    def run(process: Process) -> list[list[object]]:
         """What each writer was asked for."""
         writers: list[Holding] = []
 
@@ -125,7 +125,7 @@ def test_what_was_held_is_delivered_by_the_next_run_even_one_of_fewer_processes(
             return writers[-1]
 
         made = Dataflow("flow")
-        write("out", op_input("in", made, source), build, place)
+        write("out", op_input("in", made, source), build, process)
         run_main(
             made,
             epoch_interval=timedelta(0),
@@ -134,8 +134,8 @@ def test_what_was_held_is_delivered_by_the_next_run_even_one_of_fewer_processes(
         return sorted((writer.calls for writer in writers), key=str)
 
     assert run(SecondOfTwo()) == [[[1], [2], "close"]]
-    assert run(Place()) == [["resume [2]", "close"], [[3], "close"]]
-    [[resumed, *_]] = run(Place())
+    assert run(Process()) == [["resume [2]", "close"], [[3], "close"]]
+    [[resumed, *_]] = run(Process())
     assert resumed == "resume [3]", "and no more what the lost process held"
 
 

@@ -9,7 +9,7 @@ from connectors.ruleset_store import LocalRulesetStore, RedisRulesetStore, Store
 from flows.live_policy import LivePolicy
 from operators.decide import Decider, ReviewPicker
 from policy.errors import PolicyError
-from policy.policies import parse_policies, place, read_policies
+from policy.policies import bucket, parse_policies, read_policies
 from policy.policy import BUILT_IN, parse_policy
 
 TEXT = (BUILT_IN / "policy.yaml").read_text()
@@ -95,7 +95,7 @@ def test_authors_stay_in_a_trial_as_it_grows_and_another_trial_deals_anew() -> N
 
 
 def test_a_place_is_the_same_on_every_machine() -> None:
-    assert place("author-1", "a") == pytest.approx(0.5473, abs=1e-4)
+    assert bucket("author-1", "a") == pytest.approx(0.5473, abs=1e-4)
 
 
 def test_the_policy_on_trial_decides_on_its_authors_and_says_so() -> None:

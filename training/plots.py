@@ -39,13 +39,13 @@ def rates_by_identity(rates: pd.DataFrame, out: Path) -> None:
     """Rates of false positives and false negatives of every identity term, a bar each."""
     ranked = rates.sort_values("fpr")
     figure = Figure(figsize=(8, 10), layout="constrained")
-    for place, (column, title) in enumerate(
+    for number, (column, title) in enumerate(
         (("fpr", "false positive rate"), ("fnr", "false negative rate")), 1
     ):
-        axes = figure.add_subplot(1, 2, place, title=title, xlim=(0, 1))
-        axes.barh(np.arange(len(ranked)), ranked[column], color=f"C{place - 1}")
+        axes = figure.add_subplot(1, 2, number, title=title, xlim=(0, 1))
+        axes.barh(np.arange(len(ranked)), ranked[column], color=f"C{number - 1}")
         axes.set_yticks(
-            np.arange(len(ranked)), list(ranked.index) if place == 1 else [], fontsize=7
+            np.arange(len(ranked)), list(ranked.index) if number == 1 else [], fontsize=7
         )
         axes.axvline(float(ranked[column].mean()), color="grey", linewidth=1, linestyle="--")
     figure.savefig(out, dpi=90)
