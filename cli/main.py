@@ -12,9 +12,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli import alerts, dead_letters, models, policy, rules
+from cli import alerts, dead_letters, models, policy, rules, setup
 from cli.errors import exit_code, in_a_line
-from events.messages import MAX_MESSAGE_BYTES
 
 app = typer.Typer(
     name="breakwater",
@@ -24,15 +23,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
-schema_app = typer.Typer(help="The tables in ClickHouse.", no_args_is_help=True)
 app.add_typer(rules.app, name="rules")
 app.add_typer(policy.app, name="policy")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(models.app, name="models")
-app.add_typer(topics_app, name="topics")
-app.add_typer(schema_app, name="schema")
+app.add_typer(setup.topics_app, name="topics")
+app.add_typer(setup.schema_app, name="schema")
 
 
 def main() -> None:
@@ -287,29 +284,6 @@ def hold(
     from cli.hold import hold_command
 
     hold_command(author_id, release=release)
-
-
-@schema_app.command("apply", epilog="Example: breakwater schema apply")
-def apply_schema() -> None:
-    """Create the tables that are missing."""
-    from cli.schema import schema_apply
-
-    schema_apply()
-
-
-@topics_app.command("create", epilog="Example: breakwater topics create --partitions 12")
-def topics_create(
-    partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 8,
-    replication: Annotated[int, typer.Option(min=1, help="Copies of each partition.")] = 1,
-    max_message_bytes: Annotated[
-        int,
-        typer.Option(min=100_000, help="Largest content, with its images."),
-    ] = MAX_MESSAGE_BYTES,
-) -> None:
-    """Create the topics that are missing."""
-    from cli.setup import create_missing_topics
-
-    create_missing_topics(partitions, replication, max_message_bytes)
 
 
 if __name__ == "__main__":
