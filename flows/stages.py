@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 from connectors.image_fetch import ImageFetcher
 from connectors.local_features import LocalFeatureStore
@@ -49,6 +50,9 @@ from policy.policies import Policies
 from policy.policy import OcrMode, Policy
 
 NamedStage = tuple[str, Stage]
+
+_LISTS: Final = frozenset({"hash_match", "regex_match", "image_hash"})
+"""The stages that go by rules and hash lists and not by models."""
 
 
 class StageError(RuntimeError):
@@ -156,52 +160,32 @@ def load_stages(
     registry = Registry(settings.models)
     text_model = Cascade.load(registry.current("text"))
     fusion_model = FusionModel(registry.current("fusion"))
-    image_card = registry.current("image") / "card.json"
-    pictures = PictureCache(_image_fetcher(settings))
-    lists: list[NamedStage] = [("hash_match", rulebook.hash_matcher)]
-
-    def ocr_mode(content: Content) -> OcrMode:
-        return settings.ocr or policy.current.for_author(content.author_id).ocr
-
-    image_scorer = ImageScorer(
-        pictures,
-        partial(ImageClassifier, image_card),
-        lambda reason: UNDECODABLE.labels(reason).inc(),
-    )
-    # Kept for the processes of a job; a command that judges one content leaves no files behind.
-    indexes = settings.output / "hash_indexes" if follow else None
-    known_pictures = ImageHashMatcher(rulebook.hashes, pictures, indexes)
-    rulebook.on_hashes(known_pictures.swap)
-    picture_lists: list[NamedStage] = [guarded("image_hash", known_pictures)]
-    patterns: list[NamedStage] = [("regex_match", rulebook.rule_matcher)]
-    if not use_rules:
-        lists, picture_lists, patterns = [], [], []
-    text_way: list[NamedStage] = [
-        ("normalize", Normalizer()),
-        *patterns,
-        guarded("text_score", TextScorer(text_model, thorough=thorough)),
-    ]
     versions = {model.name: model.version for model in text_model.models}
     versions |= {fusion_model.name: fusion_model.version}
+
+    def used(*stages: NamedStage) -> tuple[NamedStage, ...]:
+        return tuple(stage for stage in stages if use_rules or stage[0] not in _LISTS)
+
+    text_way = used(
+        ("normalize", Normalizer()),
+        ("regex_match", rulebook.rule_matcher),
+        guarded("text_score", TextScorer(text_model, thorough=thorough)),
+    )
+    image_way = _image_way(settings, policy, rulebook, registry, keep_indexes=follow)
     fusion = guarded("fusion", Fuser(fusion_model))
     stages = Stages(
         policy=live,
         decoder=ContentDecoder(),
         enricher=Enricher(store),
-        reading=(*lists, *text_way, ("language", LanguageDetector())),
-        seeing=(
-            *picture_lists,
-            guarded("image_score", image_scorer),
-            guarded("ocr", ImageTextReader(pictures, ocr_mode)),
+        reading=(
+            *used(("hash_match", rulebook.hash_matcher)),
+            *text_way,
+            ("language", LanguageDetector()),
         ),
-        concluding=(
-            ("image_text", ImageTextJudge([stage for _, stage in text_way])),
-            fusion,
-        ),
+        seeing=used(*image_way),
+        concluding=(("image_text", ImageTextJudge([stage for _, stage in text_way])), fusion),
         decider=Decider(
-            live(),
-            ruleset_version=rulebook.rule_matcher.version,
-            model_versions=versions,
+            live(), ruleset_version=rulebook.rule_matcher.version, model_versions=versions
         ),
         shadow=load_shadow(settings, policy, rulebook, fusion[1], text_model, versions),
         block_quota=block_quota(settings, policy, rulebook),
@@ -213,13 +197,45 @@ def load_stages(
     policy.hand_to(stages.review_picker.swap)
     _try_out(stages)
     if follow:
-        for _, stage in stages.scoring:
-            if isinstance(stage, Breaker):
-                observe(stage)
+        for breaker in (stage for _, stage in stages.scoring if isinstance(stage, Breaker)):
+            observe(breaker)
     if follow and settings.redis_url is not None:
         rulebook.follow()
         policy.follow()
     return stages
+
+
+def _image_way(
+    settings: Settings,
+    policy: LivePolicy,
+    rulebook: LiveRulebook,
+    registry: Registry,
+    *,
+    keep_indexes: bool,
+) -> tuple[NamedStage, ...]:
+    """The stages of images, which share their pictures.
+
+    `keep_indexes`: on disk for all processes of a job; a command that judges one content leaves no
+    files behind.
+    """
+    pictures = PictureCache(_image_fetcher(settings))
+    indexes = settings.output / "hash_indexes" if keep_indexes else None
+    known_pictures = ImageHashMatcher(rulebook.hashes, pictures, indexes)
+    rulebook.on_hashes(known_pictures.swap)
+    scorer = ImageScorer(
+        pictures,
+        partial(ImageClassifier, registry.current("image") / "card.json"),
+        lambda reason: UNDECODABLE.labels(reason).inc(),
+    )
+
+    def ocr_mode(content: Content) -> OcrMode:
+        return settings.ocr or policy.current.for_author(content.author_id).ocr
+
+    return (
+        guarded("image_hash", known_pictures),
+        guarded("image_score", scorer),
+        guarded("ocr", ImageTextReader(pictures, ocr_mode)),
+    )
 
 
 def _try_out(stages: Stages) -> None:
