@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from io import StringIO
 from typing import Final
@@ -22,7 +22,7 @@ from typing import Final
 from msgspec import Struct
 
 from policy.errors import PolicyError
-from policy.hashlist import EXPIRES, HASH_BYTES, HEADER
+from policy.hashlist import EXPIRES, HASH_BYTES, HEADER, csv_rows
 
 MIN_PDQ_QUALITY: Final = 50
 """PDQ's authors match nothing of a lower quality."""
@@ -122,14 +122,4 @@ def _plain(field: str) -> str:
 
 def _rows(name: str, text: str) -> Iterator[list[str]]:
     lines = ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
-    for number, line in lines:
-        try:
-            # Line by line, so that an unclosed quote cannot swallow the rest of the file.
-            yield _row(line)
-        except csv.Error as error:
-            raise PolicyError(f"{name}: line {number}: {error}") from None
-
-
-def _row(line: str) -> list[str]:
-    rows: Iterable[list[str]] = csv.reader([line], strict=True)
-    return next(iter(rows))
+    return (row for _, row in csv_rows(name, lines))

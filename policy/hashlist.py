@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, cast
 
@@ -13,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from policy.errors import PolicyError
+from policy.files import digest_of, list_files, read_file, version_of
 from policy.policy import BUILT_IN
 from policy.taxonomy import CATEGORIES
 
@@ -81,19 +81,13 @@ def load_hashes(directory: Path = BUILT_IN) -> HashList:
     return parse_hashes(read_hash_files(directory))
 
 
-def read_hash_files(directory: Path = BUILT_IN) -> dict[str, str]:
+def read_hash_files(directory: Path) -> dict[str, str]:
     """The texts of `directory`/hashes/*.csv by file name.
 
     Raises:
         PolicyError: there is no such directory, or a file in it cannot be read.
     """
-    folder = directory / "hashes"
-    if not folder.is_dir():
-        raise PolicyError(
-            f"{folder}: no such directory; BREAKWATER_POLICY names a directory with hashes/, "
-            "which may be empty"
-        )
-    return {path.name: read_hash_file(path) for path in sorted(folder.glob("*.csv"))}
+    return {path.name: read_hash_file(path) for path in list_files(directory / "hashes", "*.csv")}
 
 
 def read_hash_file(path: Path) -> str:
@@ -102,12 +96,7 @@ def read_hash_file(path: Path) -> str:
     Raises:
         PolicyError: it cannot be read, is too large or is no UTF-8.
     """
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise PolicyError(f"{path}: larger than {MAX_FILE_BYTES} bytes; split the file")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path}: cannot be read ({error})") from None
+    return read_file(path, MAX_FILE_BYTES, "utf-8-sig")
 
 
 def parse_hashes(texts: Mapping[str, str], previous: HashList | None = None) -> HashList:
@@ -121,15 +110,13 @@ def parse_hashes(texts: Mapping[str, str], previous: HashList | None = None) -> 
     known = {(file.name, file.digest): file for file in previous.files} if previous else {}
     files = []
     for name, text in sorted(texts.items()):
-        digest = blake2b(text.encode(), digest_size=16).hexdigest()
+        digest = digest_of(text)
         files.append(known.get((name, digest)) or _parse_file(name, digest, text))
         if sum(len(entries) for file in files for entries in file.entries.values()) > MAX_HASHES:
             raise PolicyError(f"{name}: more than {MAX_HASHES} hashes")
-    version = blake2b(digest_size=6)
-    for file in files:
-        version.update(f"{file.name}\0{file.digest}\0".encode())
     merged = {name: _merged([file.entries[name] for file in files]) for name in HASH_BYTES}
-    return HashList(**merged, version=version.hexdigest(), files=tuple(files))
+    version = version_of((file.name, file.digest) for file in files)
+    return HashList(**merged, version=version, files=tuple(files))
 
 
 def _parse_file(name: str, digest: str, text: str) -> HashFile:
@@ -173,7 +160,7 @@ def _rows(name: str, text: str) -> Iterator[_Row]:
     header = next(csv.reader([kept[0][1]])) if kept else []
     if header not in (HEADER, [*HEADER, EXPIRES]):
         raise PolicyError(f"{name}: the first line must be {','.join(HEADER)}[,{EXPIRES}]")
-    for number, row in _read(name, kept[1:]):
+    for number, row in csv_rows(name, kept[1:]):
         where = f"{name}: line {number}"
         if len(row) != len(header):
             raise PolicyError(f"{where}: {len(row)} fields, expected {','.join(header)}")
@@ -191,7 +178,12 @@ def _rows(name: str, text: str) -> Iterator[_Row]:
         yield _Row(cast("Algorithm", algorithm), value, Known(category, source, expires))
 
 
-def _read(name: str, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(name: str, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
+    """The fields of numbered `lines` of the file `name`, with their numbers.
+
+    Raises:
+        PolicyError: a line is no CSV.
+    """
     for number, line in lines:
         try:
             # Line by line, so that an unclosed quote cannot swallow the rest of the file.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -13,7 +11,9 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct
 
+from events.messages import Instant, Score
 from policy.errors import PolicyError
+from policy.files import digest_of, list_files, read_file, version_of
 from policy.pattern import check_pattern
 from policy.policy import BUILT_IN
 from policy.policy_file import not_yaml
@@ -49,7 +49,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
 
     id: RuleId
     category: str
-    score: Annotated[float, Meta(ge=0.0, le=1.0)]
+    score: Score
     pattern: Annotated[str, Meta(min_length=1)] | None = None
     keywords: Annotated[tuple[Keyword, ...], Meta(min_length=1)] | None = None
     on: Literal["normalized", "original"] = "normalized"
@@ -59,7 +59,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     quota: Annotated[int, Meta(ge=0)] | None = None
     description: Line = ""
     examples: Examples = Examples()
-    expires: Annotated[datetime, Meta(tz=True)] | None = None
+    expires: Instant | None = None
     author: Line = ""
     reason: Line = ""
 
@@ -131,19 +131,13 @@ def load_rules(directory: Path = BUILT_IN) -> RuleSet:
     return parse_rules(read_rule_files(directory))
 
 
-def read_rule_files(directory: Path = BUILT_IN) -> dict[str, str]:
+def read_rule_files(directory: Path) -> dict[str, str]:
     """The texts of `directory`/rules/*.yaml by file name.
 
     Raises:
         PolicyError: there is no such directory, or a file in it cannot be read.
     """
-    folder = directory / "rules"
-    if not folder.is_dir():
-        raise PolicyError(
-            f"{folder}: no such directory; BREAKWATER_POLICY names a directory with rules/, "
-            "which may be empty"
-        )
-    return {path.name: read_rule_file(path) for path in sorted(folder.glob("*.yaml"))}
+    return {path.name: read_rule_file(path) for path in list_files(directory / "rules", "*.yaml")}
 
 
 def read_rule_file(path: Path) -> str:
@@ -152,12 +146,7 @@ def read_rule_file(path: Path) -> str:
     Raises:
         PolicyError: it cannot be read, is too large or is no UTF-8.
     """
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise PolicyError(f"{path}: larger than {MAX_FILE_BYTES} bytes; split the file")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path}: cannot be read ({error})") from None
+    return read_file(path, MAX_FILE_BYTES)
 
 
 def parse_rules(texts: Mapping[str, str], previous: RuleSet | None = None) -> RuleSet:
@@ -170,7 +159,7 @@ def parse_rules(texts: Mapping[str, str], previous: RuleSet | None = None) -> Ru
     """
     known = {(file.name, file.digest): file for file in previous.files} if previous else {}
     files = tuple(
-        known.get((name, _digest(text))) or _parse_file(name, text)
+        known.get((name, digest_of(text))) or _parse_file(name, text)
         for name, text in sorted(texts.items())
     )
     seen: dict[str, str] = {}
@@ -187,10 +176,7 @@ def parse_rules(texts: Mapping[str, str], previous: RuleSet | None = None) -> Ru
             f"{len(seen)} rules with {keywords} keywords, "
             f"at most {MAX_RULES} and {MAX_KEYWORDS} are taken"
         )
-    digest = blake2b(digest_size=6)
-    for file in files:
-        digest.update(f"{file.name}\0{file.digest}\0".encode())
-    return RuleSet(files, digest.hexdigest())
+    return RuleSet(files, version_of((file.name, file.digest) for file in files))
 
 
 def _parse_file(name: str, text: str) -> RuleFile:
@@ -202,11 +188,7 @@ def _parse_file(name: str, text: str) -> RuleFile:
     if not isinstance(raw, dict) or set(raw) != {"rules"} or not isinstance(raw["rules"], list):
         raise PolicyError(f"{name}: one key `rules` with a list of rules is expected")
     rules = tuple(_parse_rule(name, number, rule) for number, rule in enumerate(raw["rules"], 1))
-    return RuleFile(name, _digest(text), rules)
-
-
-def _digest(text: str) -> str:
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return RuleFile(name, digest_of(text), rules)
 
 
 def _parse_rule(name: str, number: int, raw: Any) -> Rule:
