@@ -24,7 +24,7 @@ from cli.run import end_interrupted
 from console.report import DemoSummary, render_report
 from events.encode import encode
 from events.identity import label_id
-from events.messages import Alert, Decision, Label
+from events.messages import ACTIONS, Alert, Decision, Label
 from flows.job import run
 from flows.moderation import FILE_EPOCH, file_job
 from flows.settings import load_settings
@@ -106,8 +106,7 @@ def summarize(day: list[Planted], output: Path, started: datetime, seconds: floa
         latency_counts=np.histogram(latencies, _LATENCY_EDGES_MS)[0],
         minutes=[first + timedelta(minutes=minute) for minute in range(24 * 60)],
         volume={
-            action: np.bincount(minutes[actions == action], minlength=24 * 60)
-            for action in ("allow", "review", "block")
+            action: np.bincount(minutes[actions == action], minlength=24 * 60) for action in ACTIONS
         },
         alerts=list(_read(output / "alerts.jsonl", Alert)),
         score_edges=_SCORE_EDGES,

@@ -23,9 +23,10 @@ from connectors.clickhouse import connect
 from connectors.decision_log import DecisionLog
 from connectors.query_library import QueryError
 from console.replay_report import ChangeExample, ReplaySummary, Shift, render_replay
+from events.messages import ACTIONS
 from flows.settings import Settings, load_settings
 from operators.decide import Verdict
-from operators.redecide import ACTIONS, Verdicts, redecide
+from operators.redecide import Verdicts, redecide
 from operators.replay import Change, ReplayTally
 from operators.rescore import Rescorer
 from policy.policy import Policy, parse_policy, read_policy_file

@@ -18,9 +18,8 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 from plotly.subplots import make_subplots
 
-from events.messages import Alert
+from events.messages import ACTIONS, Alert
 
-ACTIONS: Final = ("allow", "review", "block")
 ACTION_COLOURS: Final = {"allow": "#a9bccd", "review": "#e9a23b", "block": "#b4283c"}
 INK: Final = "#1f2a37"
 GRID: Final = "#e6eaef"

@@ -10,7 +10,7 @@ from dash import dcc, html
 
 from console import charts
 from console.data import Overview, RuleCount
-from events.messages import Alert
+from events.messages import ACTIONS, Alert
 
 WINDOWS = {"1": "hour", "24": "day", "168": "week"}
 GRAPH: Any = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
@@ -77,7 +77,7 @@ def tiles(overview: Overview, waiting: int) -> list[html.Div]:
     """The counts at the top."""
     totals = {
         action: sum(count for (what, _), count in overview.decisions.items() if what == action)
-        for action in charts.ACTIONS
+        for action in ACTIONS
     }
     return [
         _tile("allowed", totals["allow"], "allow"),

@@ -12,7 +12,7 @@ import msgspec
 
 from console import appeals
 from console.data import SECOND_ANSWERS, Key, Overview, RuleCount, WaitingItem
-from events.messages import Alert, AlertKey, Appeal, Decision, Signal
+from events.messages import ACTIONS, Alert, AlertKey, Appeal, Decision, Signal
 from policy import review
 from policy.policies import Policies
 
@@ -168,7 +168,7 @@ class ClickHouseStore:
             for offset in range(0, int((until - since).total_seconds()), step)
         ]
         step_of = {time: index for index, time in enumerate(times)}
-        volume = {action: [0] * len(times) for action in ("allow", "review", "block")}
+        volume: dict[str, list[int]] = {action: [0] * len(times) for action in ACTIONS}
         decisions: dict[tuple[str, str], int] = {}
         for row in self._query(_VOLUME, step=step, **bounds):
             volume[row["action"]][step_of[_aware(row["time"])]] += row["decisions"]

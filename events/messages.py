@@ -7,12 +7,14 @@ Times are timezone-aware datetimes, written as RFC 3339 in UTC; scores are proba
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
 ContentKind = Literal["post", "comment", "message", "profile", "video_frame"]
 Action = Literal["allow", "review", "block"]
+ACTIONS: Final[tuple[Action, ...]] = ("allow", "review", "block")
+"""From the mildest to the strictest."""
 Mode = Literal["live", "shadow"]
 ReviewReason = Literal["uncertain", "policy", "appeal", "sample"]
 LabelSource = Literal["review", "appeal", "golden", "user_report"]

@@ -13,7 +13,7 @@ from prometheus_client.samples import Sample
 
 from connectors.outbox import OUTCOMES, Outcome
 from events.categories import CATEGORIES
-from events.messages import Alert, AlertKind, AlertState, DeadLetter
+from events.messages import ACTIONS, Alert, AlertKind, AlertState, DeadLetter
 from events.records import Judgement, Raw
 from operators.alerts import ShardReport
 from operators.item import Item, Stage
@@ -256,7 +256,7 @@ def summary() -> str:
     for sample in _samples(DECISIONS):
         counts[sample.labels["action"]] += int(sample.value)
     letters = sum(sample.value for sample in _samples(DEAD_LETTERS))
-    actions = ", ".join(f"{counts[action]:,} {action}" for action in ("allow", "review", "block"))
+    actions = ", ".join(f"{counts[action]:,} {action}" for action in ACTIONS)
     return f"{counts.total():,} decisions ({actions}), {int(letters):,} dead letters"
 
 

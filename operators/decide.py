@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from events.identity import crc, decision_id
-from events.messages import Action, Decision, Mode, ReviewItem
+from events.messages import ACTIONS, Action, Decision, Mode, ReviewItem
 from events.records import Judgement
 from operators.item import Item
 from policy import review
@@ -32,7 +32,7 @@ SEEN_BY: dict[str, frozenset[str]] = {
 }
 """The categories a stage can see; a stage that is not named here can see them all."""
 
-_RANK: dict[Action, int] = {"allow": 0, "review": 1, "block": 2}
+RANK: Final[dict[Action, int]] = {action: rank for rank, action in enumerate(ACTIONS)}
 
 Verdict = tuple[Action, str]
 """An action and the category that led to it ("" when allowed)."""
@@ -60,12 +60,12 @@ def verdict(
         score = scores.get(category, 0.0)
         action = _action(score, treatment, band)
         if category in blind:
-            action = max(action, treatment.blind_action, key=_RANK.__getitem__)
+            action = max(action, treatment.blind_action, key=RANK.__getitem__)
         if unseen and treatment.hold:
-            action = max(action, "review", key=_RANK.__getitem__)
+            action = max(action, "review", key=RANK.__getitem__)
         if action == "allow":
             continue
-        rank = (_RANK[action], treatment.severity, score)
+        rank = (RANK[action], treatment.severity, score)
         if rank > best:
             best, result = rank, (action, category)
     return result
@@ -97,7 +97,7 @@ def gravity_by(policy: Callable[[], Policy]) -> Gravity:
     def key(decision: Decision) -> tuple[float, ...]:
         treatment = policy().categories(decision.community).get(decision.category)
         severity = treatment.severity if treatment else 0
-        return _RANK[decision.action], severity, decision.scores.get(decision.category, 0.0)
+        return RANK[decision.action], severity, decision.scores.get(decision.category, 0.0)
 
     return key
 

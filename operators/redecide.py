@@ -9,14 +9,10 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from events.messages import Action
-from operators.decide import LANGUAGE, blind_categories
+from operators.decide import LANGUAGE, RANK, blind_categories
 from policy.policy import CategoryPolicy, Policy
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
 
-ACTIONS: Final[tuple[Action, ...]] = ("allow", "review", "block")
-"""What the numbers of actions stand for."""
-_CODE: Final[dict[Action, int]] = {action: code for code, action in enumerate(ACTIONS)}
 _TEXT: Final = np.array([CATEGORIES.index(name) + 1 for name in TEXT_CATEGORIES], np.uint8)
 _DECIMALS: Final = 6
 """What is stored as 32-bit floats was rounded to fewer: 0.9 is to be 0.9 again, a threshold."""
@@ -51,7 +47,7 @@ class Verdicts:
     """What a policy says of n contents."""
 
     action: NDArray[np.int8]
-    """(n,): indexes of ACTIONS."""
+    """(n,): indexes of events.messages.ACTIONS."""
     category: NDArray[np.uint8]
     """(n,): the category that led to it; 0 when allowed."""
 
@@ -84,7 +80,7 @@ def redecide(
         foreign &= (action == 0) & ~asked
         category[foreign] = _TEXT[scores[foreign][:, _TEXT - 1].argmax(axis=1)]
         asked |= foreign
-    action[asked] = _CODE["review"]
+    action[asked] = RANK["review"]
     return Verdicts(action, category)
 
 
@@ -111,10 +107,10 @@ def _verdicts(
     review, block = (
         np.array([getattr(each, name) for each in columns]) for name in ("review", "block")
     )
-    fails = np.array([_CODE[each.blind_action] for each in columns], np.int8)
+    fails = np.array([RANK[each.blind_action] for each in columns], np.int8)
     severity = np.array([each.severity for each in columns], np.int8)
     reviewed = (scores >= review) | ((scores >= band[0]) & (scores <= band[1]))
-    actions = np.where(scores >= block, _CODE["block"], reviewed.astype(np.int8))
+    actions = np.where(scores >= block, RANK["block"], reviewed.astype(np.int8))
     actions = np.maximum(actions, np.where(blind, fails, 0))
     # The order of `verdict`: action, severity, score, and the first of what is equal in all.
     rank = actions * 8 + severity

@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from events.messages import ACTIONS
 from operators.decide import Verdict
-from operators.redecide import ACTIONS, Verdicts
+from operators.redecide import Verdicts
 from policy.taxonomy import CATEGORIES
 
 MAX_EXAMPLES: Final = 3

@@ -19,7 +19,7 @@ from cli.errors import UsageError
 from cli.main import app
 from connectors.clickhouse import ClickHouseWriter, connect
 from connectors.decision_log import DecisionLog
-from events.messages import Image, Signal
+from events.messages import ACTIONS, Image, Signal
 from events.records import AuthorFeatures, Judgement
 from models.fusion.fusion import FusionModel
 from models.text.cascade import Cascade
@@ -27,7 +27,7 @@ from operators.decide import Decider
 from operators.fusion import Fuser
 from operators.item import Item
 from operators.normalize import Normalizer
-from operators.redecide import ACTIONS, redecide
+from operators.redecide import redecide
 from operators.regex_match import RuleMatcher
 from operators.replay import ReplayTally
 from operators.rescore import Rescorer
