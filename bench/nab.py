@@ -30,10 +30,14 @@ def _sigmoid(position: float) -> float:
     return 2 / (1 + math.exp(min(50.0, 5 * position))) - 1
 
 
+def _probation(series: Scored) -> int:
+    """Rows at the beginning that do not count."""
+    return math.floor(0.15 * min(len(series.scores), 5_000))
+
+
 def raw_score(series: Scored, threshold: float) -> float:
     """Sum of what each detection and each missed window is worth."""
-    rows = len(series.scores)
-    probation = math.floor(0.15 * min(rows, 5_000))
+    rows, probation = len(series.scores), _probation(series)
     windows = [(left, right) for left, right in series.windows if right >= probation]
     seen: set[int] = set()
     total = 0.0
@@ -61,7 +65,7 @@ def score(suite: Sequence[Scored], threshold: float) -> float:
     """The suite's score, 0 (never fires) to 100 (perfect); below 0 is worse than never firing."""
     count = 0
     for series in suite:
-        probation = math.floor(0.15 * min(len(series.scores), 5_000))
+        probation = _probation(series)
         count += sum(right >= probation for _, right in series.windows)
     raw = sum(raw_score(series, threshold) for series in suite)
     return 100 * (raw + count) / (2 * count)

@@ -17,9 +17,9 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.cluster import cpu_by_role
+from bench.cluster import cluster, cpu_by_role
 from bench.machine import machine
-from bench.stream import LOAD_HEAD, SHARES, cluster, load_row, put_load
+from bench.stream import LOAD_HEAD, SHARES, load_row, put_load
 
 RESULTS = Path(__file__).parent / "RESULTS-own-core.md"
 _MORE = 8_000.0

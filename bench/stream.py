@@ -27,7 +27,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from rich.console import Console
 
 from bench.chain import repeated
-from bench.cluster import PARTITIONS, ROOT, Cluster, Servers, cpu_by_role, servers
+from bench.cluster import PARTITIONS, ROOT, Servers, cluster, cpu_by_role
 from bench.machine import machine
 from bench.text_models import real_mix
 from cli.load import demo_mix, read_texts
@@ -55,19 +55,6 @@ class Throughput:
     processes: int
     rate: float
     cpu: dict[str, float]
-
-
-@contextmanager
-def cluster(processes: int) -> Iterator[tuple[Servers, Cluster]]:
-    """Servers of its own, and the job to start."""
-    with TemporaryDirectory() as place:
-        directory = Path(place)
-        with servers(directory) as running:
-            job = Cluster(running.settings, directory, processes)
-            try:
-                yield running, job
-            finally:
-                job.kill()
 
 
 def measure_throughput(contents: Sequence[Content], posts: int, processes: int) -> Throughput:
@@ -205,10 +192,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="labelled sets: the real mix of their test split")
     parser.add_argument("--no-latency", action="store_true", help="throughput alone")
     arguments = parser.parse_args()
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory() as directory:
         texts, mix = arguments.texts, str(arguments.texts or "the demo's day of traffic")
         if arguments.data:
-            texts, mix = Path(place) / "mix.jsonl", "the real mix of the labelled comments"
+            texts, mix = Path(directory) / "mix.jsonl", "the real mix of the labelled comments"
             texts.write_bytes(b"\n".join(_lines(real_mix(load(arguments.data), REAL_TEXTS))))
         page = _measure(arguments, texts, mix)
     Console().print(page, markup=False, highlight=False)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from rich.console import Console
 
-from bench.cluster import Cluster, cpu_by_role, servers
+from bench.cluster import cluster, cpu_by_role
 from bench.machine import machine
 from bench.stream import put_load
 
@@ -36,18 +35,12 @@ def measure(
     settings: dict[str, str], epoch_s: int, rate: float, seconds: float
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """The report of a load on two processes, and microseconds of CPU a post by part."""
-    with TemporaryDirectory() as place:
-        directory = Path(place)
-        with servers(directory) as running:
-            job = Cluster(running.settings | settings, directory, 2, epoch_s=epoch_s)
-            try:
-                job.start()
-                put_load(running.brokers, rate, 5.0)
-                before = cpu_by_role()
-                report = put_load(running.brokers, rate, seconds)
-                after = cpu_by_role()
-            finally:
-                job.kill()
+    with cluster(2, settings, epoch_s=epoch_s) as (running, job):
+        job.start()
+        put_load(running.brokers, rate, 5.0)
+        before = cpu_by_role()
+        report = put_load(running.brokers, rate, seconds)
+        after = cpu_by_role()
     cpu = {role: (after[role] - before.get(role, 0)) / report["posts"] * 1e6 for role in after}
     return report, cpu
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from events.messages import Content
 
 _COMMUNITIES = ("cooking", "football", "gaming", "music", "travel", "news", "pets", "books")
-# Posts by hour of the day, relative: asleep at four, busiest in the evening.
-_RHYTHM = (5, 3, 2, 2, 2, 3, 5, 8, 11, 12, 12, 13, 14, 13, 13, 13, 14, 15, 17, 19, 20, 18, 13, 8)
+RHYTHM = (5, 3, 2, 2, 2, 3, 5, 8, 11, 12, 12, 13, 14, 13, 13, 13, 14, 15, 17, 19, 20, 18, 13, 8)
+"""Posts by hour of the day, relative: asleep at four, busiest in the evening."""
 _AUTHORS = 6000
 
 _TOPICS = {
@@ -143,7 +143,7 @@ def day_of_traffic(day: datetime, posts: int = 50_000, seed: int = 7) -> list[Pl
 
 
 def _everyday(rng: random.Random, day: datetime, posts: int) -> Iterator[Planted]:
-    hours = rng.choices(range(24), weights=_RHYTHM, k=posts)
+    hours = rng.choices(range(24), weights=RHYTHM, k=posts)
     for number, hour in enumerate(hours):
         at = day + timedelta(hours=hour, seconds=rng.uniform(0, 3600))
         # Few authors write much, many write little.
