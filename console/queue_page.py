@@ -127,7 +127,7 @@ def item_card(item: WaitingItem | None, policies: Policies) -> list[Any]:
         html.Div(
             [
                 _score(category, score, categories.get(category))
-                for category, score in _ranked(decision.scores)
+                for category, score in sorted(decision.scores.items(), key=lambda each: -each[1])
             ]
         ),
         html.H3("Signals"),
@@ -245,10 +245,6 @@ def _mark(piece: Piece) -> Any:
     if piece.rules:
         return html.Mark(piece.text, title=", ".join(piece.rules))
     return html.Span(piece.text)
-
-
-def _ranked(scores: dict[str, float]) -> list[tuple[str, float]]:
-    return sorted(scores.items(), key=lambda each: -each[1])
 
 
 def _score(category: str, score: float, treatment: CategoryPolicy | None) -> html.Div:

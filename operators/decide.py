@@ -150,24 +150,7 @@ class Decider:
         self, item: Item, policy: Policy, now: float, decided_at: datetime, final: bool
     ) -> Judgement:
         content = item.content
-        categories = policy.categories(content.community)
-        quiet = max(item.scores.values(), default=0.0) < policy.floor(content.community)
-        # Most are: their categories need not be gone through.
-        if quiet and final and not item.degraded:
-            action, category = _ALLOWED
-        else:
-            action, category = verdict(
-                item.scores,
-                blind=blind_categories(item.degraded),
-                categories=categories,
-                band=policy.file.uncertainty_band,
-                unseen=not final,
-            )
-        if action == "allow" and item.asked_review:
-            action, category = "review", item.asked_review
-        if action == "allow" and _asks_for_language(item, policy):
-            action = "review"
-            category = max(TEXT_CATEGORIES, key=lambda name: item.scores.get(name, 0.0))
+        action, category = _concluded(item, policy, final=final)
         decision = Decision(
             decision_id=decision_id(
                 content.content_id, content.revision, mode=self._mode, final=final
@@ -190,7 +173,7 @@ class Decider:
             created_at=content.created_at,
             decided_at=decided_at,
             latency_ms=round(max(0.0, now - item.received_at) * 1e6) / 1e3,
-            hold=category != "" and categories[category].hold,
+            hold=category != "" and policy.categories(content.community)[category].hold,
         )
         outputs = tuple(item.outputs) if final else ()
         return Judgement(content, decision, outputs, item.stage_ms.copy())
@@ -201,8 +184,27 @@ class Decider:
         return self._model_versions | {output.model: output.version for output in item.outputs}
 
 
-def _asks_for_language(item: Item, policy: Policy) -> bool:
-    return policy.file.uncovered_language == "review" and LANGUAGE in item.degraded
+def _concluded(item: Item, policy: Policy, *, final: bool) -> Verdict:
+    """What the policy says of the scores of `item`; a rule or a language may ask for a review."""
+    community = item.content.community
+    quiet = max(item.scores.values(), default=0.0) < policy.floor(community)
+    # Most are: their categories need not be gone through.
+    found = _ALLOWED
+    if not (quiet and final) or item.degraded:
+        found = verdict(
+            item.scores,
+            blind=blind_categories(item.degraded),
+            categories=policy.categories(community),
+            band=policy.file.uncertainty_band,
+            unseen=not final,
+        )
+    if found != _ALLOWED:
+        return found
+    if item.asked_review:
+        return "review", item.asked_review
+    if policy.file.uncovered_language == "review" and LANGUAGE in item.degraded:
+        return "review", max(TEXT_CATEGORIES, key=lambda name: item.scores.get(name, 0.0))
+    return _ALLOWED
 
 
 class ReviewPicker:

@@ -52,26 +52,28 @@ class RuleMatcher:
 
     def __call__(self, items: list[Item]) -> list[Item]:
         """The same items, with the signals of the rules that match."""
-        match = self.compiled.match
         for item in items:
-            if not item.content.text:
-                continue
-            for form in self._forms:
-                read = item.content.text
-                if form == "normalized" and item.normalized is not None:
-                    read = item.normalized.text
-                try:
-                    matches = match(read, form)
-                except OverflowError:
-                    item.degrade(self.STAGE)
-                    continue
-                allowed = self._allowed(item.content) if matches else ()
-                for found in matches:
-                    rule = found.rule
-                    if not rule.expired(item.received_at):
-                        shadow = rule.mode == "shadow" or rule.id in allowed
-                        _note(item, rule, self._signal(item, found, form), shadow=shadow)
+            if item.content.text:
+                for form in self._forms:
+                    self._read(item, form)
         return items
+
+    def _read(self, item: Item, form: str) -> None:
+        """Add the signals of the rules that match a form of an item's text."""
+        text = item.content.text
+        if form == "normalized" and item.normalized is not None:
+            text = item.normalized.text
+        try:
+            matches = self.compiled.match(text, form)
+        except OverflowError:
+            item.degrade(self.STAGE)
+            return
+        allowed = self._allowed(item.content) if matches else ()
+        for found in matches:
+            rule = found.rule
+            if not rule.expired(item.received_at):
+                shadow = rule.mode == "shadow" or rule.id in allowed
+                _note(item, rule, self._signal(item, found, form), shadow=shadow)
 
     def _signal(self, item: Item, found: Match, form: str) -> Signal:
         spans = found.spans

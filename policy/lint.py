@@ -119,16 +119,15 @@ def examine(
 def check_examples(compiled: CompiledRules, normalize: Normalize) -> Iterator[Finding]:
     """A finding for each example that its rule does not treat as it says."""
     for rule in compiled.rules.rules:
-        for wanted, texts in ((True, rule.examples.match), (False, rule.examples.no_match)):
-            for text in texts:
-                read = _read(text, rule.on, normalize)
-                found = any(match.rule.id == rule.id for match in compiled.match(read, rule.on))
-                if found != wanted:
-                    shown = f"{text[:80]!r}{_unlike(text, read)}"
-                    told = f"does not match its example {shown}"
-                    yield Finding(
-                        rule.id, told if wanted else f"matches {shown}, which it must not"
-                    )
+        examples = [(text, True) for text in rule.examples.match]
+        examples += [(text, False) for text in rule.examples.no_match]
+        for text, wanted in examples:
+            read = _read(text, rule.on, normalize)
+            found = any(match.rule.id == rule.id for match in compiled.match(read, rule.on))
+            if found != wanted:
+                shown = f"{text[:80]!r}{_unlike(text, read)}"
+                told = f"does not match its example {shown}"
+                yield Finding(rule.id, told if wanted else f"matches {shown}, which it must not")
 
 
 def everyday_sentences() -> list[str]:
