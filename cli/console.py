@@ -13,7 +13,8 @@ from contextlib import redirect_stderr
 from pathlib import Path
 
 import typer
-from werkzeug.serving import make_server
+from flask import Flask
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from cli.errors import UsageError
 from cli.live import open_store, say
@@ -84,15 +85,7 @@ def console_command(
         hosts=LOCAL_HOSTS | {name.lower() for name in allowed_hosts},
     )
     policy.follow()
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    try:
-        # Werkzeug prints an advice of its own before it exits.
-        with redirect_stderr(io.StringIO()):
-            server = make_server(host, port, app.server, threaded=True)
-    except (OSError, SystemExit):
-        raise UsageError(f"port {port} of {host} cannot be opened: try another --port") from None
-    shown = f"[{host}]" if ":" in host else host
-    print(f"the console answers on http://{shown}:{server.port} (Ctrl-C ends it)", file=sys.stderr)
+    server = _open_server(app.server, host, port)
     # What is held back is sent on SIGTERM as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -107,6 +100,20 @@ def console_command(
             raise typer.Exit(say(str(error))) from None
         finally:
             writer.close()
+
+
+def _open_server(app: Flask, host: str, port: int) -> BaseWSGIServer:
+    """A server that has its port, which is said."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    try:
+        # Werkzeug prints an advice of its own before it exits.
+        with redirect_stderr(io.StringIO()):
+            server = make_server(host, port, app, threaded=True)
+    except (OSError, SystemExit):
+        raise UsageError(f"port {port} of {host} cannot be opened: try another --port") from None
+    shown = f"[{host}]" if ":" in host else host
+    print(f"the console answers on http://{shown}:{server.port} (Ctrl-C ends it)", file=sys.stderr)
+    return server
 
 
 def _submit_to_kafka(settings: Settings) -> Callable[[Label | Appeal], None]:

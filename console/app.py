@@ -62,29 +62,7 @@ def build_app(
         suppress_callback_exceptions=True,
         serve_locally=True,
     )
-    app.layout = html.Div(
-        [
-            dcc.Location(id="where"),
-            html.Header(
-                [
-                    html.H1("Breakwater"),
-                    html.Nav(
-                        [
-                            dcc.Link("Review", href="/", id="to-queue"),
-                            dcc.Link("Live", href=_LIVE),
-                        ]
-                    ),
-                    html.Span(id="status", className="muted push"),
-                ]
-            ),
-            html.P(
-                "The console does not answer: what you do now is lost.",
-                className="away",
-                role="alert",
-            ),
-            html.Main(id="page"),
-        ]
-    )
+    app.layout = _frame()
     _route(app)
     _work(app, desk, policies, reviewer)
     _watch(app, store, desk)
@@ -97,6 +75,27 @@ def build_app(
             abort(404)
 
     return app
+
+
+def _frame() -> html.Div:
+    """What stands around either page."""
+    links = [
+        dcc.Link("Review", href="/", id="to-queue"),
+        dcc.Link("Live", href=_LIVE),
+    ]
+    status = html.Span(id="status", className="muted push")
+    return html.Div(
+        [
+            dcc.Location(id="where"),
+            html.Header([html.H1("Breakwater"), html.Nav(links), status]),
+            html.P(
+                "The console does not answer: what you do now is lost.",
+                className="away",
+                role="alert",
+            ),
+            html.Main(id="page"),
+        ]
+    )
 
 
 def _route(app: dash.Dash) -> None:

@@ -33,20 +33,7 @@ def protect(
     user's name is the reviewer's). `LIVE_PATH` answers anyone and tells nothing.
     """
     server.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
-    policy = "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src 'self' {' '.join(script_hashes)}",
-            # Plotly and React set styles on elements.
-            "style-src 'self' 'unsafe-inline'",
-            "img-src 'self' data: blob:",
-            "font-src 'self'",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        )
-    )
+    policy = _content_policy(script_hashes)
 
     @server.get(LIVE_PATH)
     def live() -> Response:
@@ -76,6 +63,23 @@ def protect(
             # Pages hold what users wrote: no copy stays in a cache.
             response.headers["Cache-Control"] = "no-store"
         return response
+
+
+def _content_policy(script_hashes: Sequence[str]) -> str:
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src 'self' {' '.join(script_hashes)}",
+            # Plotly and React set styles on elements.
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self'",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
 
 
 def is_reviewer_name(name: str) -> bool:

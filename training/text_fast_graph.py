@@ -60,8 +60,30 @@ def export(model: Linear) -> bytes:
         "all": np.array([np.iinfo(np.int64).max], dtype=np.int64),
         "axis": np.array(0, dtype=np.int64),
     }
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        _nodes(),
+        "text-fast",
+        [info("buckets", TensorProto.INT32, ["m"]), info("bounds", TensorProto.INT64, ["b"])],
+        [
+            info("probabilities", TensorProto.FLOAT, ["n", categories]),
+            info("rows", TensorProto.INT8, ["m", categories + 1]),
+            info("scales", TensorProto.FLOAT, [categories]),
+            info("norms", TensorProto.FLOAT, [2, "n", 1]),
+        ],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
+    proto.ir_version = _IR_VERSION
+    onnx.checker.check_model(proto)
+    assert table.shape[0] == BUCKETS
+    return bytes(proto.SerializeToString())
+
+
+def _nodes() -> list[onnx.NodeProto]:
+    """From buckets and bounds to probabilities; names that no node gives are constants."""
     node = helper.make_node
-    nodes = [
+    return [
         node("Gather", ["table", "buckets"], ["rows"]),
         # Whole numbers: the running sum is exact however long the batch is.
         node("Cast", ["rows"], ["numbers"], to=TensorProto.INT32),
@@ -87,21 +109,3 @@ def export(model: Linear) -> bytes:
         node("Add", ["scaled", "bias"], ["logits"]),
         node("Sigmoid", ["logits"], ["probabilities"]),
     ]
-    info = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        "text-fast",
-        [info("buckets", TensorProto.INT32, ["m"]), info("bounds", TensorProto.INT64, ["b"])],
-        [
-            info("probabilities", TensorProto.FLOAT, ["n", categories]),
-            info("rows", TensorProto.INT8, ["m", categories + 1]),
-            info("scales", TensorProto.FLOAT, [categories]),
-            info("norms", TensorProto.FLOAT, [2, "n", 1]),
-        ],
-        [numpy_helper.from_array(array, name) for name, array in constants.items()],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
-    proto.ir_version = _IR_VERSION
-    onnx.checker.check_model(proto)
-    assert table.shape[0] == BUCKETS
-    return bytes(proto.SerializeToString())
