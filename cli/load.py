@@ -100,7 +100,7 @@ def read_texts(path: Path) -> list[Content]:
     """Contents with the texts of a JSON Lines file ({text, community, language}).
 
     Raises:
-        UsageError: it cannot be read, a line is no such object, or there is none.
+        UsageError: it cannot be read, a line is no such object, or no line has a text.
     """
     decode = msgspec.json.Decoder(_Line).decode
     contents = []

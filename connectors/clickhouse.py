@@ -231,7 +231,7 @@ class ClickHouseWriter(Store):
         self.client.close()
 
     def insert(self, table: Table[M], messages: Iterable[M]) -> None:
-        """Keep the rows that `messages` are in `table`.
+        """Keep `messages` as rows of `table`.
 
         Raises:
             StoreError: they could not be kept.

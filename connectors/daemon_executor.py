@@ -16,8 +16,8 @@ class DaemonExecutor(Executor):
     """One daemon thread, which does one thing after the other.
 
     The interpreter waits for the threads of a `ThreadPoolExecutor` when it ends, and so would a job
-    that has failed for as long as its inserts are tried again. Who wants to have something done
-    waits for its future.
+    that has failed for as long as its inserts are tried again. Whoever needs something done waits
+    for its future.
     """
 
     def __init__(self, name: str) -> None:

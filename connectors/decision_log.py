@@ -165,7 +165,7 @@ class DecisionLog:
                 yield self._chunk(read), [_logged(*each[end:]) for each in rows]
 
     def texts(self, contents: Collection[int]) -> dict[int, tuple[str, str]]:
-        """Id and text by what `Chunk.content` has for a content; some are kept no more."""
+        """Id and text of the contents that are still kept, by their number in `Chunk.content`."""
         found = self._ask(_TEXTS, hashes=[int(each) for each in contents])
         return {hash_: (content_id, text) for hash_, content_id, text in found}
 

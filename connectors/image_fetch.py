@@ -96,7 +96,7 @@ class ImageFetcher:
 
 
 def _split(uri: str) -> tuple[str, str, str]:
-    """Scheme, host and path; a URI that is none has the scheme ""."""
+    """Scheme, host and path; the scheme is "" where `uri` cannot be read."""
     try:
         parts = urlsplit(uri)
     except ValueError:

@@ -113,8 +113,8 @@ def write(
 ) -> None:
     """Send `up` to a writer of this process, built by `build_writer` in the worker."""
     partition = process.partition
-    # What an earlier run held in them is delivered when they are built; one that never gets an item
-    # would keep it all the same: the engine asks only those for their state that got one.
+    # What an earlier run held in these is delivered when they are built. But the engine takes a new
+    # state of a partition only when it got an item: each gets an empty one, or the old state stays.
     unwoken = [name for name in process.partitions if name != partition]
 
     def to_own_partition(batch: list[X]) -> list[tuple[str, list[X]]]:

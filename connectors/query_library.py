@@ -85,7 +85,7 @@ def load(name: str) -> Query:
     """The query called `name`.
 
     Raises:
-        QueryError: there is none; the message names the ones spelt alike.
+        QueryError: no query has this name; the message names those spelt alike.
     """
     queries = {query.name: query for query in list_queries()}
     if name in queries:
@@ -134,8 +134,8 @@ def bind(client: Client, query: Query, params: Mapping[str, str]) -> dict[str, s
     """A value for every parameter of `query`: the one in `params`, or the default.
 
     Raises:
-        QueryError: a parameter is unknown, missing or malformed, or can only find nothing: a
-            category that is none, a threshold that is no probability, a window without length.
+        QueryError: a parameter is unknown, missing or malformed, or can only find nothing: an
+            unknown category, a threshold that is no probability, a window without length.
     """
     known = {parameter.name for parameter in query.parameters}
     for name in params:
@@ -181,7 +181,7 @@ def _check(parameter: Parameter, value: str) -> None:
 
 
 def _number(value: str) -> float:
-    """The number that `value` writes; nan, which compares with nothing, when it is none."""
+    """The number that `value` writes; nan, which compares with nothing, for other text."""
     try:
         return float(value)
     except ValueError:

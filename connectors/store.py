@@ -50,7 +50,7 @@ class Store(ABC):
 
     @abstractmethod
     def insert(self, table: Table[M], messages: Iterable[M]) -> None:
-        """Keep the rows that `messages` are in `table`."""
+        """Keep `messages` as rows of `table`."""
 
     @abstractmethod
     def close(self) -> None:

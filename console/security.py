@@ -105,7 +105,7 @@ def _same_site() -> bool:
 
 
 def _parsed(url: str) -> SplitResult:
-    """The parts of `url`; they are empty where it is none."""
+    """The parts of `url`, all empty where it cannot be read."""
     try:
         return urlsplit(url)
     except ValueError:

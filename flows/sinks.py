@@ -214,7 +214,7 @@ def open_outbox(path: Path, settings: Settings) -> list[Writer[Alert]]:
     """The outbox at `path`, when Slack or PagerDuty is set; it sends what was left there.
 
     Raises:
-        BadSettingError: the file is none.
+        BadSettingError: the file is no outbox.
     """
     notify = senders(settings)
     for sender in notify:

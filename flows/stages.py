@@ -143,7 +143,7 @@ def load_stages(
 
     Raises:
         PolicyError: a policy, rule or hash file cannot be used.
-        BadSettingError: an image prefix is none.
+        BadSettingError: an image prefix cannot be used.
         FeatureStoreDownError, RulesetStoreDownError: Redis does not answer.
         RegistryError, ModelError: a promoted model is not what its card says.
         StageError: a model does not work.

@@ -118,7 +118,7 @@ class Registry:
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:
         """Other processes that change what is in use wait: one of two promotions would be lost."""
-        self.history(name)  # refuses a name that is none before a directory is made for it
+        self.history(name)  # refuses an unknown name before a directory is made for it
         home = self._home(name)
         home.mkdir(parents=True, exist_ok=True)
         with (home / "lock").open("w") as lock:

@@ -55,7 +55,7 @@ class Fuser:
 
     For a category that the model knows it is the model's probability or, if higher, the strongest
     signal of a rule, hash or image; for the others the strongest signal alone. A hint of a rule
-    counts through the model only, where the text was read. What the model fails with is raised.
+    counts through the model only, where the text was read. Whatever the model raises is passed on.
     """
 
     STAGE = "fusion"

@@ -71,5 +71,5 @@ def _digest(text: str) -> bytes:
 
 
 def _md5(data: bytes) -> bytes:
-    # A name for known bytes, agreed with the exchanges; nothing secret hangs on it.
+    # A name for known bytes, agreed with the exchanges; nothing secret depends on it.
     return md5(data, usedforsecurity=False).digest()

@@ -69,4 +69,4 @@ class Item(Struct):
 
 
 Stage = Callable[[list[Item]], list[Item]]
-"""What the shells of the stages take: the stage itself, or the stage with a clock around it."""
+"""Takes a batch of items and gives it back, in order, with what it found in them."""

@@ -39,7 +39,7 @@ class ImageTextReader:
 
     An item is marked `ocr` in degraded where the time was over before all was read, `ocr_partial`
     where there is more than is read of one content: images past the first four that look like text,
-    or lines of a full one. What the reader fails with is raised.
+    or lines of a full one. Whatever the reader raises is passed on.
 
     Args:
         cache: opens the images; shared with the other stages of images.

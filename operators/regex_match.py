@@ -16,7 +16,8 @@ AllowedRules = Callable[[Content], Collection[str]]
 class RuleMatcher:
     """Adds a `Signal` (stage `rules`) for every rule that matches an item's text.
 
-    Those of rules in shadow, or not allowed to act on the content, go to `shadow_signals`.
+    Signals of rules in shadow, or of rules that do not apply to the content, go to
+    `shadow_signals`.
 
     Evidence is in code points of the original text. A rule past its `expires` is ignored, by the
     clock of `Item.received_at`. An item with more keyword occurrences than can be looked at is

@@ -17,7 +17,7 @@ from policy.taxonomy import CATEGORIES
 class Rescorer:
     """Scores items by their text and what rules, lists and images had found in them.
 
-    What a model fails with is raised.
+    Whatever a model raises is passed on.
 
     Args:
         model: the text models.

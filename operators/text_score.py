@@ -22,9 +22,9 @@ _PREDICTED: Final = 0.5
 class TextScorer:
     """Fills `text_scores` of every item with text, and adds a `ModelOutput` and signals.
 
-    Of a cascade, the output and the signals name the model that settled the text; where a rule
-    has given a hint, that is the last one. What the model
-    fails with is raised: a `Breaker` around the stage knows what to do.
+    Of a cascade, the output and the signals name the model that settled the text; where a rule has
+    given a hint, that is the last one. Whatever the model raises is passed on: a `Breaker` around
+    the stage knows what to do.
     """
 
     STAGE = "text_score"

@@ -39,7 +39,7 @@ class Known(Struct, frozen=True):
         return self.expires is not None and at >= self.expires.timestamp()
 
     def outlasts(self, other: Known) -> bool:
-        """Whether this entry is awake for longer than `other`."""
+        """Whether this entry stays in force for longer than `other`."""
         return other.expires is not None and (self.expires is None or self.expires > other.expires)
 
 

@@ -166,7 +166,7 @@ def _corpus(frame: pd.DataFrame, files: tuple[SourceFile, ...]) -> Corpus:
 
 
 def _splits(groups: NDArray[np.int64], keys: list[str], sources: list[str]) -> NDArray[np.str_]:
-    """A group's split hangs on its smallest key alone: other sets may come and go.
+    """A group's split depends on its smallest key alone: other sets may come and go.
 
     A key of the platform's own counts where there is no other: what people label must not move rows
     that a model in use was tested on into training, nor the other way about.

@@ -1,9 +1,9 @@
 """The graph of an INT8 transformer made ready for the job: fixed scales, no arithmetic on shapes.
 
 `onnxruntime.quantization` scales every activation by the range that it has in the batch at hand, so
-that a text's score hangs on its neighbours (by up to 0.4 of log odds). After SmoothQuant the ranges
-hardly differ between batches, so the ranges of some training texts serve for all: a text has one
-score in whatever batch, and the search for each batch's range is saved.
+that a text's score depends on its neighbours (by up to 0.4 of log odds). After SmoothQuant the
+ranges hardly differ between batches, so the ranges of some training texts serve for all: a text has
+one score in whatever batch, and the search for each batch's range is saved.
 """
 
 from __future__ import annotations

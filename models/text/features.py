@@ -62,7 +62,7 @@ class Features:
 
 
 def featurise(texts: Sequence[str]) -> Features:
-    """Hashed features of `texts`; a text's own do not hang on the others of its batch."""
+    """Hashed features of `texts`; a text's own do not depend on the rest of its batch."""
     buffer = _buffer(texts)
     return _assemble(buffer, _kinds(buffer, _words(buffer)))
 
@@ -126,7 +126,7 @@ class _Buffer:
     """Folded code points of all texts, one space around and between the words of each."""
 
     codes: NDArray[np.uint64]
-    """Mixed: every bit hangs on every bit of the code point."""
+    """Mixed: every bit depends on every bit of the code point."""
     classes: NDArray[np.uint8]
     origins: NDArray[np.int64]
     """Where each stood in the first text; those of the next count on, two code points between."""

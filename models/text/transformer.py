@@ -101,7 +101,7 @@ class TransformerModel:
         """What of each normalized text speaks for its category, the strongest first.
 
         Shares of the whole, and there may be none. By occlusion (Zeiler and Fergus 2014): how far
-        the log odds fall when a word is left out. Dear: a run a word.
+        the log odds fall when a word is left out. Expensive: each word takes a run.
         """
         return [self._occlude(*pair) for pair in zip(texts, categories, strict=True)]
 
