@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.text.model import MAX_CONTRIBUTIONS
-from models.text.transformer import DIRECTORY, MAX_CHUNKS, ModelError, TransformerModel, readable
+from models.text.transformer import BUILT_IN, MAX_CHUNKS, ModelError, TransformerModel, readable
 from operators.normalize import normalize
 from policy.taxonomy import TEXT_CATEGORIES
 
@@ -26,7 +26,7 @@ def model() -> TransformerModel:
 
 @cache
 def _student() -> TransformerModel:
-    return TransformerModel(DIRECTORY.with_name("student"))
+    return TransformerModel(BUILT_IN.with_name("student"))
 
 
 def test_it_scores_the_categories_of_text(model: TransformerModel) -> None:
@@ -76,7 +76,7 @@ def test_nobody_writes_a_special_token(token: str) -> None:
 
 @pytest.mark.parametrize("part", ["student", "minilm"])
 def test_a_score_does_not_hang_on_the_neighbours(part: str) -> None:
-    model = TransformerModel(DIRECTORY.with_name(part))
+    model = TransformerModel(BUILT_IN.with_name(part))
     shouted = "!!! WTF " * 40
     texts = [INSULT, KIND, shouted, "hm", "日本語", KIND + " " + INSULT]
     alone = np.concatenate([model.predict([text]) for text in texts])

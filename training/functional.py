@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from events.messages import Content, Position
 from models.fusion.fusion import FusionModel
 from models.text.cascade import Cascade
-from models.text.transformer import DIRECTORY, TransformerModel
+from models.text.transformer import BUILT_IN, TransformerModel
 from operators.fusion import Fuser
 from operators.item import Item
 from operators.language import LanguageDetector
@@ -102,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--suite", type=Path, default=SUITE)
     parser.add_argument("--split", choices=["dev", "test", "all"], default="all")
-    parser.add_argument("--transformer", type=Path, default=DIRECTORY)
+    parser.add_argument("--transformer", type=Path, default=BUILT_IN)
     parser.add_argument("--by", choices=["transformer", "cascade", "chain"], default="chain")
     parser.add_argument("--errors", action="store_true", help="list wrong cases of the dev split")
     options = parser.parse_args()

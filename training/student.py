@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from training.classifier import Classifier
+from training.dequantize import weights
 from training.examples import Examples
 from training.export import export
 from training.transformer import WEIGHTS, cut, fit, pad, prepare
-from training.unquantize import weights
 
 _INNER: Final = 384
 """Units of the feed-forward part of a layer; the transformer has 1536."""

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from models.text.model import MAX_CONTRIBUTIONS, Contribution
 
-DIRECTORY: Final = Path(__file__).parent / "minilm"
+BUILT_IN: Final = Path(__file__).parent / "minilm"
 ARTEFACTS: Final = ("model.onnx", "tokenizer.json", "runtime.json")
 MAX_CHUNKS: Final = 8
 """Pieces of one text that are read: of longer texts spread evenly, first and last among them."""
@@ -43,7 +43,7 @@ class ModelError(Exception):
 class TransformerModel:
     """Probabilities by a fine-tuned transformer; of long texts the highest of their pieces."""
 
-    def __init__(self, directory: Path = DIRECTORY) -> None:
+    def __init__(self, directory: Path = BUILT_IN) -> None:
         """Loads `directory`: the artefacts and card.json. Raises ModelError."""
         try:
             card = json.loads((directory / "card.json").read_text("utf-8"))

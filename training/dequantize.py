@@ -1,6 +1,6 @@
 """The weights of a shipped transformer back in floats, to learn from it or to train it on.
 
-`python -m training.unquantize DIR OUT` writes what `torch.load` reads. A weight comes back as its
+`python -m training.dequantize DIR OUT` writes what `torch.load` reads. A weight comes back as its
 whole number times its scale: as good as what the job runs, not as what was trained.
 """
 
