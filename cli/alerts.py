@@ -18,7 +18,7 @@ from msgspec.structs import asdict
 from rich.table import Column, Table
 from rich.text import Text
 
-from cli.errors import UsageError
+from cli.errors import UsageError, say
 from cli.terminal import printable, table_console, write_out
 from connectors.outbox import PermanentError, RetryLater
 from connectors.outbox_store import Listed, OutboxStore
@@ -139,7 +139,7 @@ def mute(
     # Reports have categories of their own, and drift has series in their place.
     if category not in ("", *CATEGORIES) and category not in _categories(output):
         known = ", ".join(CATEGORIES)
-        typer.echo(f"breakwater: no alert had the category {category!r} yet: {known}?", err=True)
+        say(f"no alert had the category {category!r} yet: {known}?")
     typer.echo(f"muted until {_moment(until):%Y-%m-%d %H:%M} UTC: {_named(key)}")
 
 

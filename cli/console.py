@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 
-import typer
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from cli.errors import UsageError
-from cli.live import open_store, say
+from cli.errors import UsageError, failed
+from cli.live import open_store
 from cli.store import existing_store
 from connectors import kafka
 from connectors.clickhouse import ClickHouseWriter
@@ -62,7 +61,7 @@ def console_command(
         raise UsageError(
             f"--reviewer {reviewer!r}: a name of letters, digits and . _ @ + - was expected"
         )
-    settings = load_settings(**({"output": output} if output else {}))
+    settings = load_settings(output=output)
     secret = settings.console_password
     password = secret.get_secret_value() if secret else ""
     if not password and not _is_loopback(host):
@@ -97,7 +96,7 @@ def console_command(
         try:
             desk.close()
         except SubmitError as error:
-            raise typer.Exit(say(str(error))) from None
+            raise failed(str(error)) from None
         finally:
             writer.close()
 

@@ -15,7 +15,7 @@ from typing import Final, TextIO
 
 import typer
 
-from cli.errors import exit_code
+from cli.errors import exit_code, say
 from operators.surge_detector import Reading, SurgeDetector
 
 HEADER: Final = ("timestamp", "value", "z_score", "anomaly_score")
@@ -162,10 +162,10 @@ def detect_command(files: list[Path], output: Path | None = None) -> None:
             else:
                 _score_to(file, output / file.name)
         except SeriesError as error:
-            typer.echo(f"breakwater: {error}", err=True)
+            say(str(error))
             code = max(code, 1)
         except OSError as error:
-            typer.echo(f"breakwater: {error.filename or file}: {error.strerror}", err=True)
+            say(f"{error.filename or file}: {error.strerror}")
             code = max(code, exit_code(error) or 1)
     if code:
         raise typer.Exit(code)

@@ -6,6 +6,8 @@ import errno
 import sqlite3
 from typing import Final
 
+import typer
+
 _WRITE_ERRORS: Final = {
     errno.ENOSPC: "free some and run it again, or write elsewhere",
     errno.EDQUOT: "free some of your space and run it again, or write elsewhere",
@@ -17,6 +19,17 @@ _WRITE_ERRORS: Final = {
 
 class UsageError(ValueError):
     """A command was given something it cannot use: one line that says what and what to do."""
+
+
+def say(what: str) -> None:
+    """Print a line to standard error."""
+    typer.echo(f"breakwater: {what}", err=True)
+
+
+def failed(why: str) -> typer.Exit:
+    """What a command that could not do its work raises, once `why` is said."""
+    say(why)
+    return typer.Exit(1)
 
 
 def exit_code(error: Exception) -> int | None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import typer
 from msgspec.structs import replace
 
-from cli.errors import UsageError
+from cli.errors import UsageError, failed
 from connectors.ruleset_store import (
     LocalRulesetStore,
     RedisRulesetStore,
@@ -105,22 +105,16 @@ def push_and_wait(store: RulesetStore, version: StoredRuleset, wait_s: float, un
         # A worker that has ended meanwhile is not waited for.
         expected &= reports.keys()
         done = [name for name in expected if reports[name].number >= number]
-        failed = {name: at.error for name, at in reports.items() if at.failed >= number}
+        errors = {name: at.error for name, at in reports.items() if at.failed >= number}
         took = time.monotonic() - began
-        if failed:
-            name, error = next(iter(failed.items()))
-            raise typer.Exit(say(f"{len(failed)} workers cannot use it: {name}: {error}"))
+        if errors:
+            name, error = next(iter(errors.items()))
+            raise failed(f"{len(errors)} workers cannot use it: {name}: {error}")
         if len(done) == len(expected):
             typer.echo(f"active on {len(done)} of {len(expected)} workers in {took:.1f} s")
             return
         if took > wait_s:
-            raise typer.Exit(
-                say(f"active on only {len(done)} of {len(expected)} workers after {took:.1f} s")
+            raise failed(
+                f"active on only {len(done)} of {len(expected)} workers after {took:.1f} s"
             )
         time.sleep(0.02)
-
-
-def say(error: str) -> int:
-    """Print to stderr; the exit code of what failed."""
-    typer.echo(f"breakwater: {error}", err=True)
-    return 1

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from cli import alerts, dead_letters, models, policy, rules, setup
-from cli.errors import exit_code, in_a_line
+from cli.errors import exit_code, in_a_line, say
 
 app = typer.Typer(
     name="breakwater",
@@ -51,7 +51,7 @@ def main() -> None:
         code = exit_code(error)
         if code is None:
             raise
-        typer.echo(f"breakwater: {in_a_line(error)}", err=True)
+        say(in_a_line(error))
         _drop_output()
         sys.exit(code)
 

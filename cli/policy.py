@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.errors import UsageError
-from cli.live import open_store, push_and_wait, rollback_of, rules_in_force, say, version_of
+from cli.errors import UsageError, say
+from cli.live import open_store, push_and_wait, rollback_of, rules_in_force, version_of
 from connectors.ruleset_store import (
     RulesetStore,
     RulesetStoreDownError,

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from rich.table import Column, Table
 from rich.text import Text
 
-from cli.errors import UsageError
-from cli.live import open_store, push_and_wait, rollback_of, rules_in_force, say, version_of
+from cli.errors import UsageError, failed, say
+from cli.live import open_store, push_and_wait, rollback_of, rules_in_force, version_of
 from cli.terminal import table_console
 from connectors.ruleset_store import RulesetStore, StoredRuleset, overlaid
 from events.categories import CATEGORIES
@@ -186,7 +186,7 @@ def import_list(
     for what, count in [*sorted(counts.items()), *sorted(imported.left_out.items())]:
         typer.echo(f"{count} {what}{'' if what in counts else ': left out'}", err=True)
     if not imported.entries:
-        raise typer.Exit(say(f"{file}: no hash of an algorithm that is matched here"))
+        raise failed(f"{file}: no hash of an algorithm that is matched here")
     if output is None:
         sys.stdout.write(text)
     else:

@@ -28,7 +28,7 @@ def run_files(source: str, output: Path | None, *, overwrite: bool) -> None:
     Raises:
         typer.Exit: with `INTERRUPTED`, when a signal has ended it.
     """
-    settings = load_settings(**({"output": output} if output else {}))
+    settings = load_settings(output=output)
     size = None if source == "-" or not Path(source).is_file() else Path(source).stat().st_size
     with _progress(size) as advance:
         job = file_job(source, settings, advance, overwrite=overwrite)
@@ -48,7 +48,7 @@ def end_interrupted(output: Path) -> NoReturn:
 
 def run_kafka(output: Path | None) -> None:
     """The job on Kafka until it is told to stop."""
-    settings = load_settings(**({"output": output} if output else {}))
+    settings = load_settings(output=output)
     job = kafka_job(settings, recovers=settings.recovery_dir is not None)
     epoch = timedelta(seconds=settings.epoch_seconds)
     run(job, epoch=epoch, recovery_dir=settings.recovery_dir)

@@ -160,12 +160,14 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """The settings in force; `overrides` come from command line options.
+def load_settings(*, output: Path | None = None, **overrides: Any) -> Settings:
+    """The settings in force: `output` (where one is given) and `overrides` are the command line's.
 
     Raises:
         BadSettingError: a value is not what was expected, or the file cannot be read.
     """
+    if output is not None:
+        overrides["output"] = output
     try:
         return Settings(**overrides)
     except ValidationError as error:
