@@ -163,7 +163,7 @@ class ClickHouseWriter(Store):
             StoreError: nothing answers there, or it cannot be opened.
         """
         self.client = connect(dsn)
-        self._place = public_dsn(dsn)
+        self._dsn = public_dsn(dsn)
         self.embedded = dsn.startswith("chdb:")
         self._inserter = Inserter(self.client, embedded=self.embedded, redact=redact)
         self._watch = watch
@@ -190,7 +190,7 @@ class ClickHouseWriter(Store):
             if names:
                 self.client.insert("schema_migrations", names, ["name"], database=DATABASE)
         except ClickHouseError as error:
-            raise StoreError(f"{self._place} refused the schema: {first_line(error)}") from None
+            raise StoreError(f"{self._dsn} refused the schema: {first_line(error)}") from None
 
     def _run_script(self, script: str) -> None:
         for statement in script.split(";\n"):
@@ -222,7 +222,7 @@ class ClickHouseWriter(Store):
             missing = set(table.columns) - columns.get(table.name, set())
             if missing:
                 raise StoreError(
-                    f"{self._place} lacks {DATABASE}.{table.name} ({', '.join(sorted(missing))}):"
+                    f"{self._dsn} lacks {DATABASE}.{table.name} ({', '.join(sorted(missing))}):"
                     " run `breakwater schema apply`"
                 )
 
@@ -248,5 +248,5 @@ class ClickHouseWriter(Store):
                         self._inserter.send(table, made)
         except ClickHouseError as error:
             raise StoreError(
-                f"{self._place} did not take {len(made)} rows of {table.name}: {first_line(error)}"
+                f"{self._dsn} did not take {len(made)} rows of {table.name}: {first_line(error)}"
             ) from error

@@ -46,6 +46,11 @@ class Table(Generic[M]):
     binary: bool = False
 
 
+def in_utc(time: datetime) -> datetime:
+    """A time that was read from a table: the driver gives those of the zone UTC without it."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def version(decision: Decision) -> int:
     """The higher one of two decisions on a content wins: live, then final, then the later."""
     live, final = decision.mode == "live", decision.final

@@ -94,28 +94,31 @@ def read_topic(config: Mapping[str, Any]) -> Iterator[DeadLetter]:
     partitions = list_partitions(config).get(DEAD_LETTER_TOPIC)
     if partitions is None:
         raise BrokerError(f"topic {DEAD_LETTER_TOPIC} missing: run `breakwater topics create`")
-    consumer = Consumer({**config, "enable.auto.commit": False, "enable.partition.eof": True})
-    try:
+    settings = {**config, "enable.auto.commit": False, "enable.partition.eof": True}
+    with contextlib.closing(Consumer(settings)) as consumer:
         consumer.assign([
             TopicPartition(DEAD_LETTER_TOPIC, index, OFFSET_BEGINNING)
             for index in range(partitions)
         ])  # fmt: skip
-        ended: set[int | None] = set()
-        heard_at = time.monotonic()
-        while len(ended) < partitions:
-            messages = consumer.consume(100, timeout=0.1)
-            if messages:
-                heard_at = time.monotonic()
-            elif time.monotonic() - heard_at > SILENCE_S:
-                raise BrokerError(f"{DEAD_LETTER_TOPIC}: no answer for {SILENCE_S:g} s")
-            for message in messages:
-                error = message.error()
-                if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name)
-                    ended.add(message.partition())
-                elif error is None:
-                    yield from _letter(message.value())
-    finally:
-        consumer.close()
+        yield from _letters(consumer, partitions)
+
+
+def _letters(consumer: Consumer, partitions: int) -> Iterator[DeadLetter]:
+    """What `consumer` gives until each of its `partitions` has come to its end."""
+    ended: set[int | None] = set()
+    heard_at = time.monotonic()
+    while len(ended) < partitions:
+        messages = consumer.consume(100, timeout=0.1)
+        if messages:
+            heard_at = time.monotonic()
+        elif time.monotonic() - heard_at > SILENCE_S:
+            raise BrokerError(f"{DEAD_LETTER_TOPIC}: no answer for {SILENCE_S:g} s")
+        for message in messages:
+            error = message.error()
+            if error is None:
+                yield from _letter(message.value())
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name)
+                ended.add(message.partition())
 
 
 def _letter(value: object) -> Iterator[DeadLetter]:
@@ -138,7 +141,7 @@ def resend(config: Mapping[str, Any], messages: Iterable[tuple[str, bytes, str]]
         )
     )
     refused: list[str] = []
-    for key, value, place in messages:
+    for key, value, position in messages:
         try:
             produce(
                 producer,
@@ -146,7 +149,7 @@ def resend(config: Mapping[str, Any], messages: Iterable[tuple[str, bytes, str]]
                 topic=CONTENT_TOPIC,
                 value=value,
                 key=key.encode("utf-8", "replace"),
-                headers={REPLAYED_FROM: place.encode()},
+                headers={REPLAYED_FROM: position.encode()},
                 on_delivery=lambda error, _: refused.append(error.str()) if error else None,
             )
         except KafkaException as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from numpy.typing import NDArray
 
 from connectors.clickhouse import first_line
-from connectors.clickhouse_rows import UNKNOWN_TIME
+from connectors.clickhouse_rows import UNKNOWN_TIME, in_utc
 from connectors.query_library import Parameter, Query, QueryError, bind
 from events.messages import Content, ContentKind, Signal
 from events.records import AuthorFeatures
@@ -248,10 +248,10 @@ def _logged(
     if text and not has_images:
         content = Content(
             content_id,
-            _aware(created_at),
+            in_utc(created_at),
             author_id,
             revision,
-            _aware(author_created_at) if author_created_at.year > UNKNOWN_TIME.year else None,
+            in_utc(author_created_at) if author_created_at.year > UNKNOWN_TIME.year else None,
             kind,
             community,
             text,
@@ -263,11 +263,6 @@ def _logged(
         AuthorFeatures(decisions, violations),
         msgspec.json.decode(signals or "[]", type=tuple[Signal, ...]),
     )
-
-
-def _aware(time: datetime) -> datetime:
-    # The driver gives times of the zone UTC without their zone.
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _sorted(named: Collection[tuple[int, Any]]) -> tuple[NDArray[np.uint64], list[Any]]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from connectors.clickhouse_rows import in_utc
 from console import appeals
 from console.data import SECOND_ANSWERS, Key, Overview, RuleCount, WaitingItem
 from events.messages import ACTIONS, Alert, AlertKey, Appeal, Decision, Signal
@@ -171,11 +172,11 @@ class ClickHouseStore:
         volume: dict[str, list[int]] = {action: [0] * len(times) for action in ACTIONS}
         decisions: dict[tuple[str, str], int] = {}
         for row in self._query(_VOLUME, step=step, **bounds):
-            volume[row["action"]][step_of[_aware(row["time"])]] += row["decisions"]
+            volume[row["action"]][step_of[in_utc(row["time"])]] += row["decisions"]
             outcome = row["action"], row["category"]
             decisions[outcome] = decisions.get(outcome, 0) + row["decisions"]
         latency = {
-            _aware(row["time"]): row["latency"]
+            in_utc(row["time"]): row["latency"]
             for row in self._query(_LATENCY, step=step, **bounds)
         }
         nothing = (math.nan, math.nan)
@@ -202,7 +203,7 @@ class ClickHouseStore:
     def _newest(self) -> datetime:
         """The newest minute with a live decision; the beginning of time in an empty store."""
         rows = self._query(_NEWEST)
-        return max(_aware(rows[0]["newest"]), EPOCH + timedelta(days=365))
+        return max(in_utc(rows[0]["newest"]), EPOCH + timedelta(days=365))
 
     def _query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         with self._lock:
@@ -249,15 +250,15 @@ def _decision(row: Mapping[str, Any]) -> Decision:
         policy_version=row["policy_version"],
         ruleset_version=row["ruleset_version"],
         model_versions=dict(row["model_versions"]),
-        created_at=_aware(row["created_at"]),
-        decided_at=_aware(row["timestamp"]),
+        created_at=in_utc(row["created_at"]),
+        decided_at=in_utc(row["timestamp"]),
         latency_ms=row["latency_ms"],
     )
 
 
 def _appeal(row: Mapping[str, Any]) -> Appeal:
     known = {name: row[name] for name in Appeal.__struct_fields__ if name != "resolved_at"}
-    return Appeal(**known | {"appealed_at": _aware(row["appealed_at"])})
+    return Appeal(**known | {"appealed_at": in_utc(row["appealed_at"])})
 
 
 def _alert(row: Mapping[str, Any]) -> Alert:
@@ -267,8 +268,8 @@ def _alert(row: Mapping[str, Any]) -> Alert:
         state=row["state"],
         severity=row["severity"],
         key=AlertKey(row["category"], row["signature"], row["community"]),
-        window_start=_aware(row["window_start"]),
-        window_end=_aware(row["window_end"]),
+        window_start=in_utc(row["window_start"]),
+        window_end=in_utc(row["window_end"]),
         observed=row["observed"],
         expected=row["expected"],
         z_score=row["z_score"],
@@ -276,11 +277,6 @@ def _alert(row: Mapping[str, Any]) -> Alert:
         examples=tuple(row["examples"]),
         summary=row["summary"],
     )
-
-
-def _aware(time: datetime) -> datetime:
-    # The driver gives times of the zone UTC without their zone.
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _ceiling(time: datetime, step: int) -> datetime:

@@ -32,16 +32,15 @@ class HashMatcher:
     def __call__(self, items: list[Item]) -> list[Item]:
         """The same items, with the signals of what is known."""
         known = self._known
-        if known:
-            for item in items:
-                text = item.content.text
-                if text:
-                    digests = _digest(text), _digest(canonical(text))
-                    add_known(item, known, digests, "text", len(text))
-                for image in item.content.images:
-                    if image.data:
-                        digest = _md5(image.data)
-                        add_known(item, known, (digest,), f"images.{image.image_id}", 0)
+        if not known:
+            return items
+        for item in items:
+            text = item.content.text
+            if text:
+                add_known(item, known, (_digest(text), _digest(canonical(text))), "text", len(text))
+            for image in item.content.images:
+                if image.data:
+                    add_known(item, known, (_md5(image.data),), f"images.{image.image_id}", 0)
         return items
 
 
