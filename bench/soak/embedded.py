@@ -24,8 +24,8 @@ def full_disk() -> tuple[str, bool]:
     Raises:
         OSError: the small disk cannot be mounted.
     """
-    with TemporaryDirectory() as place:
-        source, small = Path(place) / "posts.jsonl", Path(place) / "small"
+    with TemporaryDirectory() as temporary:
+        source, small = Path(temporary) / "posts.jsonl", Path(temporary) / "small"
         with source.open("wb") as file:
             file.writelines(encode(content) + b"\n" for content in repeated(demo_mix(), POSTS))
         with disk(small, megabytes=24):

@@ -189,8 +189,8 @@ def stage(rate: float, processes: int = 2, *, small_disk: bool = False) -> Itera
 
     `small_disk`: its recovery store and outbox are on a disk of 96 MB, which root can mount.
     """
-    with TemporaryDirectory() as place:
-        directory, slack = Path(place), Slack()
+    with TemporaryDirectory() as temporary:
+        directory, slack = Path(temporary), Slack()
         state = directory / "state"
         with servers(directory) as running, disk(state, megabytes=96 if small_disk else 0):
             cluster = Cluster(

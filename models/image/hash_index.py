@@ -190,10 +190,10 @@ class HashIndex:
             counts = self._starts.take(probes + 1) - begins
             ends = np.cumsum(counts, dtype=np.intp)
             # Unsigned and narrow: it may wrap, and comes back with the addition.
-            places = np.repeat(begins + counts - ends.astype(np.uint32), counts)
-            places += np.arange(len(places), dtype=np.uint32)
+            positions = np.repeat(begins + counts - ends.astype(np.uint32), counts)
+            positions += np.arange(len(positions), dtype=np.uint32)
             of_queries = np.diff(ends[len(nearby) - 1 :: len(nearby)], prepend=0)
-            yield of_queries, row_of_entries.take(places)
+            yield of_queries, row_of_entries.take(positions)
 
     def _parts(self) -> dict[str, NDArray[np.generic]]:
         return {

@@ -164,15 +164,15 @@ def _jarosz(length: int) -> Floats:
     """PDQ's two box filters along `length` samples and the choice of 64 of them, as one matrix."""
     window = (length + 2 * _PDQ_GRID - 1) // (2 * _PDQ_GRID)
     half = (window + 2) // 2
-    places = np.arange(length)
-    ends = np.minimum(places + half, length)
-    starts = np.maximum(places + half - window, 0)
+    positions = np.arange(length)
+    ends = np.minimum(positions + half, length)
+    starts = np.maximum(positions + half - window, 0)
     chosen = ((np.arange(_PDQ_GRID) + 0.5) * length / _PDQ_GRID).astype(np.intp)
 
     matrix = np.zeros((_PDQ_GRID, length), np.float32)
-    for row, place in enumerate(chosen):
-        for second in range(starts[place], ends[place]):
-            weight = 1.0 / ((ends[place] - starts[place]) * (ends[second] - starts[second]))
+    for row, position in enumerate(chosen):
+        for second in range(starts[position], ends[position]):
+            weight = 1.0 / ((ends[position] - starts[position]) * (ends[second] - starts[second]))
             matrix[row, starts[second] : ends[second]] += weight
     return matrix
 

@@ -53,7 +53,7 @@ _GRAM_POSITIONS: Final = np.cumprod(np.full(max(_GRAMS), 0xD6E8FEB86659FD93, dty
 
 @dataclass(frozen=True)
 class Features:
-    """The features of n texts: by kind, within a kind by text, within a text by place."""
+    """The features of n texts: by kind, within a kind by text, within a text by position."""
 
     buckets: NDArray[np.int32]
     """(1 + m,): a 0, then the hashed features, each below BUCKETS."""
@@ -85,9 +85,9 @@ def locate(texts: Sequence[str]) -> Located:
     buffer = _buffer(texts)
     words = _words(buffer)
     kinds = _kinds(buffer, words)
-    places = np.concatenate([places for _, places in kinds])
+    positions = np.concatenate([positions for _, positions in kinds])
     # An n-gram that begins with the space before a word belongs to that word.
-    places += buffer.classes.take(places) == _SEPARATOR
+    positions += buffer.classes.take(positions) == _SEPARATOR
     inner = buffer.classes >= _SYMBOL
     last = inner.copy()
     last[:-1] &= ~inner[1:] | (words.numbers[1:] != words.numbers[:-1])
@@ -95,7 +95,7 @@ def locate(texts: Sequence[str]) -> Located:
     spans = np.empty((len(owners), 2), dtype=np.int64)
     spans[:, 0], spans[:, 1] = buffer.origins[words.starts], buffer.origins[last] + 1
     spans -= _bounds([len(text) + 2 for text in texts])[owners, None]
-    return Located(_assemble(buffer, kinds), words.numbers.take(places), spans, owners)
+    return Located(_assemble(buffer, kinds), words.numbers.take(positions), spans, owners)
 
 
 def _tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
@@ -139,9 +139,9 @@ class _Words:
     """The words of a buffer: runs of letters, and every symbol by itself."""
 
     starts: NDArray[np.int64]
-    """(w,): place of each word's first character."""
+    """(w,): position of each word's first character."""
     numbers: NDArray[np.int64]
-    """For every place of the buffer, the number of the word that stands or has last stood there."""
+    """At every position of the buffer, the number of the word that it is in or that was last."""
     hashes: NDArray[np.uint64]
     """(w,)"""
     owners: NDArray[np.uint64]
@@ -210,7 +210,7 @@ def _fresh(hashes: NDArray[np.uint64], owners: NDArray[np.uint64]) -> NDArray[np
 
 
 _Kind = tuple[NDArray[np.uint64], NDArray[np.int64]]
-"""Hashes and places in the buffer of one kind of feature; places ascend."""
+"""Hashes and positions in the buffer of one kind of feature; positions ascend."""
 
 
 def _kinds(buffer: _Buffer, words: _Words) -> list[_Kind]:
@@ -218,7 +218,7 @@ def _kinds(buffer: _Buffer, words: _Words) -> list[_Kind]:
 
 
 def _assemble(buffer: _Buffer, kinds: list[_Kind]) -> Features:
-    ends = [places.searchsorted(buffer.bounds) for _, places in kinds]
+    ends = [positions.searchsorted(buffer.bounds) for _, positions in kinds]
     bounds = _bounds(np.concatenate([end[1:] - end[:-1] for end in ends]))
     buckets = np.zeros(bounds[-1] + 1, dtype=np.int32)
     # The upper bits of a last mixing: the lower bits of a polynomial hash are weak.
@@ -261,22 +261,22 @@ def _character_features(buffer: _Buffer, words: _Words) -> list[_Kind]:
         if size > _GRAMS[0]:
             alive = alive[:-1] & inner[size - 2 :]
         if size in _GRAMS:
-            (places,) = alive[: len(hashes)].nonzero()
+            (positions,) = alive[: len(hashes)].nonzero()
             if long.any():
-                places = _once(hashes, places, words.numbers.take(places + 1), long)
-            kinds.append((hashes.take(places), places))
+                positions = _once(hashes, positions, words.numbers.take(positions + 1), long)
+            kinds.append((hashes.take(positions), positions))
     return kinds
 
 
 def _once(
     hashes: NDArray[np.uint64],
-    places: NDArray[np.int64],
+    positions: NDArray[np.int64],
     numbers: NDArray[np.int64],
     long: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    """`places` of n-grams but for those that a `long` word, of `numbers`, has had before."""
-    kept = np.ones(len(places), dtype=np.bool_)
+    """`positions` of n-grams but for those that a `long` word, of `numbers`, has had before."""
+    kept = np.ones(len(positions), dtype=np.bool_)
     (within,) = long.take(numbers).nonzero()
     owners = numbers[within].astype(np.uint64)
-    kept[within] = _fresh(hashes.take(places[within]), owners)
-    return places[kept]
+    kept[within] = _fresh(hashes.take(positions[within]), owners)
+    return positions[kept]
