@@ -2,7 +2,7 @@
 
 Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), letters
 with marks, text shown backwards, invisible characters, piled-up marks, spelled-out and broken-up
-words, leet, drawn-out letters, runs of blanks and line breaks. Words wholly of another script,
+words, leet, masked and drawn-out letters, runs of blanks and line breaks. Words wholly of another script,
 numbers and addresses stay. Texts without a sign of any of these are told from the others by a
 compiled pattern, many at a time.
 """

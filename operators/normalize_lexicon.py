@@ -7,9 +7,9 @@ from math import inf, log
 from pathlib import Path
 from typing import Final
 
-_WORDS: Final = tuple(Path(__file__).with_name("words.txt").read_text("ascii").split())
-LEXICON: Final = frozenset(_WORDS)
-"""English words, most frequent first in the file: of the training texts and BERT's vocabulary."""
+WORDS: Final = tuple(Path(__file__).with_name("words.txt").read_text("ascii").split())
+"""English words, most frequent first: of the training texts and BERT's vocabulary."""
+LEXICON: Final = frozenset(WORDS)
 
 _SHORT: Final = frozenset(
     (
@@ -18,7 +18,7 @@ _SHORT: Final = frozenset(
     )
 )
 COST: Final = {
-    word: log(rank + 10) for rank, word in enumerate(_WORDS) if len(word) > 2 or word in _SHORT
+    word: log(rank + 10) for rank, word in enumerate(WORDS) if len(word) > 2 or word in _SHORT
 } | {"a": log(10), "i": log(10)}
 """How rare a word is, of those that letters in a row may be cut into."""
 _COST_SO_FAR: Final = {word[:end]: inf for word in COST for end in range(1, len(word))} | COST

@@ -17,6 +17,7 @@ import re2
 from operators.normalize_draft import Draft, Edit
 from operators.normalize_leet import LEET, LEET_WORD, unleet
 from operators.normalize_lexicon import COST, DRAWN_OUT, LEXICON, segment
+from operators.normalize_masked import MASKED, MASKED_SIGNS, unmask
 
 _SITE: Final = re.compile(
     r"//|www\.|[\w-]+(?:\.[\w-]+)+[/?]\w|[\w.-]+\.(?:com|net|org|io|edu|gov|co|py|js|html?)\b"
@@ -29,6 +30,7 @@ TOKEN_SIGNS: Final = "|".join(
         r"\b[013457-9][A-Za-z@$]|[$][A-Za-z]|[A-Za-z][$]|@[sS][sS]",
         r"[A-Za-z][013457-9]+\b",
         r"[A-Za-z](?:[-._*~^|/\\!]|[^\x00-\x7f\x{2018}\x{2019}\x{201c}\x{201d}]){1,4}[A-Za-z]",
+        MASKED_SIGNS,
         *(letter * 3 for letter in ascii_letters),
     ]
 )
@@ -109,25 +111,38 @@ def _in_characters(spans: Iterable[tuple[int, int]], data: bytes) -> Iterator[tu
         counted = end
 
 
-def _token_edits(token: str, start: int) -> Iterator[Edit]:
+def _token_edits(token: str, start: int) -> Iterable[Edit]:
     if _is_address(token):
+        return ()
+    ways = (_join_edits, _leet_edits, _mask_edits, _shorten_edits)
+    return next(filter(None, (list(way(token, start)) for way in ways)), ())
+
+
+def _leet_edits(token: str, start: int) -> Iterator[Edit]:
+    if LEET.keys().isdisjoint(token):
         return
-    joined = list(_join_edits(token, start))
-    if joined:
-        yield from joined
-        return
-    if not LEET.keys().isdisjoint(token):
-        for word in LEET_WORD.finditer(token):
-            read = unleet(word.group())
-            if read is not None:
-                at = start + word.start()
-                for i, (old, new) in enumerate(zip(word.group(), read, strict=True)):
-                    if old != new:
-                        yield at + i, at + i + 1, new
-                return
+    for word in LEET_WORD.finditer(token):
+        read = unleet(word.group())
+        if read is not None:
+            at = start + word.start()
+            for i, (old, new) in enumerate(zip(word.group(), read, strict=True)):
+                if old != new:
+                    yield at + i, at + i + 1, new
+
+
+def _shorten_edits(token: str, start: int) -> Iterator[Edit]:
     if DRAWN_OUT.search(token):
         for word in _LETTERS.finditer(token):
             yield from _drawn_out_edits(word.group(), start + word.start())
+
+
+def _mask_edits(token: str, start: int) -> Iterator[Edit]:
+    for found in MASKED.finditer(token):
+        meant = unmask(found.group())
+        if meant is not None:
+            word, spots = meant
+            at = start + found.start()
+            yield from _rejoin(at, start + found.end(), [at + spot for spot in spots], word)
 
 
 def _is_address(token: str) -> bool:

@@ -66,6 +66,13 @@ UNDONE = {
     "kill\u2003\u1680all\u2028cops\x85\f!": "kill all cops !",  # whatever the blanks
     "y o u\n\nh   a   t   e": "you hate",  # spelled out over lines, with wide gaps
     "h a t e   x z q": "hate x z q",  # a gap that parts what is spelled out
+    "a wh*re, k*ll yours*lf": "a whore, kill yourself",  # masked: rude words, and the only ones
+    "F**K y*u b***h": "FUCK y*u bitch",  # by several stars; of short words it could be any
+    "sh#t f%ck wh@re b¡tch s--t": "shit fuck whore bitch shit",  # by other signs
+    "c-nt k_ll dumb-totally-f*cked": "cunt kill dumb-totally-fucked",
+    "k🔪ll b⭐️tch": "kill bitch",  # by pictures, of one code point or two
+    "(f*ck) _f*ck_ *f*ck*": "(fuck) _fuck_ *fuck*",  # what stands around stays
+    "fvck this MOTHERFVCKER": "fuck this MOTHERFUCKER",  # v for u
 }
 
 STAYS = [
@@ -78,6 +85,11 @@ STAYS = [
     "hi!there wow!that",  # a missing blank
     "well-being and/or co-op e.g. i.e. a.m.",  # real hyphens and abbreviations
     "for (i=0; i<n; i++) a[i] = b+c; x_1 = f(y)",  # code
+    "a*b = c*d, f*g, s*x, pi*r*r; int*ptr; f(*args, **kwargs) ls *.py src/*.md",  # formulas, code
+    "*really* **very** un*frigging*believable M*A*S*H 5* hotel, from £9* (*terms apply)",
+    "jede*r Student*innen, wom*n, wh*le, c#d C# F#m C++",  # stars and signs of no word, or of many
+    "x-ray t-shirt s-sorry d-day re-use b-but x_max s_id 50%off",  # dashes in words
+    "c0#nt AVGVSTVS CHVRCHES BVLGARI HVAC SVM lvl DVDs",  # letters that are meant
     "A B C D",  # no word in it
     "O K !",  # too short to be spelled out
     "kkk www III viii",  # three letters that are meant
@@ -180,6 +192,9 @@ def test_origins_rise_and_stay_within_the_original(text: str) -> None:
         "\u202ea",  # each backwards to the end of the line
         "a \n",  # spelled out, over lines
         "1l1l ",  # many ways to read it
+        "a*",  # one masked word, or many
+        "f❗️ck ",
+        "v",
         "🇰 ",
     ],
 )
