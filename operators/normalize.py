@@ -1,10 +1,10 @@
 """Text as a reader sees it: tricks of spelling undone, with a way back to the original positions.
 
 Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), letters
-with marks, text shown backwards, invisible characters, piled-up marks, spelled-out and broken-up
-words, leet, masked and drawn-out letters, runs of blanks and line breaks. Words wholly of another script,
-numbers and addresses stay. Texts without a sign of any of these are told from the others by a
-compiled pattern, many at a time.
+with marks, text shown backwards or upside down, invisible characters, piled-up marks, spelled-out
+and broken-up words, leet, masked and drawn-out letters, runs of blanks and line breaks. Words
+wholly of another script, numbers and addresses stay. Texts without a sign of any of these are told
+from the others by a compiled pattern, many at a time.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from operators.normalize_characters import (
     undo_overrides,
 )
 from operators.normalize_draft import Draft
+from operators.normalize_turned import undo_turned
 from operators.normalize_words import TOKEN_SIGNS, undo_spelling_out, undo_tokens
 
 _TRICK: Final = (
@@ -124,6 +125,7 @@ def _slowly(text: str, before: str) -> Normalized:
         written = draft.text
         undo_entities(draft)
         changed += undo_overrides(draft)
+        changed += undo_turned(draft)
         posing += undo_letter_signs(draft)
         unseen, posed = fold_characters(draft)
         invisible += unseen

@@ -1,4 +1,4 @@
-"""Words as a reader sees them: spelled-out, joined, leet and drawn-out spellings undone.
+"""Words as a reader sees them: spelled-out, joined, leet, masked, drawn-out spellings undone.
 
 A spelling is undone when that gives a word of the lexicon (`words.txt`), and without one only where
 nothing else is likely to be meant; addresses, numbers and units stay as they are.

@@ -45,6 +45,8 @@ UNDONE = {
     "go \u202eflesruoy llik\u202c!": "go kill yourself!",  # shown backwards
     "\u202eetah\nyou \u202detah\u202c": "hate you etah",  # to the end of the line
     "\u202eשלום etah": "שלום etah",  # what is written from right to left stays in its order
+    "noʎ ʞɔnɟ, llᴉʞ": "kill ,fuck you",  # upside down, and so from right to left
+    "hey: ʞıll ʎonɹsǝlɟ!": "hey: kill yourself!",  # or not
     "h\u20dda\u20e0t\u0488e \U0001d159": "hate ",  # marks around a letter, a note nobody sees
     "🇭 🇦 🇹 🇪 🇲🇪🇳": "HATE MEN",  # letters of flags that are none
     "ᕼᗩTE ᔕTᑌᑭIᗪ": "HATE STUPID",  # Canadian syllabics
@@ -90,6 +92,7 @@ STAYS = [
     "jede*r Student*innen, wom*n, wh*le, c#d C# F#m C++",  # stars and signs of no word, or of many
     "x-ray t-shirt s-sorry d-day re-use b-but x_max s_id 50%off",  # dashes in words
     "c0#nt AVGVSTVS CHVRCHES BVLGARI HVAC SVM lvl DVDs",  # letters that are meant
+    "/ˈkʌlə/ /ʎɔs/ [ʌpsəlʌ] ∀ x ∀ z",  # upside down in no word
     "A B C D",  # no word in it
     "O K !",  # too short to be spelled out
     "kkk www III viii",  # three letters that are meant
@@ -194,6 +197,9 @@ def test_origins_rise_and_stay_within_the_original(text: str) -> None:
         "1l1l ",  # many ways to read it
         "a*",  # one masked word, or many
         "f❗️ck ",
+        "ʞɔnɟ ",
+        "ɐ",
+        "ɐ.",
         "v",
         "🇰 ",
     ],
