@@ -1,4 +1,4 @@
-"""Masked words: signs that stand for a letter each (`wh*re`, `k🔪ll`), `v` for `u` (`fvck`)."""
+"""Masked words: signs for letters (`wh*re`, `k🔪ll`) or around them (`b[i]tch`), `v` for `u`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ _STEMS: Final = tuple(
 _RUDE: Final = re.compile(f"(?:{'|'.join(_STEMS)})(?:e?[sdr]|e?rs|ing?|y)?")
 """Words that people mask: such a one is meant where others would fit as well."""
 _WITH_V: Final = [stem.replace("u", "v") for stem in _STEMS if "u" in stem]
-MASKED_SIGNS: Final = "|".join([r"[A-Za-z][#%]{1,4}[A-Za-z]", f"(?i:{'|'.join(_WITH_V)})"])
+MASKED_SIGNS: Final = "|".join(
+    [
+        r"[A-Za-z](?:[#%]{1,4}|[(\[{][A-Za-z][)\]}])[A-Za-z]",
+        f"(?i:{'|'.join(_WITH_V)})",
+    ]
+)
 """Signs (RE2) of a masked word, beside those that other tricks have too."""
 
 _LETTER: Final = "[A-UW-Za-uw-z]"
 _PICTURE: Final = "[^\\w\\s\x00-\x7f\u2018\u2019\u201c\u201d\ufe0f]\ufe0f?"
-_SIGN: Final = rf"(?:[vV*#%@]|(?<!!)!(?!!)|{_PICTURE})"
+_SIGN: Final = rf"(?:[vV*#%@]|(?<!!)!(?!!)|[(\[{{]{_LETTER}[)\]}}]|{_PICTURE})"
 _UNIT: Final = re.compile(rf"{_LETTER}|[_-]|{_SIGN}")
 MASKED: Final = re.compile(
-    rf"(?<![^\W_]){_LETTER}+(?:{_SIGN}+{_LETTER}+)+(?![^\W_])"
+    rf"(?<![^\W_])(?:[vV]{_LETTER}*|{_LETTER}+)(?:{_SIGN}+{_LETTER}+)+(?![^\W_])"
     rf"|(?<![\w-]){_LETTER}+[-_]+{_LETTER}+(?![\w*-])"
 )
 """What may be a masked word; dashes in several places are none of its signs."""
@@ -66,4 +71,5 @@ def _meant(units: list[str]) -> str | None:
 
 
 def _stands_for(unit: str, letter: str) -> bool:
-    return unit == letter or not unit.isalpha() or unit + letter == "vu"
+    bare = unit.strip("()[]{}")
+    return bare == letter or not bare.isalpha() or bare + letter == "vu"

@@ -64,6 +64,8 @@ _STAYS: Final = frozenset(
     ("www", "xxx", "iii", "mmm", "aaa", "zzz", "kkk", "viii", "xiii", "xviii", "xxiii")
 )
 _MIN_SPELLED: Final = 3
+_MAX_RUNS: Final = 5
+"""Of letters in one word, each of which may stand for one of them or two."""
 
 
 def undo_spelling_out(draft: Draft) -> int:
@@ -216,7 +218,7 @@ def _drawn_out_edits(word: str, start: int) -> Iterator[Edit]:
     if not runs or word.lower() in _STAYS:
         return
     keep: tuple[int, ...] = (2,) * len(runs)
-    if len(runs) <= 3 and len(word) <= 256:
+    if len(runs) <= _MAX_RUNS and len(word) <= 256:
         choices = product((1, 2), repeat=len(runs))
         meant = min(choices, key=lambda c: COST.get(_shortened(word, runs, c).lower(), 1e9))
         if _shortened(word, runs, meant).lower() in COST:

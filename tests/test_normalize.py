@@ -74,7 +74,9 @@ UNDONE = {
     "c-nt k_ll dumb-totally-f*cked": "cunt kill dumb-totally-fucked",
     "k🔪ll b⭐️tch": "kill bitch",  # by pictures, of one code point or two
     "(f*ck) _f*ck_ *f*ck*": "(fuck) _fuck_ *fuck*",  # what stands around stays
-    "fvck this MOTHERFVCKER": "fuck this MOTHERFUCKER",  # v for u
+    "b[i]tch nig(g)er idea(l)s": "bitch nigger idea(l)s",  # by brackets
+    "biiitttccchhh": "bitch",  # drawn out all over
+    "fvck this MOTHERFVCKER, v*agra": "fuck this MOTHERFUCKER, viagra",  # v for u
 }
 
 STAYS = [
@@ -89,6 +91,7 @@ STAYS = [
     "for (i=0; i<n; i++) a[i] = b+c; x_1 = f(y)",  # code
     "a*b = c*d, f*g, s*x, pi*r*r; int*ptr; f(*args, **kwargs) ls *.py src/*.md",  # formulas, code
     "*really* **very** un*frigging*believable M*A*S*H 5* hotel, from £9* (*terms apply)",
+    "a[i]t f(x)y (s)he book(s) [t]he",  # brackets
     "jede*r Student*innen, wom*n, wh*le, c#d C# F#m C++",  # stars and signs of no word, or of many
     "x-ray t-shirt s-sorry d-day re-use b-but x_max s_id 50%off",  # dashes in words
     "c0#nt AVGVSTVS CHVRCHES BVLGARI HVAC SVM lvl DVDs",  # letters that are meant
@@ -197,6 +200,8 @@ def test_origins_rise_and_stay_within_the_original(text: str) -> None:
         "1l1l ",  # many ways to read it
         "a*",  # one masked word, or many
         "f❗️ck ",
+        "a(b)",
+        "aaabbbaaabbbaaa ",
         "ʞɔnɟ ",
         "ɐ",
         "ɐ.",
