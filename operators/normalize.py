@@ -30,12 +30,13 @@ from operators.normalize_characters import (
     undo_overrides,
 )
 from operators.normalize_draft import Draft
+from operators.normalize_halved import HALVED_SIGN, undo_halves
 from operators.normalize_turned import undo_turned
 from operators.normalize_words import TOKEN_SIGNS, undo_spelling_out, undo_tokens
 
 _TRICK: Final = (
     r"&[#A-Za-z][A-Za-z0-9]{1,31};|[^\t\n\r\x20-\x7e\x{2018}\x{2019}\x{201c}\x{201d}]"
-    r"|\b[A-Za-z] [^A-Za-z0-9'\"]{0,3} ?[A-Za-z]\b|" + TOKEN_SIGNS
+    rf"|\b[A-Za-z] [^A-Za-z0-9'\"]{{0,3}} ?[A-Za-z]\b|{HALVED_SIGN}|{TOKEN_SIGNS}"
 )
 _SUSPICIOUS: Final = re2.compile(_TRICK)
 """A sign (RE2) that there may be a trick to undo in a text; typographic quotes are none."""
@@ -139,6 +140,7 @@ def _slowly(text: str, before: str) -> Normalized:
         changed += undo_spelling_out(draft)
         if draft.text != before and fold_blanks(draft):
             changed += undo_spelling_out(draft)
+        changed += undo_halves(draft)
         changed += undo_tokens(draft)
         if draft.text == before:
             break

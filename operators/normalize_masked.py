@@ -9,15 +9,15 @@ from typing import Final
 
 from operators.normalize_lexicon import LEXICON, WORDS
 
-_STEMS: Final = tuple(
+STEMS: Final = tuple(
     """asshole bastard bitch bullshit chink cock cunt dick douche dumb dumbass faggot fuck horny
     jackass jew jewish kike kill moron motherfuck murder nigga nigger nude piss porn prick pussy
     rape raping rapist retard scum shit shoot slut suck suicidal suicide tits titties trannie tranny
     twat wank whore""".split()  # noqa: SIM905 - readable as prose
 )
-_RUDE: Final = re.compile(f"(?:{'|'.join(_STEMS)})(?:e?[sdr]|e?rs|ing?|y)?")
-"""Words that people mask: such a one is meant where others would fit as well."""
-_WITH_V: Final = [stem.replace("u", "v") for stem in _STEMS if "u" in stem]
+"""Of the words that people disguise."""
+_RUDE: Final = re.compile(f"(?:{'|'.join(STEMS)})(?:e?[sdr]|e?rs|ing?|y)?")
+_WITH_V: Final = [stem.replace("u", "v") for stem in STEMS if "u" in stem]
 MASKED_SIGNS: Final = "|".join(
     [
         r"[A-Za-z](?:[#%]{1,4}|[(\[{][A-Za-z][)\]}])[A-Za-z]",
@@ -45,6 +45,11 @@ for _word in WORDS:
     _ALIKE[len(_word), _word[0], _word[-1]].append(_word)
 
 
+def is_rude(word: str) -> bool:
+    """Whether `word`, in lower case, is one that people disguise: where others fit, it is meant."""
+    return _RUDE.fullmatch(word) is not None
+
+
 @lru_cache(maxsize=1 << 12)
 def unmask(masked: str) -> tuple[str, tuple[int, ...]] | None:
     """The word that is meant and where its letters stand in `masked`; None: leave it."""
@@ -62,7 +67,7 @@ def _meant(units: list[str]) -> str | None:
     """The most frequent rude word that fits or, where stars alone mask, the only word."""
     alike = _ALIKE.get((len(units), units[0], units[-1]), [])
     fits = [word for word in alike if all(map(_stands_for, units, word))]
-    rude = next(filter(_RUDE.fullmatch, fits), None)
+    rude = next(filter(is_rude, fits), None)
     if rude is not None or len(fits) != 1:
         return rude
     masks = {unit for unit in units if not unit.isalpha()}

@@ -75,6 +75,7 @@ UNDONE = {
     "k🔪ll b⭐️tch": "kill bitch",  # by pictures, of one code point or two
     "(f*ck) _f*ck_ *f*ck*": "(fuck) _fuck_ *fuck*",  # what stands around stays
     "b[i]tch nig(g)er idea(l)s": "bitch nigger idea(l)s",  # by brackets
+    "fu cking nig ger! su\tck": "fucking nig ger! suck",  # a blank, where no half is a word
     "biiitttccchhh": "bitch",  # drawn out all over
     "fvck this MOTHERFVCKER, v*agra": "fuck this MOTHERFUCKER, viagra",  # v for u
 }
@@ -91,6 +92,7 @@ STAYS = [
     "for (i=0; i<n; i++) a[i] = b+c; x_1 = f(y)",  # code
     "a*b = c*d, f*g, s*x, pi*r*r; int*ptr; f(*args, **kwargs) ls *.py src/*.md",  # formulas, code
     "*really* **very** un*frigging*believable M*A*S*H 5* hotel, from £9* (*terms apply)",
+    "the man who re did it, por n veces, je wilt, s hit, dum bled",  # halves that are words
     "a[i]t f(x)y (s)he book(s) [t]he",  # brackets
     "jede*r Student*innen, wom*n, wh*le, c#d C# F#m C++",  # stars and signs of no word, or of many
     "x-ray t-shirt s-sorry d-day re-use b-but x_max s_id 50%off",  # dashes in words
