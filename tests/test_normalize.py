@@ -238,6 +238,11 @@ def test_odd_words_are_undone_up_to_a_budget_for_a_text(word: str, undone: str) 
     assert long.text.endswith(f"{word}, " * (fitting * 6))
 
 
+def test_every_leet_word_of_a_token_is_undone() -> None:
+    # As many as there are passes, and more: none was left for a text that is normalized again.
+    assert normalize(["h4te&" * 20])[0].text == "hate&" * 20
+
+
 def _item(text: str) -> Item:
     now = datetime(2026, 11, 21, tzinfo=UTC)
     return Item(Content("c", now, "a", text=text), Position(), 0.0)
