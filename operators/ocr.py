@@ -81,38 +81,43 @@ class ImageTextReader:
 
     def _read_item(self, item: Item, deadline: float) -> None:
         legible = [
-            (image.image_id, picture)
+            (image.image_id, picture.md5, view)
             for image in item.content.images
-            if _may_hold_text(picture := self._cache.open(image))
+            if (view := _legible_view(picture := self._cache.open(image)))
         ]
         partial = len(legible) > _MAX_IMAGES
-        for image_id, picture in legible[:_MAX_IMAGES]:
+        for image_id, md5, view in legible[:_MAX_IMAGES]:
             if time.monotonic() > deadline:
                 item.degrade(self.STAGE)
                 break
-            reading = self._reading(picture)
+            reading = self._reading(md5, view)
             partial |= not reading.whole
             if text := reading.text.strip():
                 item.image_texts.setdefault(image_id, []).append(text)
         if partial:
             item.degrade(self.PARTIAL)
 
-    def _reading(self, picture: Picture) -> Reading:
-        """What is written in the first frame of `picture`."""
-        if picture.md5 in self._remembered:
-            self._remembered.move_to_end(picture.md5)
-            return self._remembered[picture.md5]
-        assert picture.decoded is not None
+    def _reading(self, md5: str, view: PIL.Image.Image) -> Reading:
+        """What is written in `view`, of the picture with this MD5."""
+        if md5 in self._remembered:
+            self._remembered.move_to_end(md5)
+            return self._remembered[md5]
         self._reader = self._reader or self._load()
-        reading = self._reader.read(picture.decoded.views[0])
-        self._remembered[picture.md5] = reading
+        reading = self._reader.read(view)
+        self._remembered[md5] = reading
         while len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
         return reading
 
 
-def _may_hold_text(picture: Picture) -> bool:
-    return picture.decoded is not None and may_hold_text(picture.decoded.views[0])
+def _legible_view(picture: Picture) -> PIL.Image.Image | None:
+    """The first view that looks as if it carried text.
+
+    White letters on nothing show without their transparency alone, and an animation may begin with
+    an empty frame.
+    """
+    views = picture.decoded.views if picture.decoded else ()
+    return next(filter(may_hold_text, views), None)
 
 
 class ImageTextJudge:

@@ -1,5 +1,7 @@
 """OCR: what a picture says is judged as if it were typed, and the finding points at the picture."""
 
+import io
+
 import pytest
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
@@ -7,7 +9,7 @@ from bytewax.testing import TestingSink, TestingSource, run_main
 from image_files import encoded
 from image_items import in_batches, item
 from msgspec import structs
-from PIL import Image
+from PIL import Image, ImageOps
 
 from events.messages import Evidence, Signal
 from events.records import AuthorFeatures, ModelOutput
@@ -164,6 +166,22 @@ class TestFindings:
             ImageTextReader(PictureCache(), lambda _: "on", lambda: says), broken
         )([item(RED, BLUE)])
         assert done.degraded == ["text_score"]
+
+
+class TestViews:
+    """What an attacker writes where the first glance finds nothing."""
+
+    def test_letters_on_nothing(self, reader):
+        sign = Image.open(io.BytesIO(RED))
+        drawn = Image.new("RGBA", sign.size)
+        drawn.paste("white", mask=ImageOps.invert(sign.convert("L")))
+        drawn.paste((255, 0, 0, 0), (0, 0, 8, 8))
+        assert reader([item(encoded(drawn, "PNG"))])[0].image_texts == {"0": ["claim your prize"]}
+
+    def test_a_later_frame(self, reader):
+        blank, sign = Image.new("RGB", (320, 276), "white"), Image.open(io.BytesIO(RED))
+        animated = encoded(blank, "WEBP", save_all=True, append_images=[sign], lossless=True)
+        assert reader([item(animated)])[0].image_texts == {"0": ["claim your prize"]}
 
 
 class TestModes:
