@@ -81,13 +81,13 @@ class ImageScorer:
                 found.append(known)
                 continue
             picture = self._cache.open(image)
-            result = picture.error or self._recall(_names(picture)) or picture
+            result = picture.error or self._recall(_names(picture, model)) or picture
             if isinstance(result, Picture):
                 new[picture.md5] = picture
             found.append(result)
         scored = dict(zip(new, _run(model, list(new.values())), strict=True))
         for md5, picture in new.items():
-            self._remember(_names(picture), scored[md5])
+            self._remember(_names(picture, model), scored[md5])
         return [scored[one.md5] if isinstance(one, Picture) else one for one in found]
 
     def _recall(self, names: list[str]) -> Scores | None:
@@ -123,15 +123,18 @@ class ImageScorer:
         return ModelOutput(model.name, model.version, prediction, scores[top], dict(scores))
 
 
-def _names(picture: Picture) -> list[str]:
+def _names(picture: Picture, model: ImageClassifier) -> list[str]:
     """What a picture is remembered by.
 
     PDQ alone can be forged; with pHash besides, and for stills only, a harmless twin is hard to
-    make. Pictures that PDQ sees little in go by their bytes.
+    make. Pictures that PDQ sees little in go by their bytes. A small copy is not taken for the
+    large one: its scores are scaled down.
     """
     names = [picture.md5]
-    if len(picture.pdq) == 1 and picture.pdq[0][1] >= PDQ_MIN_QUALITY:
-        names.append(picture.pdq[0][0][0].tobytes().hex() + picture.phash[0][0].tobytes().hex())
+    if picture.decoded and len(picture.pdq) == 1 and picture.pdq[0][1] >= PDQ_MIN_QUALITY:
+        side = min(*picture.decoded.size, model.card.trusted_side)
+        hashes = picture.pdq[0][0][0].tobytes() + picture.phash[0][0].tobytes()
+        names.append(f"{hashes.hex()} {side}")
     return names
 
 

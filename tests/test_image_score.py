@@ -8,6 +8,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 from image_files import encoded
 from image_items import in_batches, item
+from msgspec import structs
 from PIL import Image
 
 from events.messages import Evidence, Signal
@@ -129,6 +130,16 @@ class TestNotTwice:
         (done,) = scorer([item(encoded(drawn, "BMP"))])
         assert model.seen == 0
         assert done.image_scores
+
+    def test_a_small_copy_does_not_speak_for_the_large_one(self, scorer, model):
+        """Both have the same hashes; the small one's scores are scaled down."""
+        model.card = structs.replace(model.card, trusted_side=128)
+        small = picture(8).resize((64, 64), Image.Resampling.BOX)
+        large = small.resize((128, 128), Image.Resampling.NEAREST)
+        scorer([item(encoded(small, "PNG"))])
+        (done,) = scorer([item(encoded(large, "PNG"))])
+        (alone,) = ImageScorer(PictureCache(), lambda: model)([item(encoded(large, "PNG"))])
+        assert done.image_scores == alone.image_scores
 
     def test_even_pictures_go_by_their_bytes_alone(self, scorer):
         """Red and blue have the same PDQ hash: that of a picture with nothing in it."""
