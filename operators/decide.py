@@ -32,6 +32,12 @@ SEEN_BY: dict[str, frozenset[str]] = {
 }
 """The categories a stage can see; a stage that is not named here can see them all."""
 
+DANGER: Final = "self_harm"
+"""Category of the rules that find who may be in danger, and want a human to look."""
+SPOKEN: Final = frozenset({"hate", "harassment", "threat", DANGER})
+"""What models take words of despair for: a block for one of these gives way to such a rule. Known
+pictures, scams and the like stay blocked, whatever is written beside them."""
+
 RANK: Final[dict[Action, int]] = {action: rank for rank, action in enumerate(ACTIONS)}
 
 Verdict = tuple[Action, str]
@@ -198,7 +204,9 @@ def _concluded(item: Item, policy: Policy, *, final: bool) -> Verdict:
             band=policy.file.uncertainty_band,
             unseen=not final,
         )
-    if found != _ALLOWED:
+    action, category = found
+    in_danger = item.asked_review == DANGER and action == "block" and category in SPOKEN
+    if found != _ALLOWED and not in_danger:
         return found
     if item.asked_review:
         return "review", item.asked_review

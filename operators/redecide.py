@@ -9,11 +9,13 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.decide import LANGUAGE, RANK, blind_categories
+from operators.decide import DANGER, LANGUAGE, RANK, SPOKEN, blind_categories
 from policy.policy import CategoryPolicy, Policy
 from policy.taxonomy import CATEGORIES, TEXT_CATEGORIES
 
 _TEXT: Final = np.array([CATEGORIES.index(name) + 1 for name in TEXT_CATEGORIES], np.uint8)
+_SPOKEN: Final = [CATEGORIES.index(name) + 1 for name in SPOKEN]
+_DANGER: Final = CATEGORIES.index(DANGER) + 1
 _DECIMALS: Final = 6
 """What is stored as 32-bit floats was rounded to fewer: 0.9 is to be 0.9 again, a threshold."""
 
@@ -74,6 +76,8 @@ def redecide(
             scores[rows], blind_rows[rows], treatments, policy.file.uncertainty_band
         )
     asked = (action == 0) & (scored.asked_review > 0)
+    blocked = (action == RANK["block"]) & np.isin(category, _SPOKEN)
+    asked |= blocked & (scored.asked_review == _DANGER)
     category[asked] = scored.asked_review[asked]
     if policy.file.uncovered_language == "review":
         foreign = np.array([LANGUAGE in missing for missing in degraded], bool)[scored.degraded]

@@ -1,9 +1,13 @@
 """The rules that ship with Breakwater: their examples, their words and what they never do alone."""
 
+import json
 import re
 
 import pytest
 
+from cli.score import score_batch
+from flows.settings import load_settings
+from flows.stages import load_stages
 from operators.normalize import normalize
 from operators.normalize_words import LEXICON
 from policy.compiled import CompiledRules
@@ -63,6 +67,17 @@ def test_every_category_has_a_rule() -> None:
 def test_self_harm_and_csam_always_reach_a_human() -> None:
     asked = {rule.id for rule in BUILT_IN.rules if rule.category in {"self_harm", "csam"}}
     assert asked == BUILT_IN.review_rules
+
+
+def test_who_may_be_in_danger_is_not_blocked_for_it() -> None:
+    """What the models take for harassment or a threat, to be blocked."""
+    texts = ["I want to kill myself", "i want to fucking kill myself", "I WANT TO DIE",
+             "i'm a stupid bitch and i want to die"]  # fmt: skip
+    scored = score_batch(
+        [json.dumps({"text": text}).encode() for text in texts], load_stages(load_settings())
+    )
+    assert {answer["action"] for answer in scored} == {"review"}
+    assert all(answer["scores"]["self_harm"] >= 0.5 for answer in scored)
 
 
 def test_a_slur_by_itself_decides_nothing() -> None:

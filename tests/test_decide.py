@@ -218,6 +218,27 @@ def test_a_review_rule_reaches_a_human_whatever_the_score() -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "category", "expected"),
+    [
+        ("self_harm", "harassment", ("review", "self_harm")),
+        ("self_harm", "threat", ("review", "self_harm")),
+        ("self_harm", "hate", ("review", "self_harm")),
+        ("self_harm", "spam", ("block", "spam")),
+        ("self_harm", "sexual", ("block", "sexual")),
+        ("self_harm", "csam", ("block", "csam")),
+        ("csam", "hate", ("block", "hate")),
+    ],
+)
+def test_despair_that_reads_like_abuse_is_not_blocked(
+    asked: str, category: str, expected: tuple[str, str]
+) -> None:
+    one = item(scores={category: 0.99, "self_harm": 0.6})
+    one.asked_review = asked
+    made = Decider(POLICY)([one])[0].decision
+    assert (made.action, made.category) == expected
+
+
+@pytest.mark.parametrize(
     ("what", "score", "reason"),
     [
         ("just under the band: a rule asked for it", 0.4499, "policy"),
