@@ -66,13 +66,28 @@ class Registry:
         return directory
 
     def history(self, name: str) -> list[Promotion]:
-        """What was promoted and not taken back, the oldest first."""
+        """What was promoted and not taken back, the oldest first.
+
+        Raises RegistryError for an unknown name, and when the list cannot be read.
+        """
         if name not in BUILT_IN:
             raise RegistryError(f"no model is called {name}: {', '.join(BUILT_IN)}")
-        if self._directory is None or not (self._home(name) / "history.json").exists():
+        if self._directory is None:
             return []
-        table = json.loads((self._home(name) / "history.json").read_text("utf-8"))
-        return [Promotion(**entry) for entry in table]
+        path = self._home(name) / "history.json"
+        try:
+            return [Promotion(**entry) for entry in json.loads(path.read_text("utf-8"))]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RegistryError(
+                f"{path}: {error.strerror}; BREAKWATER_MODELS names a directory"
+            ) from None
+        except (TypeError, ValueError) as error:
+            raise RegistryError(
+                f"{path} is no list of promotions ({error}): restore it, or move it away to go back"
+                " to the built-in model"
+            ) from None
 
     def promote(self, name: str, candidate: Path, *, even_if_worse: bool = False) -> Promotion:
         """Copy `candidate` into the registry and put it in use.

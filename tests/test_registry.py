@@ -53,6 +53,20 @@ def test_a_promoted_model_scores(candidate: Path, tmp_path: Path) -> None:
     assert Registry(tmp_path / "models").history("fusion") == [promotion], "others see it too"
 
 
+@pytest.mark.parametrize("broken", ["", "{", "7", '["x"]', '[{"version": "x"}]', "\xff"])
+def test_a_broken_list_of_promotions_says_what_to_do(broken: str, tmp_path: Path) -> None:
+    (tmp_path / "fusion").mkdir()
+    (tmp_path / "fusion" / "history.json").write_text(broken, "latin-1")
+    with pytest.raises(RegistryError, match=r"history\.json is no list of promotions .*built-in"):
+        Registry(tmp_path).current("fusion")
+
+
+def test_a_file_is_no_directory_of_models(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RegistryError, match="BREAKWATER_MODELS names a directory"):
+        Registry(tmp_path / "file").current("text")
+
+
 def test_rollback_goes_back_one_by_one_to_the_built_in(candidate: Path, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "models")
     registry.promote("fusion", candidate)
