@@ -284,7 +284,7 @@ def _open_stages(settings: Settings, sinks: Sinks) -> Stages:
 
 def _check_readable(path: Path) -> None:
     if not path.is_file():
-        raise BadSettingError(f"--input: {path} is not a file")
+        raise BadSettingError(f"--input: {path} is not a file; `--input -` reads a pipe")
     try:
         path.open("rb").close()
     except OSError as error:

@@ -32,6 +32,8 @@ def _url(*schemes: str) -> AfterValidator:
         url = value.get_secret_value()
         if not url.startswith(schemes):
             raise ValueError(f"expected a URL that starts with {' or '.join(schemes)}")
+        if url == "chdb://":
+            raise ValueError("expected a path, chdb:///PATH: without one nothing would be kept")
         if not url.startswith("chdb://") and not _names_a_host(url):
             raise ValueError(
                 "the URL has no host, or no port, that can be read; of a password write"

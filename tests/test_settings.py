@@ -46,6 +46,7 @@ def test_prefixes_are_separated_by_commas(monkeypatch) -> None:
         ("METRICS_PORT", "65536", "less than or equal to 65535"),
         ("REDIS_URL", "localhost:6379", "redis://"),
         ("CLICKHOUSE_DSN", "localhost", "chdb://"),
+        ("CLICKHOUSE_DSN", "chdb://", "chdb:///PATH"),
         ("SLACK_WEBHOOK_URL", "hooks.slack.com/x", "https://"),
         ("PAGERDUTY_URL", "ftp://events.pagerduty.com", "https://"),
         ("PAGERDUTY_URL", "http://[::1", "no host"),
