@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import yaml
 from msgspec import Meta, Struct
+from yaml.constructor import ConstructorError
 
 from events.messages import Instant, Score
 from policy.errors import PolicyError
@@ -113,7 +114,21 @@ class RuleSet(Struct, frozen=True, dict=True):
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML without YAML 1.1's booleans: the key `on` and the keywords `no` and `off` are words."""
+    """YAML without YAML 1.1's booleans: the key `on` and the keywords `no` and `off` are words.
+
+    A key that is given twice is refused: of two rules that lack a `-` between them one would be
+    gone without a word.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """The mapping of `node`, each of whose keys stands there once."""
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                problem = f"{key.value[:64]} is given twice"
+                raise ConstructorError(problem=problem, problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {

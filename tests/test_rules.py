@@ -56,6 +56,9 @@ GOOD = "id: a, category: spam, score: 0.5, pattern: 'free money'"
             "id: a, category: spam, score: 1, keywords: [ab, 419]"), "keywords[1]: Expected `str`"),
         ("expiry without a zone", rule_file(GOOD + ", expires: 2027-01-01T00:00:00"), "expires:"),
         ("twice the same id", rule_file(GOOD, GOOD), "rule 'a': t.yaml has a rule with the same"),
+        ("a rule without its dash", "rules:\n- {id: a, score: 1,\n  pattern: xy,\n  id: b}",
+         "t.yaml:4: not YAML: id is given twice"),
+        ("rules twice", "rules: []\nrules: []", "t.yaml:2: not YAML: rules is given twice"),
         ("a pattern cut off", rule_file(GOOD.replace("free", "(free")), "pattern: does not comp"),
     ],
 )  # fmt: skip
