@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -129,7 +129,7 @@ def push(
             if overlay.pop(f"{folder}/{path.name}", None) is None:
                 raise UsageError(f"{path.name}: no pushed file has this name")
     else:
-        pushed = dict(map(read_rulebook_file, files))
+        pushed = _read(files)
         overlay |= pushed
 
     def refused() -> list[Finding]:
@@ -257,9 +257,18 @@ def _expired(texts: dict[str, str]) -> list[Finding]:
 
 
 def _texts(files: list[Path] | None) -> dict[str, str]:
-    if files:
-        return dict(map(read_rulebook_file, files))
-    return read_rulebook(load_settings().policy)
+    return _read(files) if files else read_rulebook(load_settings().policy)
+
+
+def _read(files: Iterable[Path]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for path in files:
+        name, text = read_rulebook_file(path)
+        if name in texts:
+            # One would take the place of the other, unread.
+            raise UsageError(f"{path}: two files are called {path.name}: rename one")
+        texts[name] = text
+    return texts
 
 
 def _fail_on(findings: list[Finding]) -> None:

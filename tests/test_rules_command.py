@@ -281,6 +281,15 @@ def test_lint_and_examples(policy, tmp_path) -> None:
         assert "rule 'urgent' does not match its example 'zebra'" in output
 
 
+@pytest.mark.parametrize("command", [["lint"], ["test"], ["push", "--reason", "r"]])
+def test_two_files_of_one_name_are_refused(server, tmp_path, command: list[str]) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    paths = [write(tmp_path / folder / "t.yaml", URGENT) for folder in ("a", "b")]
+    with pytest.raises(UsageError, match=r"b/t\.yaml: two files are called t\.yaml"):
+        call(*command, *paths)
+
+
 @pytest.mark.parametrize(
     ("what", "name", "text", "warning"),
     [
