@@ -13,6 +13,7 @@ from cli.errors import UsageError, failed
 from connectors.ruleset_store import (
     LocalRulesetStore,
     RedisRulesetStore,
+    RulesetChangedError,
     RulesetKind,
     RulesetStore,
     StoredRuleset,
@@ -88,15 +89,23 @@ def rollback_of(store: RulesetStore, to: int, author: str, reason: str) -> Store
     return replace(version, back_to=target)
 
 
-def push_and_wait(store: RulesetStore, version: StoredRuleset, wait_s: float, undo: str) -> None:
+def push_and_wait(
+    store: RulesetStore, version: StoredRuleset, after: int, wait_s: float, undo: str
+) -> None:
     """Push and wait until all workers that are up say that they run it; `undo` is what undoes it.
 
+    `after`: number of the push that `version` was made from.
+
     Raises:
-        typer.Exit: with 1, when a worker cannot use it or takes longer than `wait_s`.
+        typer.Exit: with 1, when somebody else pushed meanwhile, or a worker cannot use it or takes
+            longer than `wait_s`.
     """
     expected = set(store.workers())
     began = time.monotonic()
-    number = store.push(version)
+    try:
+        number = store.push(version, after)
+    except RulesetChangedError as changed:
+        raise failed(str(changed)) from None
     if version.back_to is not None:
         undo += f" --to {number - 1}"
     typer.echo(f"push {number} stored, roll back with: {undo}")

@@ -106,9 +106,10 @@ def push(
     _fail_on({str(file): text})
     store = open_store("policy")
     _warn_of({str(file): text})
+    number = store.active_number()
     files = _active_files(store) | {f"{role}.yaml": text}
     try:
-        _activate(store, version_of(files, author, reason), wait)
+        _activate(store, number, version_of(files, author, reason), wait)
     except PolicyError as error:
         # Whoever pushes knows the file by its own name.
         raise PolicyError(str(error).replace(f"{role}.yaml:", f"{file}:", 1)) from None
@@ -123,10 +124,11 @@ def remove(
 ) -> None:
     """Take a pushed policy away; that of the policy directory, if any, is in force again."""
     store = open_store("policy")
+    number = store.active_number()
     files = _active_files(store)
     if files.pop(f"{role}.yaml", None) is None:
         raise UsageError(f"{role}: no such policy was pushed")
-    _activate(store, version_of(files, author, reason, "remove"), wait)
+    _activate(store, number, version_of(files, author, reason, "remove"), wait)
 
 
 @app.command("rollback", epilog="Example: breakwater policy rollback --reason 'too many blocks'")
@@ -143,10 +145,12 @@ def rollback(
     Rollbacks are skipped: a second rollback goes one push further back.
     """
     store = open_store("policy")
-    _activate(store, rollback_of(store, to, author, reason), wait)
+    number = store.active_number()
+    _activate(store, number, rollback_of(store, to, author, reason), wait)
 
 
-def _activate(store: RulesetStore, version: StoredRuleset, wait_s: float) -> None:
+def _activate(store: RulesetStore, number: int, version: StoredRuleset, wait_s: float) -> None:
+    """Check `version`, which was made from push `number`, push it and wait for the workers."""
     if not version.reason.strip():
         raise UsageError("--reason: say why the policy changes")
     policies = parse_policies(overlaid(read_policies(load_settings().policy), version))
@@ -157,7 +161,7 @@ def _activate(store: RulesetStore, version: StoredRuleset, wait_s: float) -> Non
         changes=tuple(RuleFileChange(file=name, entries=int(name in after)) for name in changed),
         ruleset_version=policies.live.version,
     )
-    push_and_wait(store, version, wait_s, _UNDO)
+    push_and_wait(store, version, number, wait_s, _UNDO)
 
 
 def _active_files(store: RulesetStore) -> dict[str, str]:

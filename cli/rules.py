@@ -119,7 +119,8 @@ def push(
     if not reason.strip():
         raise UsageError("--reason: say why the rules change")
     store = open_store("rules")
-    active = store.load(store.active_number())
+    number = store.active_number()
+    active = store.load(number)
     overlay = dict(active.files) if active is not None else {}
     action: RuleAction = "remove" if remove else "push"
     pushed: dict[str, str] = {}
@@ -135,7 +136,7 @@ def push(
     def refused() -> list[Finding]:
         return _expired(pushed) + ([] if permanent else _without_expiry(pushed))
 
-    _activate(store, active, version_of(overlay, author, reason, action), wait, refused)
+    _activate(store, number, active, version_of(overlay, author, reason, action), wait, refused)
 
 
 @app.command("rollback", epilog="Example: breakwater rules rollback --reason 'too many matches'")
@@ -152,8 +153,9 @@ def rollback(
     Rollbacks are skipped: a second rollback goes one push further back.
     """
     store = open_store("rules")
-    active = store.load(store.active_number())
-    _activate(store, active, rollback_of(store, to, author, reason), wait)
+    number = store.active_number()
+    active = store.load(number)
+    _activate(store, number, active, rollback_of(store, to, author, reason), wait)
 
 
 @app.command(
@@ -195,6 +197,7 @@ def import_list(
 
 def _activate(
     store: RulesetStore,
+    number: int,
     active: StoredRuleset | None,
     version: StoredRuleset,
     wait_s: float,
@@ -202,7 +205,8 @@ def _activate(
 ) -> None:
     """Check, push and wait until all workers that are up say that they run it.
 
-    `refused` is asked what else speaks against files that lint lets pass.
+    `version` was made from push `number`, `active`. `refused` is asked what else speaks against
+    files that lint lets pass.
     """
     directory = read_rulebook(load_settings().policy)
     before, after = overlaid(directory, active), overlaid(directory, version)
@@ -215,7 +219,7 @@ def _activate(
         changes=file_changes(before, after),
         ruleset_version=parse_rulebook(after).version,
     )
-    push_and_wait(store, version, wait_s, "breakwater rules rollback")
+    push_and_wait(store, version, number, wait_s, "breakwater rules rollback")
 
 
 def _without_expiry(texts: dict[str, str]) -> list[Finding]:

@@ -83,11 +83,27 @@ class RulesetStoreDownError(ConnectionError):
     """The store does not answer; what was asked of it may not have been done."""
 
 
+class RulesetChangedError(RuntimeError):
+    """Somebody else has pushed meanwhile; nothing was stored."""
+
+    def __init__(self, active: int) -> None:
+        super().__init__(
+            f"somebody else stored push {active} meanwhile: nothing is changed, try again"
+        )
+
+
 class RulesetStore(Protocol):
     """Where versions are kept. Every method may raise `RulesetStoreDownError`."""
 
-    def push(self, ruleset: StoredRuleset) -> int:
-        """Store `ruleset` under the next number, activate and broadcast it; the number."""
+    def push(self, ruleset: StoredRuleset, after: int | None = None) -> int:
+        """Store `ruleset` under the next number, activate and broadcast it; the number.
+
+        `after`: the version that it was made from, which must be active still, or what was pushed
+        since would be lost.
+
+        Raises:
+            RulesetChangedError: another version than `after` is active.
+        """
         ...
 
     def active_number(self) -> int:
@@ -126,9 +142,11 @@ class LocalRulesetStore:
         self._pushed = threading.Condition()
         self._seen = 0
 
-    def push(self, ruleset: StoredRuleset) -> int:
+    def push(self, ruleset: StoredRuleset, after: int | None = None) -> int:
         """See `RulesetStore.push`."""
         with self._pushed:
+            if after not in (None, len(self._versions)):
+                raise RulesetChangedError(len(self._versions))
             number = len(self._versions) + 1
             self._versions.append(msgspec.structs.replace(ruleset, number=number))
             self._pushed.notify_all()
@@ -167,8 +185,11 @@ class LocalRulesetStore:
 
 
 # KEYS: counter, version prefix, channel, changes; ARGV: the version, how many are kept, the change,
-# how many of these are kept.
+# how many of these are kept, what must be active ("": anything). The number, or minus the active
+# one.
 _PUSH = """
+local active = tonumber(redis.call('GET', KEYS[1]) or 0)
+if ARGV[5] ~= '' and tonumber(ARGV[5]) ~= active then return -active end
 local number = redis.call('INCR', KEYS[1])
 redis.call('SET', KEYS[2] .. number, ARGV[1])
 redis.call('DEL', KEYS[2] .. (number - ARGV[2]))
@@ -187,12 +208,15 @@ class RedisRulesetStore:
         self._push = self._client.register_script(_PUSH)
         self._subscription: Any = None
 
-    def push(self, ruleset: StoredRuleset) -> int:
+    def push(self, ruleset: StoredRuleset, after: int | None = None) -> int:
         """See `RulesetStore.push`."""
         keys = [self._prefix + name for name in ("active", "version:", "pushed", "changes")]
         version, change = (msgspec.json.encode(each) for each in (ruleset, ruleset.as_change()))
-        args = [version, KEPT_VERSIONS, change, KEPT_CHANGES]
-        return int(_answer(lambda: self._push(keys=keys, args=args)))
+        args = [version, KEPT_VERSIONS, change, KEPT_CHANGES, "" if after is None else after]
+        number = int(_answer(lambda: self._push(keys=keys, args=args)))
+        if number <= 0:
+            raise RulesetChangedError(-number)
+        return number
 
     def active_number(self) -> int:
         """See `RulesetStore.active_number`."""

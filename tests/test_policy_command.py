@@ -10,6 +10,7 @@ from live_workers import workers as running_workers
 from cli.errors import UsageError
 from cli.policy import app
 from connectors.ruleset_store import RedisRulesetStore
+from policy.policies import Policies, parse_policies
 from policy.policy import BUILT_IN, parse_policy
 
 call = call_of(app)
@@ -116,6 +117,21 @@ def test_a_second_rollback_goes_further_back(server, tmp_path) -> None:
     assert "going back to push 1\n" in call("rollback")[1]
     assert "going back to the policy directory alone\n" in call("rollback")[1]
     assert RedisRulesetStore(server, "policy").load(4).files == {}
+
+
+def test_a_push_takes_away_nothing_that_came_while_it_was_checked(
+    server, tmp_path, monkeypatch
+) -> None:
+    file = write(tmp_path / "p.yaml", STRICT)
+
+    def meanwhile(texts: dict[str, str]) -> Policies:
+        monkeypatch.setattr("cli.policy.parse_policies", parse_policies)
+        assert call("push", file, "--as", "shadow", "--reason", "first")[0] == 0
+        return parse_policies(texts)
+
+    monkeypatch.setattr("cli.policy.parse_policies", meanwhile)
+    assert call("push", file, "--reason", "second")[0] == 1
+    assert set(RedisRulesetStore(server, "policy").load(1).files) == {"shadow.yaml"}
 
 
 def test_lint_and_push_warn_of_a_rule_that_is_allowed_and_not_in_force(

@@ -15,6 +15,7 @@ from cli.rules import app
 from connectors.ruleset_store import RedisRulesetStore
 from events.records import RuleFileChange
 from policy.errors import PolicyError
+from policy.lint import Finding, lint
 from policy.policy import BUILT_IN
 
 call = call_of(app)
@@ -96,6 +97,24 @@ def test_a_bad_push_is_refused_and_nothing_changes(server, tmp_path, what, text,
     assert code == 1, what
     assert reason in output
     assert RedisRulesetStore(server).active_number() == 0
+
+
+def test_a_push_takes_away_nothing_that_came_while_it_was_checked(
+    server, tmp_path, monkeypatch
+) -> None:
+    ours = write(tmp_path / "ours.yaml", URGENT)
+    theirs = write(tmp_path / "theirs.yaml", URGENT.replace("urgent", "theirs"))
+
+    def meanwhile(*_: object, **__: object) -> list[Finding]:
+        monkeypatch.setattr("cli.rules.lint", lint)
+        assert call("push", theirs, "--reason", "wave")[0] == 0
+        return []
+
+    monkeypatch.setattr("cli.rules.lint", meanwhile)
+    code, output = call("push", ours, "--reason", "wave")
+    assert (code, "somebody else stored push 1 meanwhile" in output) == (1, True)
+    assert call("push", ours, "--reason", "wave")[0] == 0
+    assert set(RedisRulesetStore(server).load(2).files) == {"rules/ours.yaml", "rules/theirs.yaml"}
 
 
 def test_an_emergency_rule_needs_an_expiry_and_a_reason(server, tmp_path) -> None:

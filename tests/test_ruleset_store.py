@@ -18,6 +18,7 @@ from connectors.ruleset_store import (
     WORKER_TTL_S,
     LocalRulesetStore,
     RedisRulesetStore,
+    RulesetChangedError,
     RulesetStore,
     RulesetStoreDownError,
     StoredRuleset,
@@ -95,6 +96,14 @@ def test_versions_are_numbered_and_the_last_is_active(store) -> None:
     assert store.load(1).files == {"rules/a.yaml": "1"}
     assert (store.load(2).number, store.load(2).author) == (2, "ann")
     assert store.load(3) is None
+
+
+def test_a_version_made_from_another_than_the_active_one_is_not_stored(store) -> None:
+    store.push(ruleset(a="1"), after=0)
+    with pytest.raises(RulesetChangedError, match="push 1 meanwhile"):
+        store.push(ruleset(b="1"), after=0)
+    assert (store.active_number(), store.load(2)) == (1, None)
+    assert store.push(ruleset(a="1", b="1"), after=1) == 2
 
 
 def test_old_versions_are_let_go(store) -> None:
