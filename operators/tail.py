@@ -37,10 +37,12 @@ class Tail:
         excess = value - self._threshold
         if self._past is not None or excess <= 0:
             return 0.0
-        if self._mean <= 0:
+        least = 1e-12 * self._mean**2
+        # No excess yet, or such small ones that they have no squares.
+        if least <= 0:
             return MOST
         # Method of moments; a shape beyond 0.5 has no variance, below 0 the tail would end.
-        ratio = self._mean**2 / max(self._square - self._mean**2, 1e-12 * self._mean**2)
+        ratio = self._mean**2 / max(self._square - self._mean**2, least)
         shape = min(0.5, max(0.0, 0.5 * (1 - ratio)))
         scaled = excess / (self._mean * (1 - shape))
         decay = math.log1p(shape * scaled) / shape if shape > 1e-3 else scaled

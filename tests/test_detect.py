@@ -108,6 +108,14 @@ def test_a_row_without_a_number_keeps_its_place(gap: str) -> None:
     assert scorer.notes["rows without a number, scored 0"] == 1
 
 
+@pytest.mark.parametrize("scale", [1e-310, 1e-160, 1e-150, 1e150, 1e300])
+def test_values_of_any_size_are_scored(scale: float) -> None:
+    values = [scale * value for value in [*noise(300), 80.0, *noise(100)]]
+    scores = [float(row[3]) for row in SeriesScorer("a")(series(values))]
+    assert all(0 <= score <= 1 for score in scores)
+    assert len(scores) == 401
+
+
 def test_times_that_go_back_are_counted_not_refused() -> None:
     scorer = SeriesScorer("a")
     lines = ["timestamp,value", "2026-01-02,1", "2026-01-01,2", "2026-01-01,3"]
