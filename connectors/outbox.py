@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeVar
 
@@ -58,10 +59,17 @@ class PermanentError(Exception):
 
 def seconds(retry_after: str | None) -> float | None:
     """A `Retry-After` header in seconds, an hour at most; None where there is none of use."""
-    try:
-        return min(3_600.0, max(0.0, float(retry_after))) if retry_after else None
-    except ValueError:
+    if not retry_after:
         return None
+    try:
+        asked = float(retry_after)
+    except ValueError:
+        try:
+            # The other form of RFC 9110, which proxies use.
+            asked = parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return min(3_600.0, max(0.0, asked))
 
 
 def refusal(status: int, reason: str, retry_after: str | None) -> RetryLater | PermanentError:

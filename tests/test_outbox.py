@@ -11,6 +11,8 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,15 @@ from alert_samples import OPEN, alert
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from connectors.outbox import GIVE_UP_AFTER, Outbox, PermanentError, RetryLater, Sender, refusal
+from connectors.outbox import (
+    GIVE_UP_AFTER,
+    Outbox,
+    PermanentError,
+    RetryLater,
+    Sender,
+    refusal,
+    seconds,
+)
 from connectors.outbox_store import KEEP, OutboxStore
 from connectors.pagerduty import PagerDutySender
 from connectors.slack import SlackSender
@@ -51,6 +61,24 @@ def send_all(path: Path, *senders: Inbox, alerts: list[Alert]) -> None:
 
 def statuses(path: Path) -> list[str]:
     return [status for item in OutboxStore(path).newest(100) for status in item.statuses.values()]
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "asked"),
+    [
+        (None, None),
+        ("7", 7),
+        ("-7", 0),
+        ("1e9", 3_600),
+        ("soon", None),
+        (format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), 3_600),
+        (format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True), 0),
+        ("Fri, 99 Jan 2027 00:00:00 GMT", None),
+        ("1 Jan 99999999999 00:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(retry_after: str | None, asked: float | None) -> None:
+    assert seconds(retry_after) == asked
 
 
 @pytest.mark.parametrize(
