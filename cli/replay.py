@@ -16,12 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import UsageError
+from cli.live import open_store
 from cli.query import shown
 from cli.rescore import RescoredLog, load_rescorer
 from cli.store import existing_store
 from connectors.clickhouse import connect
 from connectors.decision_log import DecisionLog
 from connectors.query_library import QueryError
+from connectors.ruleset_store import overlaid
 from console.replay_report import ChangeExample, ReplaySummary, Shift, render_replay
 from events.messages import ACTIONS
 from flows.settings import Settings, load_settings
@@ -30,7 +32,8 @@ from operators.redecide import Verdicts, redecide
 from operators.replay import Change, ReplayTally
 from operators.rescore import Rescorer
 from policy.policy import Policy, parse_policy, read_policy_file
-from policy.rules import load_rules
+from policy.rulebook import parse_rulebook
+from policy.rules import RuleSet, read_rule_files
 from policy.taxonomy import CATEGORIES
 
 MAX_COMMUNITIES = 20
@@ -56,6 +59,7 @@ def replay_command(
         PolicyError: the policy or the rules cannot be used.
         RegistryError, ModelError: a model cannot be used.
         UsageError: there is no store, or a moment is malformed.
+        RulesetStoreDownError: Redis, which has the pushed rules, does not answer.
         StoreError: ClickHouse does not answer.
         OSError: `html` cannot be written; it is tried before anything is computed.
     """
@@ -85,22 +89,33 @@ def replay(
     rescorer: Rescorer | None = None,
 ) -> ReplaySummary:
     """What `policy`, called `name`, and `rescorer`, if any, change of the decisions in `log`."""
+    rules = _rules_in_force(settings)
     if rescorer is None:
-        return _replay(policy, log, log, settings, name)
+        return _replay(policy, log, log, rules, name)
     with _progress(log.decisions) as advance:
-        rescored = RescoredLog(log, rescorer, load_rules(settings.policy).hints, advance)
-        summary = _replay(policy, log, rescored, settings, name)
+        rescored = RescoredLog(log, rescorer, rules.hints, advance)
+        summary = _replay(policy, log, rescored, rules, name)
     return replace(summary, scores="new scores", notes=[*rescored.notes(settings), *summary.notes])
+
+
+def _rules_in_force(settings: Settings) -> RuleSet:
+    """Those of the policy directory with the pushed ones over them, as the job has them.
+
+    Without the hash lists, which may be large and ask for nothing.
+    """
+    store = open_store("rules", shared=False)
+    directory = {f"rules/{name}": text for name, text in read_rule_files(settings.policy).items()}
+    files = overlaid(directory, store.load(store.active_number()))
+    return parse_rulebook({name: files[name] for name in files if name.startswith("rules/")}).rules
 
 
 def _replay(
     policy: Policy,
     log: DecisionLog,
     scored: DecisionLog | RescoredLog,
-    settings: Settings,
+    rules: RuleSet,
     name: str,
 ) -> ReplaySummary:
-    rules = load_rules(settings.policy)
     review_rules = {rule: rules.by_id[rule].category for rule in rules.review_rules}
     allowed = {name: policy.allowed_rules(name) for name in log.communities}
     tally = ReplayTally(log.communities)

@@ -1,5 +1,6 @@
 """Replays: the verdict over columns is that of one by one, and what a policy changes is told."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from cli.errors import UsageError
 from cli.main import app
 from connectors.clickhouse import ClickHouseWriter, connect
 from connectors.decision_log import DecisionLog
+from connectors.ruleset_store import RedisRulesetStore, StoredRuleset
 from events.messages import ACTIONS, Image, Signal
 from events.records import AuthorFeatures, Judgement
 from models.fusion.fusion import FusionModel
@@ -327,6 +329,23 @@ def test_rules_that_the_policy_allows_are_noted(settings) -> None:
     assert "500 decisions hit rules that this policy allows" in call(
         "--policy", settings / "kind.yaml"
     )
+
+
+def test_a_pushed_rule_that_wants_a_human_is_held_to(settings, valkey_url, monkeypatch) -> None:
+    assert " threat " not in call("--policy", settings / "lower.yaml")
+    monkeypatch.setenv("BREAKWATER_REDIS_URL", valkey_url)
+    rule = "{id: spam.earn-from-home, category: threat, score: 0.9, pattern: x1, action: review}"
+    spam = (BUILT_IN / "rules" / "spam.yaml").read_text().replace("spam.earn-from-home", "other")
+    RedisRulesetStore(valkey_url).push(
+        StoredRuleset(
+            files={"rules/spam.yaml": spam, "rules/pushed.yaml": f"rules: [{rule}]"},
+            author="ann",
+            reason="wave",
+            pushed_at=AT,
+        )
+    )
+    # All that no score reviews was hit by the rule, too.
+    assert re.search(r" threat +499 .* 0 → 499\b", call("--policy", settings / "lower.yaml"))
 
 
 @pytest.mark.parametrize(
