@@ -197,6 +197,8 @@ def file_job(
     """
     if source != "-":
         _check_readable(Path(source))
+    # Brokers may be set for another job: of a file no share is held to what is usual on Kafka.
+    settings = settings.model_copy(update={"kafka_brokers": ""})
     make_directory(settings.output)
     if not overwrite:
         _check_without_results(settings.output)

@@ -13,11 +13,16 @@ from policy.policy import BUILT_IN
 
 ROOT = Path(__file__).parent.parent
 QUOTA = 10
+MANY = 1_100
+"""More decisions than an hour must have for its share of blocks to say anything."""
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run over 2 * QUOTA posts that a rule blocks as spam, and as many that another one does."""
+    """A run over posts that rules block: 2 * QUOTA by each that has one, and MANY by another.
+
+    The settings name brokers, too, as on a machine where the job runs on Kafka.
+    """
     home = tmp_path_factory.mktemp("guardrails")
     policy = home / "policy"
     (policy / "rules").mkdir(parents=True)
@@ -28,20 +33,21 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "rules:\n"
         "  - {id: zebra, category: spam, score: 0.97, pattern: zebra}\n"
         f"  - {{id: llama, category: sexual, score: 0.97, pattern: llama, quota: {QUOTA}}}\n"
+        "  - {id: hippo, category: threat, score: 0.97, pattern: hippo}\n"
     )
     posts = [
-        {"content_id": f"{animal}-{n}", "created_at": f"2026-11-20T00:00:{n:02}Z",
+        {"content_id": f"{animal}-{n}", "created_at": f"2026-11-20T00:00:{n % 60:02}Z",
          "author_id": f"a{n}", "text": f"we saw a {animal} at the zoo today"}
-        for animal in ("zebra", "llama")
-        for n in range(2 * QUOTA)
+        for animal, count in (("zebra", 2 * QUOTA), ("llama", 2 * QUOTA), ("hippo", MANY))
+        for n in range(count)
     ]  # fmt: skip
     (home / "posts.jsonl").write_text("\n".join(map(json.dumps, posts)))
     settings = {k: v for k, v in os.environ.items() if not k.startswith("BREAKWATER_")}
+    settings |= {"BREAKWATER_POLICY": str(policy), "BREAKWATER_KAFKA_BROKERS": "127.0.0.1:1"}
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", "run", "--input", home / "posts.jsonl",
          "--output", home / "out"],
-        cwd=ROOT, env=settings | {"BREAKWATER_POLICY": str(policy)}, capture_output=True,
-        timeout=300, check=False,
+        cwd=ROOT, env=settings, capture_output=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     return home / "out"
@@ -70,3 +76,8 @@ def test_of_twice_the_quota_half_is_blocked_half_reviewed_and_an_alert_opens(
     assert (alert["kind"], alert["state"], alert["expected"]) == ("health", "open", QUOTA)
     assert alert["examples"][0] == f"{animal}-{QUOTA}"
     assert end == alert | {"state": "resolved"}, "with the file it is over"
+
+
+def test_a_file_may_be_all_violations(output: Path) -> None:
+    made = [one for one in lines(output / "decisions.jsonl") if "hippo" in one["content_id"]]
+    assert [one["action"] for one in made] == ["block"] * MANY
