@@ -19,8 +19,8 @@ from rich.text import Text
 from cli.errors import UsageError
 from cli.letters import identity_of, letters, named, position_text, producer_of
 from cli.terminal import printable, table_console
-from events.decode import DecodeError, Decoder
-from events.messages import Content, DeadLetter
+from events.decode import DecodeError
+from events.messages import DeadLetter
 from flows.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 
 _NUMBER = re.compile(r"(^|[^\w-])[0-9]+\b")
+CONTENT_TOPIC = "content.submitted.v1"
 REPLAYED = "replayed.txt"
 """In the output directory: identities of the letters that were sent again, a line each."""
 BATCH_BYTES = 64 * 1024 * 1024
@@ -62,6 +63,7 @@ class _Message(NamedTuple):
     position: str
     letter: str
     """The letter's identity."""
+    topic: str
 
 
 @app.command("list", epilog="Example: breakwater dead-letters list --reason 'not JSON' --page 2")
@@ -154,10 +156,11 @@ def replay(
     ),
     input: Input = None,  # noqa: A002 (the option's name)
 ) -> None:
-    """Send the bytes of dead letters back to the content topic, each letter once.
+    """Send the bytes of dead letters back to their topic, each letter once.
 
-    What would be refused again is not sent. Without Kafka they go into `replay.jsonl` in the output
-    directory, for `breakwater run --input` with another --output.
+    What would be refused again is not sent. Those of a file go to the content topic; without Kafka,
+    contents go into `replay.jsonl` in the output directory, for `breakwater run --input` with
+    another --output.
     """
     if not (positions or every or reason or producer):
         raise UsageError("name positions, --reason, --producer or --all")
@@ -175,13 +178,14 @@ def replay(
     for batch in _batches(wanted.usable(chosen)):
         if not dry_run:
             wanted.send(batch)
-        told["would be sent" if dry_run else "sent"] += len(batch)
-    where = "content.submitted.v1" if settings.kafka_brokers else str(wanted.file)
+        for message in batch:
+            where = message.topic if settings.kafka_brokers else wanted.file
+            told[f"{'would be sent' if dry_run else 'sent'} to {where}"] += 1
     for what, count in sorted(told.items()):
-        typer.echo(f"{count} {what}{f' to {where}' if what.endswith('sent') else ''}")
+        typer.echo(f"{count} {what}")
     if not told:
         raise UsageError("no dead letter is there: see `breakwater dead-letters list`")
-    if "still cannot be used" in told:
+    if {"still cannot be used", "not sent"} & told.keys():
         raise typer.Exit(1)
 
 
@@ -189,6 +193,7 @@ class _Replay:
     """What of some letters can be sent again now, and the sending."""
 
     def __init__(self, settings: Settings, corrected: bytes | None, told: Counter[str]) -> None:
+        from connectors.dead_letters import DECODERS
         from flows.sinks import kafka_config
 
         self.file = settings.output / "replay.jsonl"
@@ -199,7 +204,7 @@ class _Replay:
         )
         self._corrected = corrected
         self._told = told
-        self._decode = Decoder(Content)
+        self._decoders = DECODERS
 
     def usable(self, letters: Iterable[DeadLetter]) -> Iterator[_Message]:
         """What each letter that decodes now, and was not sent yet, is sent again as."""
@@ -217,14 +222,19 @@ class _Replay:
                     err=True,
                 )
                 continue
+            topic = letter.source.topic if letter.source.topic in self._decoders else CONTENT_TOPIC
             try:
-                content = self._decode(value)
+                message = self._decoders[topic](value)
             except DecodeError as error:
                 self._told["still cannot be used"] += 1
                 typer.echo(f"{printable(position)}: {printable(str(error))}", err=True)
                 continue
+            if topic != CONTENT_TOPIC and self._config is None:
+                self._told["not sent"] += 1
+                typer.echo(f"{position}: set BREAKWATER_KAFKA_BROKERS to send it", err=True)
+                continue
             self._done.add(identity)
-            yield _Message(content.content_id, value, position, identity)
+            yield _Message(message.content_id, value, position, identity, topic)
 
     def send(self, batch: list[_Message]) -> None:
         """Send and remember; a crash between the two sends contents twice, which has one effect."""
@@ -232,7 +242,8 @@ class _Replay:
         if self._config is not None:
             from connectors.dead_letters import resend
 
-            resend(self._config, [message[:3] for message in batch])
+            for topic in dict.fromkeys(message.topic for message in batch):
+                resend(self._config, [sent[:3] for sent in batch if sent.topic == topic], topic)
         else:
             with self.file.open("ab") as file:
                 # What decodes has newlines only between tokens.

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from confluent_kafka import (
@@ -20,16 +20,20 @@ from confluent_kafka import (
 from msgspec.structs import replace
 
 from connectors.kafka import (
+    APPEALS_TOPIC,
     CONTENT_TOPIC,
     DEAD_LETTER_TOPIC,
+    LABELS_TOPIC,
     MAX_SENT_BYTES,
+    USER_REPORTS_TOPIC,
     BrokerError,
     KafkaWriter,
     list_partitions,
     produce,
     producer_config,
 )
-from events.messages import DeadLetter
+from events.decode import Decoder
+from events.messages import Appeal, Content, DeadLetter, Label, UserReport
 
 SILENCE_S = 10.0
 MAX_RAW = 640 * 1024
@@ -39,6 +43,14 @@ the megabyte that brokers take (`message.max.bytes`). The store has it whole.
 SEND_TIMEOUT_S = 60.0
 REPLAYED_FROM = "breakwater-replayed-from"
 """Header of a message that was sent again: the position of its first coming."""
+
+DECODERS: Final[Mapping[str, Callable[[bytes], Content | Label | UserReport | Appeal]]] = {
+    CONTENT_TOPIC: Decoder(Content),
+    LABELS_TOPIC: Decoder(Label),
+    USER_REPORTS_TOPIC: Decoder(UserReport),
+    APPEALS_TOPIC: Decoder(Appeal),
+}
+"""How the messages of each topic are read that dead letters come from."""
 
 _decoder = msgspec.json.Decoder(DeadLetter)
 
@@ -127,8 +139,12 @@ def _letter(value: object) -> Iterator[DeadLetter]:
             yield _decoder.decode(value)
 
 
-def resend(config: Mapping[str, Any], messages: Iterable[tuple[str, bytes, str]]) -> None:
-    """Send `messages` (key, value, the position they are from) to the content topic.
+def resend(
+    config: Mapping[str, Any],
+    messages: Iterable[tuple[str, bytes, str]],
+    topic: str = CONTENT_TOPIC,
+) -> None:
+    """Send `messages` (key, value, the position they are from) to `topic`.
 
     Raises:
         BrokerError: a message was not acknowledged within a minute, or was refused.
@@ -146,13 +162,13 @@ def resend(config: Mapping[str, Any], messages: Iterable[tuple[str, bytes, str]]
             produce(
                 producer,
                 lambda: None,
-                topic=CONTENT_TOPIC,
+                topic=topic,
                 value=value,
                 key=key.encode("utf-8", "replace"),
                 headers={REPLAYED_FROM: position.encode()},
                 on_delivery=lambda error, _: refused.append(error.str()) if error else None,
             )
         except KafkaException as error:
-            raise BrokerError(f"{CONTENT_TOPIC}: {error.args[0].str()}") from None
+            raise BrokerError(f"{topic}: {error.args[0].str()}") from None
     if producer.flush(SEND_TIMEOUT_S) or refused:
-        raise BrokerError(f"{CONTENT_TOPIC}: {refused[0] if refused else 'no acknowledgement'}")
+        raise BrokerError(f"{topic}: {refused[0] if refused else 'no acknowledgement'}")

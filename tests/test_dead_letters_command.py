@@ -32,6 +32,7 @@ from connectors.dead_letters import (
 from connectors.kafka import (
     CONTENT_TOPIC,
     DEAD_LETTER_TOPIC,
+    USER_REPORTS_TOPIC,
     BrokerError,
     KafkaWriter,
     create_topics,
@@ -259,6 +260,37 @@ def test_on_kafka_the_bytes_go_back_to_the_content_topic_once(brokers) -> None:
     assert (message.key(), message.value()) == (b"c1", GOOD)
     assert message.headers() == [(REPLAYED_FROM, P2.encode())]
     assert more == []
+
+
+SAID_AT = b'"reported_at": "2026-11-20T10:00:00Z"'
+REPORT = b'{"report_id": "r", "content_id": "c", "reporter_id": "u", %b}' % SAID_AT
+REPORTED = Position(topic=USER_REPORTS_TOPIC, partition=1, offset=5)
+P4 = f"{USER_REPORTS_TOPIC}/1/5"
+
+
+def test_what_people_said_goes_back_to_its_own_topic(brokers, tmp_path) -> None:
+    odd = msgspec.structs.replace(LETTERS[0], source=REPORTED)
+    config = {"bootstrap.servers": brokers}
+    writer = KafkaWriter[DeadLetter](config, DEAD_LETTER_TOPIC, lambda each: each.source.place)
+    writer.write([odd, LETTERS[1]])
+    writer.flush()
+    (tmp_path / "mended.json").write_bytes(REPORT)
+    mended = ["--with", tmp_path / "mended.json"]
+    assert call("replay", P4, *mended)[1] == f"1 sent to {USER_REPORTS_TOPIC}\n"
+    consumer = Consumer(config | {"group.id": "test"})
+    consumer.assign([TopicPartition(USER_REPORTS_TOPIC, part, 0) for part in range(2)])
+    [message] = consumer.consume(1, 10)
+    consumer.close()
+    assert (message.key(), message.value()) == (b"c", REPORT)
+
+
+def test_what_people_said_is_no_post_for_a_file(output) -> None:
+    odd = msgspec.structs.replace(LETTERS[0], raw=REPORT, source=REPORTED)
+    with (output / "dead_letters.jsonl").open("ab") as file:
+        file.write(encode(odd) + b"\n")
+    code, told = call("replay", P4)
+    assert (code, "set BREAKWATER_KAFKA_BROKERS to send it" in told) == (1, True)
+    assert not (output / "replay.jsonl").exists()
 
 
 def test_more_messages_than_the_producer_takes_at_once_wait_for_room(brokers) -> None:
