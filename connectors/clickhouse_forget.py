@@ -40,6 +40,11 @@ _CONDITIONS = {
     "users": "user_id = {author:String}",
 }
 _ALERTS = ("surge_alerts", "drift_alerts")
+# Surges of reports about one content are named by its id, which is cut as the alert has it.
+_OF_ONE = (
+    "signature IN (SELECT substringUTF8(concat('content:', content_id), 1, 128)"  # noqa: S608
+    f" FROM {_THEIRS})"
+)
 _DONE = {"mutations_sync": 2}
 
 
@@ -47,7 +52,8 @@ def forget_author(client: Client, author_id: str) -> dict[str, int]:
     """Delete what the tables hold of `author_id`; the number of rows deleted, by table.
 
     Contents under legal hold, and what belongs to them, stay. Alerts lose their contents as
-    examples. The aggregates by minute and hour stay: they hold counts and 64-bit digests, no ids.
+    examples, and the id of the one that they are about. The aggregates by minute and hour stay:
+    they hold counts and 64-bit digests, no ids.
     Returns when the parts on disk are rewritten; backups are not reached.
 
     Raises:
@@ -63,8 +69,10 @@ def forget_author(client: Client, author_id: str) -> dict[str, int]:
     for table in _ALERTS:
         client.command(
             f"ALTER TABLE moderation.{table} UPDATE"
-            f" examples = arrayFilter(id -> id NOT IN {_THEIRS}, examples)"
-            f" WHERE arrayExists(id -> id IN {_THEIRS}, examples)",
+            f" examples = arrayFilter(id -> id NOT IN {_THEIRS}, examples),"
+            f" summary = if({_OF_ONE}, replaceAll(summary, signature, 'content:…'), summary),"
+            f" signature = if({_OF_ONE}, 'content:…', signature)"
+            f" WHERE arrayExists(id -> id IN {_THEIRS}, examples) OR {_OF_ONE}",
             parameters=author,
             settings=_DONE,
         )

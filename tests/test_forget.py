@@ -118,6 +118,22 @@ def test_every_table_forgets_the_author_and_nobody_else(store):
     assert set(forget_author(store, GONE).values()) == {0}
 
 
+def test_an_alert_about_one_content_of_theirs_names_it_no_more(store):
+    for content in ("theirs", "others"):
+        store.command(
+            "INSERT INTO moderation.surge_alerts (alert_id, signature, summary) VALUES"
+            f" ('{content}', 'content:{content}', 'Surge of spam sharing content:{content}: 9')"
+        )
+    forget_author(store, GONE)
+    kept = store.query(
+        "SELECT signature, summary FROM moderation.surge_alerts WHERE alert_id != 'a1' ORDER BY ALL"
+    ).result_rows
+    assert kept == [
+        ("content:others", "Surge of spam sharing content:others: 9"),
+        ("content:…", "Surge of spam sharing content:…: 9"),
+    ]
+
+
 def test_nothing_is_forgotten_of_an_author_under_legal_hold(store):
     before = counts(store)
     hold_author(store, GONE)
