@@ -163,12 +163,13 @@ def _signatures(hash_rule: str, text: str, images: Sequence[bytes | str]) -> tup
 
 
 def _excerpt(judgement: Judgement, redact: Redact | None) -> str:
-    text = judgement.content.text[: 4 * EXCERPT]
+    # Without the blanks first: behind many of them half an address would be shown.
+    text = " ".join(judgement.content.text.split())[: 4 * EXCERPT]
     if not text or judgement.decision.category in UNSHOWN:
         return ""
     # Before it is cut: half an address would not be known as one.
     (text,) = redact([text]) if redact is not None else [text]
-    return " ".join(text.split())[:EXCERPT]
+    return text[:EXCERPT]
 
 
 class _CountLogic(StatefulBatchLogic[Parcel[SurgeEvent | Tick], ShardReport, bytes]):

@@ -127,6 +127,7 @@ def events_of(judged: Judgement, **options: Any) -> list[SurgeEvent]:
     [
         ("write to ann@mail.example  now\n", "spam", "write to **************** now"),
         ("a" * 110 + " ann@mail.example", "spam", "a" * 110 + " *********"),  # cut afterwards
+        ("to" + " " * 467 + "ann@mail.example", "spam", "to ****************"),
         ("anything", "csam", ""),
         ("", "spam", ""),
     ],
