@@ -69,8 +69,10 @@ def rollback_of(store: RulesetStore, to: int, author: str, reason: str) -> Store
     and not forth again; 0 is the directory alone.
 
     Raises:
-        UsageError: there is no such push.
+        UsageError: there is no such push, or no reason.
     """
+    if not reason.strip():
+        raise UsageError("--reason: say why an earlier push is gone back to")
     active = store.load(store.active_number())
     if active is None:
         raise UsageError("nothing was pushed yet")

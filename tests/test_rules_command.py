@@ -193,6 +193,13 @@ def test_rollbacks_step_over_rollbacks(server, tmp_path, what, history, in_force
     assert told in output, what
 
 
+def test_a_rollback_needs_a_reason(server, tmp_path) -> None:
+    call("push", write(tmp_path / "u.yaml", URGENT), "--reason", "wave")
+    with pytest.raises(UsageError, match="--reason: say why"):
+        call("rollback", "--reason", " ")
+    assert RedisRulesetStore(server).active_number() == 1
+
+
 def test_nothing_is_before_the_directory_alone(server, tmp_path) -> None:
     call("push", write(tmp_path / "urgent.yaml", URGENT), "--reason", "wave")
     call("rollback")
