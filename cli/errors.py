@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from collections.abc import Iterable
 from typing import Final
 
 import typer
@@ -43,6 +44,15 @@ def exit_code(error: Exception) -> int | None:
     if isinstance(error, (UsageError, DatasetError, *START_ERRORS)):
         return 2
     return 2 if isinstance(error, OSError) and error.filename is not None else None
+
+
+def is_utf8(arguments: Iterable[str]) -> bool:
+    """Whether all of `arguments` came as UTF-8: other bytes are lone surrogates (PEP 383)."""
+    try:
+        "".join(arguments).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _to_do(error: Exception) -> str | None:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from cli import alerts, dead_letters, models, policy, rules, setup
-from cli.errors import exit_code, in_a_line, say
+from cli.errors import exit_code, in_a_line, is_utf8, say
 
 app = typer.Typer(
     name="breakwater",
@@ -48,10 +48,13 @@ def main() -> None:
         _drop_output()
         sys.exit(0)
     except Exception as error:
-        code = exit_code(error)
+        code, told = exit_code(error), in_a_line(error)
+        if code is None and not is_utf8(sys.argv):
+            # A path may be so; what goes to a server may not, and each says so in its own way.
+            code, told = 2, "an argument is not UTF-8: type it again, in a terminal that is"
         if code is None:
             raise
-        say(in_a_line(error))
+        say(told)
         _drop_output()
         sys.exit(code)
 

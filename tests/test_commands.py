@@ -17,6 +17,7 @@ from cli.doctor import doubts, examine
 from cli.errors import exit_code, in_a_line
 from cli.query import _print_answer
 from cli.score import score_batch
+from connectors.clickhouse import ClickHouseWriter
 from connectors.outbox_store import OutboxStore
 from connectors.query_library import Answer, load
 from flows.settings import load_settings
@@ -31,8 +32,10 @@ def stages() -> Stages:
     return load_stages(load_settings(redis_url=None))
 
 
-def breakwater(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("BREAKWATER_")}
+def breakwater(
+    *arguments: str, text: str = "", **settings: str
+) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("BREAKWATER_")} | settings
     return subprocess.run(
         [sys.executable, "-m", "cli.main", *arguments],
         input=text, capture_output=True, text=True, cwd=ROOT, env=kept, timeout=120, check=False,
@@ -258,6 +261,22 @@ def test_a_path_that_cannot_be_used_is_named_in_one_line(
 )
 def test_bad_usage_exits_with_2(arguments: list[str]) -> None:
     assert breakwater(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["hold", "\udcff"], ["forget", "\udcff", "--yes"], ["alerts", "ack", "\udcff"]],
+    ids=" ".join,
+)
+def test_an_argument_that_is_not_utf_8_is_told_in_one_line(tmp_path, arguments) -> None:
+    writer = ClickHouseWriter(f"chdb://{tmp_path}/clickhouse")
+    writer.apply_schema()
+    writer.close()
+    OutboxStore(tmp_path / "outbox.sqlite").close()
+    done = breakwater(*arguments, BREAKWATER_OUTPUT=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.startswith("breakwater: an argument is not UTF-8")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
