@@ -92,6 +92,8 @@ def _validator() -> Any:
     numbers = standard.TYPE_CHECKER.redefine(
         "number", lambda checker, value: checker.is_type(value, "integer") or _is_finite(value)
     )
+    # JSON Schema takes 4.0 for an integer, what is decided by does not.
+    numbers = numbers.redefine("integer", lambda _, value: type(value) is int)
     strict: Any = jsonschema.validators.extend(standard, type_checker=numbers)  # type: ignore[no-untyped-call]
     return strict(json.loads(SCHEMA_FILE.read_text("utf-8")))
 

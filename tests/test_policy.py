@@ -91,6 +91,11 @@ def with_category(name: str, **change: object) -> str:
             TEXT.replace("communities: {}", "communities: {on: {}}"),
             "put it in quotes",
         ),
+        (
+            "a whole number as a fraction",
+            TEXT.replace("severity: 4", "severity: 4.0"),
+            "hate.severity: expected a whole number, not 4.0",
+        ),
         ("the same key twice", TEXT + "\nsample_rate: 0", "sample_rate: is given twice"),
         ("aliases that blow up", BOMB, "more than 100000 values"),
         ("aliases without an end", "a: &a [*a]", "not usable as YAML"),
