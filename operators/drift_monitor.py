@@ -122,6 +122,9 @@ class DriftMonitor:
         return alerts
 
     def _group_of(self, community: str) -> str:
+        if community in (ALL, NICHE):
+            # Of that name: as a group it would stand for others, and count twice in `ALL`.
+            return NICHE
         if community in self._groups:
             return community
         self._sizes[community] += 1

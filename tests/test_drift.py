@@ -7,6 +7,7 @@ import pickle
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import bytewax.operators as op
@@ -153,6 +154,16 @@ def test_many_communities_share_a_bounded_number_of_groups() -> None:
     monitor = DriftMonitor(settings)
     monitor.observe(samples)
     assert len(monitor._groups) == 5  # all, niche, and three
+
+
+@pytest.mark.parametrize("community", ["*", "niche", "c1"])
+def test_a_content_counts_once_whatever_its_community_is_called(community: str) -> None:
+    monitor = DriftMonitor(SETTINGS)
+    monitor.observe([sample._replace(community=community) for sample in islice(stream(1), 100)])
+    assert {name: group.count for name, group in monitor._groups.items()} == {
+        "*": 100,
+        "niche": 100,
+    }
 
 
 def test_what_is_sampled_of_a_content() -> None:
