@@ -203,6 +203,8 @@ def test_origins_rise_and_stay_within_the_original(text: str) -> None:
         "a*",  # one masked word, or many
         "f❗️ck ",
         "a(b)",
+        "fu ck ",
+        "ki lx ",
         "aaabbbaaabbbaaa ",
         "ʞɔnɟ ",
         "ɐ",
