@@ -19,7 +19,7 @@ _ALSO_UPRIGHT: Final = dict(zip("bdlnopqsuxz\u0131HIMNOSWXZ", "qpluodbsnxziHIWNO
 """Letters that are some letter either way up."""
 _UPRIGHT: Final = str.maketrans(_TURNED | _ALSO_UPRIGHT | {"˙": ".", "¡": "!", "¿": "?"})
 _LETTERS: Final = "".join((*_TURNED, *_ALSO_UPRIGHT))
-_RUN: Final = re.compile(rf"[{_LETTERS}](?:[ .,!?'\u2019˙¡¿-]*[{_LETTERS}])+")
+_RUN: Final = re.compile(rf"[{_LETTERS}](?:[\s.,!?'\u2019˙¡¿-]*[{_LETTERS}])+")
 _WORD: Final = re.compile(r"[A-Za-z]+")
 _MIN_TURNED: Final = 2
 _MOST: Final = 0.75

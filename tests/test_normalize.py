@@ -46,6 +46,7 @@ UNDONE = {
     "\u202eetah\nyou \u202detah\u202c": "hate you etah",  # to the end of the line
     "\u202eשלום etah": "שלום etah",  # what is written from right to left stays in its order
     "noʎ ʞɔnɟ, llᴉʞ": "kill ,fuck you",  # upside down, and so from right to left
+    "noʎ\nʞɔnɟ": "fuck you",  # over lines
     "hey: ʞıll ʎonɹsǝlɟ!": "hey: kill yourself!",  # or not
     "h\u20dda\u20e0t\u0488e \U0001d159": "hate ",  # marks around a letter, a note nobody sees
     "🇭 🇦 🇹 🇪 🇲🇪🇳": "HATE MEN",  # letters of flags that are none
