@@ -28,7 +28,7 @@ _MOST: Final = 0.75
 
 def undo_turned(draft: Draft) -> int:
     """Letters upright where that gives words, read from either side; returns how many."""
-    if _TURNED.keys().isdisjoint(draft.text):
+    if draft.text.isascii() or _TURNED.keys().isdisjoint(draft.text):
         return 0
     runs = ((run.span(), _meant(run.group())) for run in _RUN.finditer(draft.text))
     return draft.apply(((*span, new) for span, new in runs if new is not None), ordered=False)
