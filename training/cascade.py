@@ -62,8 +62,7 @@ class Scored:
 
 def score(models: Sequence[TextModel], corpus: Corpus, split: str) -> Scored:
     """The scores by every model of all rows of a split."""
-    rows = corpus.where(split)
-    texts = [n.text for n in normalize([corpus.texts[row] for row in rows.tolist()])]
+    rows, texts = corpus.where(split), normalized(corpus, split)
     scores = tuple(model.predict(texts) for model in models)
     return Scored(
         scores,
@@ -72,6 +71,12 @@ def score(models: Sequence[TextModel], corpus: Corpus, split: str) -> Scored:
         np.array([len(text) for text in texts]),
         GroupNames().find(texts, scores[0]),
     )
+
+
+def normalized(corpus: Corpus, split: str) -> list[str]:
+    """The texts of a split as the models read them."""
+    rows = corpus.where(split).tolist()
+    return [one.text for one in normalize([corpus.texts[row] for row in rows])]
 
 
 def mix_weights(sources: Sequence[str]) -> NDArray[np.float64]:

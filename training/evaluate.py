@@ -17,7 +17,7 @@ from models.text.cascade import Cascade
 from policy.taxonomy import TEXT_CATEGORIES
 from training import evasion, functional
 from training.cards import figures_table
-from training.cascade import Scored, score
+from training.cascade import Scored, normalized, score
 from training.datasets import load
 from training.metrics import Figures, by_category
 
@@ -43,8 +43,9 @@ MODELS: Final = ("fast", "student", "transformer", "cascade")
 
 def evaluate(cascade: Cascade, data: Path) -> Evaluation:
     """Scores all rows of the test split with every model. Raises DatasetError."""
-    scored = score(cascade.models, load(data), "test")
-    settled = cascade.settle_scores(*scored.scores, lengths=scored.lengths, names=scored.names)
+    corpus = load(data)
+    scored = score(cascade.models, corpus, "test")
+    settled = cascade.settle(normalized(corpus, "test"))
     return Evaluation(scored, settled.scores, settled.settled_by)
 
 

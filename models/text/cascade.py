@@ -15,6 +15,7 @@ from models.text.fast import FastTextModel
 from models.text.gate import Gate, log_odds
 from models.text.groups import GroupNames, doubtful, still_open
 from models.text.model import Contribution, TextModel
+from models.text.passages import Passages, cut
 from models.text.transformer import ModelError, TransformerModel
 from policy.taxonomy import TEXT_CATEGORIES
 
@@ -54,7 +55,7 @@ class CascadeResult:
     scores: NDArray[np.float32]
     """(n, C): of all the models that saw the text, weighed."""
     settled_by: NDArray[np.int64]
-    """(n,): number of that model."""
+    """(n,): number of the last of these models, or of those that read the worst passage of it."""
 
 
 class Cascade:
@@ -124,17 +125,40 @@ class Cascade:
 
         Each model sees in one batch all that the one before was unsure of. The second sees texts of
         abuse that name a group as well, the others those of them that are still open, and all see
-        what is `doubted` by others, (n,).
+        what is `doubted` by others, (n,). Of long texts the worst passage counts, see `passages`.
         """
+        if doubted is None:
+            doubted = np.zeros(len(texts), dtype=np.bool_)
+        found = self._read(texts, self.models[0].predict(texts), doubted)
+        passages = cut(texts)
+        if passages.texts:
+            self._read_passages(found, passages, doubted)
+        return found
+
+    def _read_passages(
+        self, found: CascadeResult, passages: Passages, doubted: NDArray[np.bool_]
+    ) -> None:
+        """Let what the worst passages say raise what was `found` of their texts."""
+        first = self.models[0].predict(passages.texts)
+        worst = passages.worst(first)
+        rows = passages.owners[worst]
+        texts = [passages.texts[number] for number in worst.tolist()]
+        read = self._read(texts, first[worst], doubted[rows])
+        scores = passages.weighed(read.scores)
+        raising = np.any(scores > found.scores[rows], axis=1)
+        found.settled_by[rows] = np.maximum(found.settled_by[rows], raising * read.settled_by)
+        found.scores[rows] = np.maximum(found.scores[rows], scores)
+
+    def _read(
+        self, texts: Sequence[str], first: NDArray[np.float32], doubted: NDArray[np.bool_]
+    ) -> CascadeResult:
+        """What the models make of `texts`, whose scores by the first one are known."""
 
         def ask(number: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
             return self.models[number].predict([texts[row] for row in rows.tolist()])
 
-        scores = self.models[0].predict(texts)
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        if doubted is None:
-            doubted = np.zeros(len(texts), dtype=np.bool_)
-        return self._settle(scores, lengths, self.names(texts, scores), doubted, ask)
+        return self._settle(first, lengths, self.names(texts, first), doubted, ask)
 
     def settle_scores(
         self,
