@@ -58,7 +58,7 @@ class SeriesScorer:
                     self.notes["blank lines left out"] += 1
                     continue
                 where = f"{self.name}:{rows.line_num}"
-                if len(row) <= max(columns):
+                if not max(columns) < len(row) <= len(header):
                     raise SeriesError(f"{where}: {len(header)} fields expected, {len(row)} found")
                 when, written = row[columns[0]], row[columns[1]]
                 at, value = _time(when, where), _number(written, where)

@@ -48,9 +48,8 @@ def list_rules(
     category: Annotated[str, typer.Option(help="Only rules of this category.")] = "",
 ) -> None:
     """The rules in force: those of the policy directory with the pushed ones over them."""
-    if category not in ("", *CATEGORIES):
-        known = ", ".join(CATEGORIES)
-        raise UsageError(f"unknown category {category!r}; expected one of {known}")
+    if category:
+        _check_category(category)
     book, stored = rules_in_force()
     listed = [_row(rule) for rule in book.rules.rules if category in ("", rule.category)]
     # What no rule has takes no room.
@@ -179,6 +178,7 @@ def import_list(
 
     docs/hash-lists.md has the columns that are read. What is left out is counted on standard error.
     """
+    _check_category(category)
     imported = read_exchange(file.name, read_hash_file(file), algorithm)
     if expires is not None and expires.tzinfo is None:
         expires = expires.replace(tzinfo=UTC)
@@ -193,6 +193,12 @@ def import_list(
         sys.stdout.write(text)
     else:
         output.write_text(text)
+
+
+def _check_category(category: str) -> None:
+    if category not in CATEGORIES:
+        known = ", ".join(CATEGORIES)
+        raise UsageError(f"unknown category {category!r}; expected one of {known}")
 
 
 def _activate(

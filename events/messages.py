@@ -1,7 +1,8 @@
 """The messages that cross a boundary: topics, files and tables are made of these alone.
 
 Field names, types and bounds are a contract with other people's programs: add, never rename.
-Times are timezone-aware datetimes, written as RFC 3339 in UTC; scores are probabilities, 0 to 1.
+Times are timezone-aware datetimes, written as RFC 3339: a producer's with the offset that it gave,
+others in UTC. Scores are probabilities, 0 to 1.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ def check_text(text: str, field: str = "text") -> None:
 
 def _check_times(*times: datetime | None) -> None:
     for at in times:
-        # Outside these years the tables' DateTime64 and conversions to UTC would overflow.
-        if at is not None and not 1970 <= at.year <= 2200:
-            raise ValueError(f"{at.isoformat()} is not a time between 1970 and 2200")
+        # The tables' DateTime, in which minutes and hours are counted, ends in February 2106.
+        if at is not None and not 1970 <= at.year <= 2105:
+            raise ValueError(f"{at.isoformat()} is not a time between 1970 and 2105")
 
 
 class Image(Struct, frozen=True, omit_defaults=True):

@@ -124,7 +124,7 @@ def test_text_is_stored_as_posted(store, text):
         pytest.param("1970-01-01T00:00:05+14:00", "1969-12-31 10:00:05.000", id="earliest"),
         pytest.param("2026-02-03T04:05:06.999999Z", "2026-02-03 04:05:06.999", id="cut to ms"),
         pytest.param("2026-02-03T04:05:06.5-23:59", "2026-02-04 04:04:06.500", id="far west"),
-        pytest.param("2200-12-31T23:59:59Z", "2200-12-31 23:59:59.000", id="latest"),
+        pytest.param("2105-12-31T23:59:59Z", "2105-12-31 23:59:59.000", id="latest"),
     ],
 )
 def test_times_are_kept_to_the_millisecond_in_utc(store, at, kept):

@@ -271,7 +271,7 @@ P4 = f"{USER_REPORTS_TOPIC}/1/5"
 def test_what_people_said_goes_back_to_its_own_topic(brokers, tmp_path) -> None:
     odd = msgspec.structs.replace(LETTERS[0], source=REPORTED)
     config = {"bootstrap.servers": brokers}
-    writer = KafkaWriter[DeadLetter](config, DEAD_LETTER_TOPIC, lambda each: each.source.place)
+    writer = KafkaWriter[DeadLetter](config, DEAD_LETTER_TOPIC, lambda each: each.source.key)
     writer.write([odd, LETTERS[1]])
     writer.flush()
     (tmp_path / "mended.json").write_bytes(REPORT)

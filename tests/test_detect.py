@@ -81,6 +81,7 @@ def test_no_row_depends_on_a_later_one() -> None:
         (["timestamp,value", "yesterday,5"], "a.csv:2"),
         (["timestamp,value", "2026-01-01,5", "2026-01-02,five"], "a.csv:3"),
         (["timestamp,value", "2026-01-01"], "a.csv:2"),
+        (["timestamp,value", "2026-01-01,1,000"], "a.csv:2"),  # which is no 1
         (["timestamp,value", "nan,5"], "a.csv:2"),
         (["timestamp,value", "2026-01-01," + "9" * 200_000], "a.csv:2"),
     ],

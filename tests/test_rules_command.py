@@ -14,7 +14,6 @@ from cli.errors import UsageError
 from cli.rules import app
 from connectors.ruleset_store import RedisRulesetStore
 from events.records import RuleFileChange
-from policy.errors import PolicyError
 from policy.lint import Finding, lint
 from policy.policy import BUILT_IN
 
@@ -268,7 +267,7 @@ def test_a_list_without_a_usable_hash_is_refused(policy, tmp_path) -> None:
     assert code == 1
     assert "1 no md5 hash: left out" in output
     write(theirs, "md5\n" + "0" * 32 + "\n")
-    with pytest.raises(PolicyError, match="category 'x' is not one of"):
+    with pytest.raises(UsageError, match="unknown category 'x'; expected one of hate,"):
         call("import", theirs, "--category", "x", "--source", "s")
 
 
