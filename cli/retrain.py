@@ -11,9 +11,9 @@ from pathlib import Path
 import typer
 
 from connectors import kafka
-from connectors.clickhouse import connect
+from connectors.clickhouse import StoreError, connect
 from connectors.drift_alerts import DriftAlerts
-from connectors.query_library import export
+from connectors.query_library import QueryError, export
 from flows.job import stop_on_signal
 from flows.settings import BadSettingError, Settings, load_settings
 from flows.sinks import kafka_config
@@ -27,6 +27,7 @@ def retrain_command(name: str, data: Path, out: Path) -> None:
 
     Raises:
         BadSettingError, BrokerError: it cannot wait.
+        StoreError: the labels cannot be exported.
     """
     settings = load_settings()
     if not settings.kafka_brokers:
@@ -59,8 +60,13 @@ def retrain_command(name: str, data: Path, out: Path) -> None:
 def _export_labels(settings: Settings, data: Path) -> None:
     """What people have labelled, as the corpus reads it."""
     client = connect(settings.store_dsn)
-    labels = export(client, "labelled_dataset", {}, "JSONEachRow")
-    client.close()
+    try:
+        labels = export(client, "labelled_dataset", {}, "JSONEachRow")
+    except QueryError as error:
+        # The alert is read again by whoever starts the command again.
+        raise StoreError(f"the labels cannot be exported: {error}") from None
+    finally:
+        client.close()
     target = data / OWN
     target.parent.mkdir(parents=True, exist_ok=True)
     # A training that reads meanwhile finds the old labels or the new ones.

@@ -23,11 +23,13 @@ from test_datasets import data  # noqa: F401  a fixture
 from typer.testing import CliRunner
 
 from cli.main import app
-from connectors.clickhouse import ClickHouseWriter
+from cli.retrain import _export_labels
+from connectors.clickhouse import ClickHouseWriter, StoreError
 from connectors.drift_alerts import DriftAlerts
 from connectors.kafka import ALERTS_TOPIC, create_topics
 from events.encode import encode
 from events.messages import Alert, Label
+from flows.settings import load_settings
 from policy.taxonomy import TEXT_CATEGORIES
 from training.datasets import OWN
 
@@ -143,3 +145,10 @@ def test_what_cannot_be_promoted_is_bad_usage(name: str, tmp_path: Path) -> None
     result = CliRunner().invoke(app, ["models", "retrain", name, "--data", str(tmp_path)])
     assert result.exit_code != 0
     assert "text and fusion can be trained and promoted" in str(result.exception)
+
+
+def test_a_store_that_cannot_answer_is_told_in_a_line(tmp_path: Path) -> None:
+    settings = load_settings(clickhouse_dsn=f"chdb://{tmp_path / 'store'}")
+    with pytest.raises(StoreError, match="the labels cannot be exported: no tables to ask"):
+        _export_labels(settings, tmp_path)
+    assert not (tmp_path / OWN).exists()
