@@ -72,7 +72,15 @@ class TextScorer:
         if not self._thorough:
             return self._model.attribute(texts, categories)
         asked = zip(texts, categories, models, strict=True)
-        return [model.attribute([text], [category])[0] for text, category, model in asked]
+        return [self._explain(*each) for each in asked]
+
+    def _explain(self, text: str, category: str, model: TextModel) -> list[Contribution]:
+        start, passage = 0, text
+        if isinstance(self._model, Cascade):
+            # What speaks for the category is lost in all of a long text.
+            start, passage = self._model.worst_passage(text)
+        (parts,) = model.attribute([passage], [category])
+        return [(begin + start, end + start, weight) for begin, end, weight in parts]
 
     def _predict(
         self, texts: Sequence[str], doubted: NDArray[np.bool_]

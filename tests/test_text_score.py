@@ -169,3 +169,11 @@ def test_a_score_that_is_no_number_is_a_failure_of_that_text_alone() -> None:
     assert not good.degraded
     assert not bad.text_scores
     assert list(bad.degraded) == [TextScorer.STAGE]
+
+
+def test_of_a_long_text_the_worst_passage_is_explained() -> None:
+    text = "we had a coffee near the bridge. " * 5 + "all muslims are vermin, exterminate them"
+    (one,) = TextScorer(Cascade.load(), thorough=True)([item(text=text)])
+    (hate,) = [signal for signal in one.signals if signal.category == "hate"]
+    assert text[hate.evidence[0].start : hate.evidence[0].end] == "muslims"
+    assert all(part.start >= len(text) - 100 for part in hate.evidence)

@@ -212,6 +212,14 @@ class Cascade:
         """
         return self.models[0].attribute(texts, categories)
 
+    def worst_passage(self, text: str) -> tuple[int, str]:
+        """Where the worst passage of a text begins, and the passage; of a short one, all of it."""
+        passages = cut([text])
+        if not passages.texts:
+            return 0, text
+        (worst,) = passages.worst(self.models[0].predict(passages.texts)).tolist()
+        return passages.starts[worst], passages.texts[worst]
+
 
 def load_models(directory: Path) -> tuple[TextModel, ...]:
     """The models of PARTS under `directory`. Raises ModelError, or OSError of the first one."""

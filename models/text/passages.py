@@ -33,6 +33,8 @@ class Passages:
     """Passages of the long ones of n texts, m in all."""
 
     texts: list[str]
+    starts: list[int]
+    """(m,): where in its text each begins, in code points."""
     owners: NDArray[np.int64]
     """(m,): the number of the text that each is of, rising."""
     counts: NDArray[np.int64]
@@ -53,19 +55,22 @@ class Passages:
 def cut(texts: Sequence[str]) -> Passages:
     """The passages of those of `texts` that are longer than one."""
     pieces: list[str] = []
+    starts: list[int] = []
     counts = np.zeros(len(texts), dtype=np.int64)
     for number, text in enumerate(texts):
         if len(text) > WIDTH:
             before = len(pieces)
-            pieces.extend(_passages(text))
+            for start, end in _spans(text):
+                pieces.append(text[start:end])
+                starts.append(start)
             counts[number] = len(pieces) - before
-    return Passages(pieces, np.repeat(np.arange(len(texts)), counts), counts)
+    return Passages(pieces, starts, np.repeat(np.arange(len(texts)), counts), counts)
 
 
-def _passages(text: str) -> Iterator[str]:
+def _spans(text: str) -> Iterator[tuple[int, int]]:
     for at in range(0, len(text) - STRIDE, STRIDE):
         start = text.find(" ", at - 1, at + _LONGEST_WORD) + 1 if at else 0
         end = text.rfind(" ", at + WIDTH - _LONGEST_WORD, at + WIDTH + 1)
         if end < 0 or at + WIDTH >= len(text):
             end = at + WIDTH
-        yield text[start or at : end]
+        yield start or at, end
