@@ -274,24 +274,20 @@ def test_a_slow_store_holds_the_stream_up_which_says_so_instead_of_filling_the_m
     assert inserted == list(range(IN_FLIGHT + 1))
 
 
-def test_rows_that_gathered_for_two_seconds_are_inserted_however_few() -> None:
+def test_two_seconds_after_an_insert_rows_are_inserted_however_few() -> None:
     inserts: list[list[int]] = []
     seconds = [0.0]
     with ThreadPoolExecutor(1) as executor:
         writer = GatheringWriter(
             lambda rows: inserts.append(list(rows)), executor, now=lambda: seconds[0]
         )
-        seconds[0] = 10.0
-        writer.write([1])
-        seconds[0] = 11.9
-        writer.write([2])
-        seconds[0] = 12.0
-        writer.write([3])
-        writer.write([4])
+        for at, row in ((1.9, 1), (2.0, 2), (2.0, 3), (3.9, 4), (4.1, 5), (60.0, 6), (60.1, 7)):
+            seconds[0] = at
+            writer.write([row])
         executor.submit(lambda: None).result(30)
-        assert inserts == [[1, 2, 3]]
+        assert inserts == [[1, 2], [3, 4, 5], [6]], "a row that comes alone waits for nothing"
         writer.flush()
-    assert inserts == [[1, 2, 3], [4]]
+    assert inserts[3:] == [[7]]
 
 
 def test_a_tee_does_everything_to_each() -> None:
