@@ -106,7 +106,7 @@ class TestCrowds:
         assert [(match.query, match.entry) for match in matches] == [(i, 0) for i in range(226)]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 34), st.sampled_from([8, 16, 32]))
 def test_never_misses(seed, max_distance, size):
     hashes = some_hashes(2_000, size, seed)

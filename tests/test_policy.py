@@ -126,7 +126,7 @@ def test_every_fault_is_found_in_the_order_of_lines() -> None:
     assert [each.split(": ")[1] for each in found] == ["uncertainty_band.1", "sample_rate"]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text(max_size=80), st.integers(0, len(TEXT)))
 def test_whatever_is_typed_into_it_a_policy_is_parsed_or_refused(typed: str, at: int) -> None:
     for text in (typed, TEXT[:at] + typed + TEXT[at:]):

@@ -88,7 +88,7 @@ def one_by_one(policy: Policy, contents) -> list[tuple[str, str]]:
     return [(j.decision.action, j.decision.category) for j in Decider(policy)(made)]
 
 
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(max_examples=100)
 @given(st.sampled_from(POLICIES), CONTENTS)
 def test_columns_are_decided_as_contents_are_one_by_one(policy: Policy, contents) -> None:
     scores, community, degraded, asked = ([each[part] for each in contents] for part in range(4))

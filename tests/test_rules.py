@@ -221,7 +221,7 @@ PATTERN = st.lists(
 ).map("|".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(PATTERN, st.lists(st.text("abcéAÉ \n", max_size=12) | HAYSTACK, min_size=1, max_size=8))
 def test_the_compiled_set_finds_whatever_re2_finds(pattern: str, texts: list[str]) -> None:
     try:

@@ -63,7 +63,7 @@ class TestFeatures:
     def test_counts_by_kind(self, text: str, counts: list[int]) -> None:
         assert np.diff(featurise([text]).bounds).tolist() == counts
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.lists(ANY_TEXT, min_size=1, max_size=6))
     def test_a_texts_features_do_not_hang_on_its_batch(self, texts: list[str]) -> None:
         together = featurise(texts)
@@ -71,7 +71,7 @@ class TestFeatures:
             alone = features_of(featurise([text]), 0, 1)
             assert features_of(together, number, len(texts)) == alone
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(ANY_TEXT)
     def test_buckets_and_spans_are_in_bounds(self, text: str) -> None:
         located = locate(["before", text, "after"])
