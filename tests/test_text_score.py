@@ -175,5 +175,6 @@ def test_of_a_long_text_the_worst_passage_is_explained() -> None:
     text = "we had a coffee near the bridge. " * 5 + "all muslims are vermin, exterminate them"
     (one,) = TextScorer(Cascade.load(), thorough=True)([item(text=text)])
     (hate,) = [signal for signal in one.signals if signal.category == "hate"]
-    assert text[hate.evidence[0].start : hate.evidence[0].end] == "muslims"
+    words = {text[part.start : part.end] for part in hate.evidence}
+    assert words & {"muslims", "vermin,", "exterminate"}
     assert all(part.start >= len(text) - 100 for part in hate.evidence)

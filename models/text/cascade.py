@@ -129,36 +129,40 @@ class Cascade:
         """
         if doubted is None:
             doubted = np.zeros(len(texts), dtype=np.bool_)
-        found = self._read(texts, self.models[0].predict(texts), doubted)
-        passages = cut(texts)
-        if passages.texts:
-            self._read_passages(found, passages, doubted)
-        return found
-
-    def _read_passages(
-        self, found: CascadeResult, passages: Passages, doubted: NDArray[np.bool_]
-    ) -> None:
-        """Let what the worst passages say raise what was `found` of their texts."""
-        first = self.models[0].predict(passages.texts)
-        worst = passages.worst(first)
+        first = self.models[0].predict(texts)
+        passages = cut(texts, first)
+        if not passages.texts:
+            return self._read(texts, first, doubted, len(texts))
+        of_passages = self.models[0].predict(passages.texts)
+        worst = passages.worst(of_passages)
         rows = passages.owners[worst]
-        texts = [passages.texts[number] for number in worst.tolist()]
-        read = self._read(texts, first[worst], doubted[rows])
-        scores = passages.weighed(read.scores)
-        raising = np.any(scores > found.scores[rows], axis=1)
-        found.settled_by[rows] = np.maximum(found.settled_by[rows], raising * read.settled_by)
-        found.scores[rows] = np.maximum(found.scores[rows], scores)
+        # In one batch with the texts: a run of a model has a price of its own.
+        read = self._read(
+            [*texts, *(passages.texts[number] for number in worst.tolist())],
+            np.concatenate([first, of_passages[worst]]),
+            np.concatenate([doubted, doubted[rows]]),
+            len(texts),
+        )
+        return _raised(read, rows, passages)
 
     def _read(
-        self, texts: Sequence[str], first: NDArray[np.float32], doubted: NDArray[np.bool_]
+        self,
+        texts: Sequence[str],
+        first: NDArray[np.float32],
+        doubted: NDArray[np.bool_],
+        whole: int,
     ) -> CascadeResult:
-        """What the models make of `texts`, whose scores by the first one are known."""
+        """What the models make of `texts`, whose scores by the first one are known.
+
+        Those from number `whole` on are passages, which the second model reads at most.
+        """
 
         def ask(number: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
             return self.models[number].predict([texts[row] for row in rows.tolist()])
 
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        return self._settle(first, lengths, self.names(texts, first), doubted, ask)
+        last = np.where(np.arange(len(texts)) < whole, len(self._steps), 1)
+        return self._settle(first, lengths, self.names(texts, first), doubted, last, ask)
 
     def settle_scores(
         self,
@@ -175,7 +179,8 @@ class Cascade:
             return scores[number][rows]
 
         doubted = np.zeros(len(names), dtype=np.bool_)
-        return self._settle(scores[0].copy(), lengths, names, doubted, ask)
+        last = np.full(len(names), len(self._steps))
+        return self._settle(scores[0].copy(), lengths, names, doubted, last, ask)
 
     def names(self, texts: Sequence[str], scores: NDArray[np.float32]) -> NDArray[np.int8]:
         """Whom normalized texts name, (n,), as `GroupNames.find`; `scores` of the first model."""
@@ -189,13 +194,16 @@ class Cascade:
         lengths: NDArray[np.int64],
         names: NDArray[np.int8],
         doubted: NDArray[np.bool_],
+        last: NDArray[np.int64],
         ask: Callable[[int, NDArray[np.int64]], NDArray[np.float32]],
     ) -> CascadeResult:
+        """`last`, (n,): number of the last model that may read each."""
         settled_by = np.zeros(len(scores), dtype=np.int64)
         rows = np.arange(len(scores))
         going_on = doubted | doubtful(names, scores)
         for number, (gate, blend) in enumerate(self._steps, 1):
-            rows = rows[gate.unsure(scores[rows], lengths[rows]) | going_on[rows]]
+            unsure = gate.unsure(scores[rows], lengths[rows]) | going_on[rows]
+            rows = rows[unsure & (last[rows] >= number)]
             if not rows.size:
                 break
             scores[rows] = blend(scores[rows], ask(number, rows))
@@ -214,11 +222,22 @@ class Cascade:
 
     def worst_passage(self, text: str) -> tuple[int, str]:
         """Where the worst passage of a text begins, and the passage; of a short one, all of it."""
-        passages = cut([text])
+        passages = cut([text], np.zeros((1, 1), dtype=np.float32))
         if not passages.texts:
             return 0, text
         (worst,) = passages.worst(self.models[0].predict(passages.texts)).tolist()
         return passages.starts[worst], passages.texts[worst]
+
+
+def _raised(read: CascadeResult, rows: NDArray[np.int64], passages: Passages) -> CascadeResult:
+    """What was `read` of texts, raised by what follows it of the worst passages of `rows`."""
+    count = len(passages.counts)
+    scores, settled_by = read.scores[:count], read.settled_by[:count]
+    said = passages.weighed(read.scores[count:])
+    raising = np.any(said > scores[rows], axis=1)
+    settled_by[rows] = np.maximum(settled_by[rows], raising * read.settled_by[count:])
+    scores[rows] = np.maximum(scores[rows], said)
+    return CascadeResult(scores, settled_by)
 
 
 def load_models(directory: Path) -> tuple[TextModel, ...]:

@@ -2,9 +2,9 @@
 
 A model weighs all words of a text, so an insult among ten harmless sentences is a tenth of what it
 would be by itself. So a long text is read as a whole and, by the first model, in overlapping
-passages of a sentence or two, of which the other models read the worst. It speaks for its text
-where it is worse than the whole; of many passages one looks bad by chance, so with log odds that
-are the lower the more passages there are.
+passages of a sentence or two, of which the second reads the worst. It speaks for its text where it
+is worse than the whole; of many passages one looks bad by chance, so with log odds that are the
+lower the more passages there are.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ STRIDE: Final = 50
 """A passage begins so many characters after the one before."""
 _LONGEST_WORD: Final = 20
 """Characters within which a passage's ends are moved so that they cut no word."""
+_SURE: Final = 0.9
 _CHANCE: Final = 0.5
 """By how much the log odds fall with the logarithm of the number of passages."""
 
@@ -52,13 +53,17 @@ class Passages:
         return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float32)
 
 
-def cut(texts: Sequence[str]) -> Passages:
-    """The passages of those of `texts` that are longer than one."""
+def cut(texts: Sequence[str], scores: NDArray[np.float32]) -> Passages:
+    """The passages of those of `texts` that are longer than one.
+
+    Those that are surely bad as a whole, by their `scores` (n, C), are not cut.
+    """
+    surely = scores.max(axis=1, initial=0.0) >= _SURE
     pieces: list[str] = []
     starts: list[int] = []
     counts = np.zeros(len(texts), dtype=np.int64)
     for number, text in enumerate(texts):
-        if len(text) > WIDTH:
+        if len(text) > WIDTH and not surely[number]:
             before = len(pieces)
             for start, end in _spans(text):
                 pieces.append(text[start:end])
