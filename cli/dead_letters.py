@@ -28,7 +28,6 @@ app = typer.Typer(
 )
 
 _NUMBER = re.compile(r"(^|[^\w-])[0-9]+\b")
-CONTENT_TOPIC = "content.submitted.v1"
 REPLAYED = "replayed.txt"
 """In the output directory: identities of the letters that were sent again, a line each."""
 BATCH_BYTES = 64 * 1024 * 1024
@@ -193,7 +192,6 @@ class _Replay:
     """What of some letters can be sent again now, and the sending."""
 
     def __init__(self, settings: Settings, corrected: bytes | None, told: Counter[str]) -> None:
-        from connectors.dead_letters import DECODERS
         from flows.sinks import kafka_config
 
         self.file = settings.output / "replay.jsonl"
@@ -204,10 +202,12 @@ class _Replay:
         )
         self._corrected = corrected
         self._told = told
-        self._decoders = DECODERS
 
     def usable(self, letters: Iterable[DeadLetter]) -> Iterator[_Message]:
         """What each letter that decodes now, and was not sent yet, is sent again as."""
+        from connectors.dead_letters import DECODERS
+        from connectors.kafka import CONTENT_TOPIC
+
         for letter in letters:
             position, identity = position_text(letter.source), identity_of(letter)
             if identity in self._done:
@@ -222,9 +222,9 @@ class _Replay:
                     err=True,
                 )
                 continue
-            topic = letter.source.topic if letter.source.topic in self._decoders else CONTENT_TOPIC
+            topic = letter.source.topic if letter.source.topic in DECODERS else CONTENT_TOPIC
             try:
-                message = self._decoders[topic](value)
+                message = DECODERS[topic](value)
             except DecodeError as error:
                 self._told["still cannot be used"] += 1
                 typer.echo(f"{printable(position)}: {printable(str(error))}", err=True)
