@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.cluster import cluster, cpu_by_role
+from bench.cluster import TIMED_PARTITIONS, cluster, cpu_by_role
 from bench.machine import machine
 from bench.stream import LOAD_HEAD, SHARES, load_row, put_load
 
@@ -47,8 +47,9 @@ def main() -> None:
             "# A process with a core of its own\n",
             f"`python -m bench.own_core`, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
             (
-                "One process on one core; broker, ClickHouse, Valkey and the load on another. Loads"
-                f" of {seconds:g} s, each over the end of an epoch. Offered more, it decides"
+                "One process on one core; broker, ClickHouse, Valkey and the load on another."
+                f" Topics have {TIMED_PARTITIONS} partitions. Loads of {seconds:g} s, each over the"
+                " end of an epoch. Offered more, it decides"
                 f" {capacity:,.0f} posts/s. Latency from when a post was due to its decision, read"
                 " from the topic; busy: the share of its core that the process used.\n"
             ),

@@ -27,7 +27,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from rich.console import Console
 
 from bench.chain import repeated
-from bench.cluster import PARTITIONS, ROOT, Servers, cluster, cpu_by_role
+from bench.cluster import ROOT, TIMED_PARTITIONS, Servers, cluster, cpu_by_role
 from bench.machine import machine
 from bench.text_models import real_mix
 from cli.load import demo_mix, read_texts
@@ -94,7 +94,8 @@ class _Decided:
         self._consumer = Consumer(
             {"bootstrap.servers": brokers, "group.id": "bench", "log_level": 0}
         )
-        self._consumer.assign([TopicPartition(DECISIONS_TOPIC, p, 0) for p in range(PARTITIONS)])
+        parts = range(TIMED_PARTITIONS)
+        self._consumer.assign([TopicPartition(DECISIONS_TOPIC, part, 0) for part in parts])
         self.count = 0
 
     def wait_for(self, count: int) -> None:
@@ -235,9 +236,10 @@ def report(
         "# The stream, Kafka to Kafka\n",
         f"`python -m bench.stream`, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
         (
-            f"Texts: {mix}, {length:.0f} characters on average, logged to ClickHouse. Broker,"
-            " ClickHouse, Valkey and the load itself share the cores with the job; ClickHouse at"
-            " nice 10: decisions wait for it only where it falls behind.\n"
+            f"Texts: {mix}, {length:.0f} characters on average, logged to ClickHouse. Topics have"
+            f" {TIMED_PARTITIONS} partitions. Broker, ClickHouse, Valkey and the load itself share"
+            " the cores with the job; ClickHouse at nice 10: decisions wait for it only where it"
+            " falls behind.\n"
         ),
         "## Throughput\n",
         f"| processes | posts/s | {' | '.join(f'{role}, µs CPU a post' for role in roles)} |",

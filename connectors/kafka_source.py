@@ -27,6 +27,7 @@ from confluent_kafka import (
 )
 
 from connectors.kafka import CONNECT_TIMEOUT_S, library_log, list_partitions
+from connectors.worker_thread import keep_thread_state
 from events.messages import MAX_MESSAGE_BYTES, Position
 from events.records import Raw
 
@@ -274,6 +275,7 @@ class KafkaSource(FixedPartitionedSource[Raw, int]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _Partition:
         """One partition, read through this process's consumer."""
+        keep_thread_state()
         if self._reader is None:
             self._reader = _Reader(self._config, self._topic, self._batch)
         return _Partition(self._reader, self._topic, int(for_part), resume_state, self._events)
