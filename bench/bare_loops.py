@@ -10,16 +10,17 @@ import hashlib
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
 import msgspec
+import numpy as np
 
 from connectors.local_features import LocalFeatureStore
 from events.messages import Content, Position
 from events.records import Judgement, Raw
-from models.text.features import featurise
 from operators.enrich import AuthorCounter
 from operators.fusion import feature_matrix
 from operators.item import Item
@@ -117,19 +118,23 @@ def _langid(detector: LanguageDetector, batch: list[Item]) -> Loop:
 
 
 def _onnxruntime(scorer: Any, batch: list[Item]) -> Loop:
-    """The fast model's session on ready features, the others on the texts that go on to them."""
+    """The fast model's session and the other models, on what the cascade gives to each of them."""
     cascade = scorer._model  # noqa: SLF001 (the models beneath the stage)
     fast, *others = cascade.models
-    calls: list[Loop] = []
-    for part in parts(batch):
-        texts = [_normalized(item) for item in part]
-        ready = featurise(texts)
-        inputs = {"buckets": ready.buckets, "bounds": ready.bounds}
-        calls.append(partial(fast._session.run, ["probabilities"], inputs))  # noqa: SLF001
-        settled_by = cascade.settle(texts).settled_by
-        for number, model in enumerate(others, 1):
-            sent_on = [texts[row] for row in (settled_by >= number).nonzero()[0]]
-            calls.append(partial(model.predict, sent_on))
+    with ExitStack() as recording:
+        session = recording.enter_context(
+            patch.object(fast, "_session", wraps=fast._session)  # noqa: SLF001
+        )
+        predicts = [
+            recording.enter_context(patch.object(model, "predict", wraps=model.predict))
+            for model in others
+        ]
+        for part in parts(batch):
+            doubted = np.array([item.hints != () for item in part])
+            cascade.settle([_normalized(item) for item in part], doubted)
+    calls = [partial(fast._session.run, *call.args) for call in session.run.call_args_list]  # noqa: SLF001
+    for model, predict in zip(others, predicts, strict=True):
+        calls += [partial(model.predict, *call.args) for call in predict.call_args_list]
     return lambda: _drain(call() for call in calls)
 
 
