@@ -40,6 +40,10 @@ every message half of this.
 """
 LAG_EVERY_S = 1.0
 STATE_EVERY_S = 5.0
+SILENT_S = 5.0
+"""A broker answers a fetch after `fetch.wait.max.ms` though it has nothing; one that is silent for
+so long hangs, or we have fetched enough for a while and still take that.
+"""
 _MOST_FETCHED: Final = MAX_MESSAGE_BYTES + 64 * 2**20
 """Bytes: a message that is larger than a fetch comes whole, beside what the fetch brings anyway."""
 
@@ -64,6 +68,13 @@ def next_tick(now: datetime) -> datetime:
 
 class _Broker(msgspec.Struct):
     state: str
+    rxidle: int
+    """Microseconds since it last sent anything; -1: not yet."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is there: one that hangs keeps its connection, but answers no fetch."""
+        return self.state == "UP" and 0 <= self.rxidle < SILENT_S * 1e6
 
 
 class _Statistics(msgspec.Struct):
@@ -93,7 +104,7 @@ class _Reader:
 
     def _note_state(self, statistics: str) -> None:
         brokers = msgspec.json.decode(statistics, type=_Statistics).brokers.values()
-        self.connected = any(broker.state == "UP" for broker in brokers)
+        self.connected = any(broker.answers for broker in brokers)
 
     def open(self, index: int, offset: int) -> None:
         """Read partition `index` from `offset` on."""
@@ -183,7 +194,7 @@ class _Partition(StatefulSourcePartition[Raw, int]):
         if self._events.stopping():
             raise StopIteration
         batch, more = self._reader.take(self._index)
-        self._events.on_poll(self._reader.connected)
+        self._events.on_poll(bool(batch) or self._reader.connected)
         self._tell_lag()
         if batch:
             self._next = batch[-1].position.offset + 1

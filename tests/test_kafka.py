@@ -148,8 +148,9 @@ def test_a_message_larger_than_a_fetch_is_read_like_the_others(config, topic) ->
     assert [len(raw.value) for raw in batch] == [len(huge), len(b"after")]
 
 
-def test_a_source_tells_when_no_broker_is_there_and_when_one_is_back(monkeypatch) -> None:
+def test_a_source_tells_when_no_broker_answers_and_when_one_does_again(monkeypatch) -> None:
     monkeypatch.setattr(kafka_source, "STATE_EVERY_S", 0.1)
+    monkeypatch.setattr(kafka_source, "SILENT_S", 0.5)
     port = free_port()
     config = {"bootstrap.servers": f"127.0.0.1:{port}", "group.id": "g"}
     broker = start_broker(port)
@@ -167,6 +168,10 @@ def test_a_source_tells_when_no_broker_is_there_and_when_one_is_back(monkeypatch
             time.sleep(0.01)
         return False
 
+    assert poll_until(connected=True)
+    broker.send_signal(signal.SIGSTOP)
+    assert poll_until(connected=False), "its connection is still there"
+    broker.send_signal(signal.SIGCONT)
     assert poll_until(connected=True)
     broker.kill()
     broker.wait()
