@@ -98,6 +98,8 @@ class Handler(BaseHTTPRequestHandler):
     """One connection; `engine` is set by `serve`."""
 
     protocol_version = "HTTP/1.1"
+    # An answer in one packet: of two, the second waits 40 ms for the first one's acknowledgement.
+    wbufsize = -1
     engine: Engine
 
     def do_GET(self) -> None:
