@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bench.cluster import TIMED_PARTITIONS, cluster, cpu_by_role
+from bench.cluster import Servers, cluster, cpu_by_role
 from bench.machine import machine
-from bench.stream import LOAD_HEAD, SHARES, load_row, put_load
+from bench.stream import LOAD_HEAD, SHARES, TOPICS, kept_up, load_row, put_load
 
 RESULTS = Path(__file__).parent / "RESULTS-own-core.md"
 _MORE = 8_000.0
@@ -35,8 +37,8 @@ def main() -> None:
         parser.error("two cores are needed")
     os.sched_setaffinity(0, set(cores[1:2]))
     console = Console()
-    with console.status("capacity"):
-        capacity = float(_loaded(_MORE, seconds, cores[0])["decided_per_second"])
+    with console.status("capacity"), _warm(cores[0]) as (running, warmed):
+        capacity = kept_up(running, warmed, _MORE, seconds)
     rows = []
     for share in SHARES:
         with console.status(f"{share:.0%} of {capacity:,.0f} posts/s"):
@@ -48,10 +50,10 @@ def main() -> None:
             f"`python -m bench.own_core`, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
             (
                 "One process on one core; broker, ClickHouse, Valkey and the load on another."
-                f" Topics have {TIMED_PARTITIONS} partitions. Loads of {seconds:g} s, each over the"
-                " end of an epoch. Offered more, it decides"
-                f" {capacity:,.0f} posts/s. Latency from when a post was due to its decision, read"
-                " from the topic; busy: the share of its core that the process used.\n"
+                f" {TOPICS} Loads of {seconds:g} s, each over the end of an epoch. Offered more, it"
+                f" decides and stores {capacity:,.0f} posts/s. Latency from when a post was due to"
+                " its decision, read from the topic; busy: the share of its core that the process"
+                " used.\n"
             ),
             f"{LOAD_HEAD} busy |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -65,15 +67,21 @@ def main() -> None:
 
 def _loaded(rate: float, seconds: float, core: int) -> dict[str, Any]:
     """The report of a load on one process, alone on `core`; `busy` is its share of it."""
-    with cluster(1) as (running, job):
-        job.start()
-        os.sched_setaffinity(job.processes[0].pid, {core})  # its threads inherit it
-        put_load(running.brokers, 500.0, 5.0)
+    with _warm(core) as (running, _):
         before = cpu_by_role()["job"]
         report = put_load(running.brokers, rate, seconds)
         report["busy"] = (cpu_by_role()["job"] - before) / (report["posts"] / rate)
-        job.stop()
     return report
+
+
+@contextmanager
+def _warm(core: int) -> Iterator[tuple[Servers, int]]:
+    """A process alone on `core` that has decided some posts; how many."""
+    with cluster(1) as (running, job):
+        job.start()
+        os.sched_setaffinity(job.processes[0].pid, {core})  # its threads inherit it
+        yield running, put_load(running.brokers, 500.0, 5.0)["posts"]
+        job.stop()
 
 
 if __name__ == "__main__":

@@ -116,20 +116,23 @@ def measure_latency(
 
     `closed`: what they do on a full topic, posts/s; more than they can take of an open load.
     """
-    capacity = _capacity(closed, seconds, texts)
+    with _warm(texts) as (running, warmed):
+        capacity = kept_up(running, warmed, closed, seconds, texts)
     found = [(f"{share:.0%}", _loaded(capacity * share, seconds, texts)) for share in SHARES]
     burst = _loaded(capacity * BURST_SHARE, max(seconds, 60.0), texts, "10x5")
     return capacity, [*found, (f"{BURST_SHARE:.0%}, 10x for 5 s", burst)]
 
 
-def _capacity(rate: float, seconds: float, texts: Path | None) -> float:
+def kept_up(
+    running: Servers, warmed: int, rate: float, seconds: float, texts: Path | None = None
+) -> float:
     """Posts a second that are decided and in ClickHouse of a load of `rate`, which is too much.
 
     Decided alone would be more than can be kept up: ClickHouse catches up when the load is over.
+    `warmed`: posts before it.
     """
-    with _warm(texts) as (running, warmed):
-        report = put_load(running.brokers, rate, seconds, "", texts)
-        seconds_over = _until_stored(running, warmed + report["posts"])
+    report = put_load(running.brokers, rate, seconds, "", texts)
+    seconds_over = _until_stored(running, warmed + report["posts"])
     posts = float(report["posts"])
     return posts / (posts / float(report["decided_per_second"]) + seconds_over)
 
@@ -236,8 +239,8 @@ def report(
         "# The stream, Kafka to Kafka\n",
         f"`python -m bench.stream`, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
         (
-            f"Texts: {mix}, {length:.0f} characters on average, logged to ClickHouse. Topics have"
-            f" {TIMED_PARTITIONS} partitions. Broker, ClickHouse, Valkey and the load itself share"
+            f"Texts: {mix}, {length:.0f} characters on average, logged to ClickHouse. {TOPICS}"
+            " Broker, ClickHouse, Valkey and the load itself share"
             " the cores with the job; ClickHouse at nice 10: decisions wait for it only where it"
             " falls behind.\n"
         ),
@@ -273,6 +276,7 @@ def report(
     return "\n".join(page)
 
 
+TOPICS = f"Topics have {TIMED_PARTITIONS} partitions."
 LOAD_HEAD = (
     "| share of capacity | posts/s | lost | P50, ms | P99, ms | P99.9, ms | most, ms |"
     " recovered after, s |"

@@ -42,7 +42,7 @@ LAG_EVERY_S = 1.0
 STATE_EVERY_S = 5.0
 SILENT_S = 5.0
 """A broker answers a fetch after `fetch.wait.max.ms` though it has nothing; one that is silent for
-so long hangs, or we have fetched enough for a while and still take that.
+so much longer hangs, or we have fetched enough for a while and still take that.
 """
 _MOST_FETCHED: Final = MAX_MESSAGE_BYTES + 64 * 2**20
 """Bytes: a message that is larger than a fetch comes whole, beside what the fetch brings anyway."""
@@ -71,10 +71,9 @@ class _Broker(msgspec.Struct):
     rxidle: int
     """Microseconds since it last sent anything; -1: not yet."""
 
-    @property
-    def answers(self) -> bool:
+    def answers(self, within_s: float) -> bool:
         """Whether it is there: one that hangs keeps its connection, but answers no fetch."""
-        return self.state == "UP" and 0 <= self.rxidle < SILENT_S * 1e6
+        return self.state == "UP" and 0 <= self.rxidle < within_s * 1e6
 
 
 class _Statistics(msgspec.Struct):
@@ -96,6 +95,7 @@ class _Reader:
             logger=library_log,
         )
         self._topic, self._batch = topic, batch
+        self._answer_s = int(config["fetch.wait.max.ms"]) / 1000 + SILENT_S
         self._fetched: dict[int, list[Raw]] = {}
         self._lock = threading.Lock()
         self._full = True
@@ -104,7 +104,7 @@ class _Reader:
 
     def _note_state(self, statistics: str) -> None:
         brokers = msgspec.json.decode(statistics, type=_Statistics).brokers.values()
-        self.connected = any(broker.answers for broker in brokers)
+        self.connected = any(broker.answers(self._answer_s) for broker in brokers)
 
     def open(self, index: int, offset: int) -> None:
         """Read partition `index` from `offset` on."""

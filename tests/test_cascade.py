@@ -87,6 +87,13 @@ def test_each_model_sees_what_is_left_in_one_batch_and_in_order() -> None:
     assert [model.batches for model in models] == [[texts], [texts[1:3]], [texts[1:2]]]
 
 
+@pytest.mark.parametrize(("score", "batches"), [(0.0, 2), (0.8, 2), (0.9, 1), (1.0, 1)])
+def test_a_long_text_that_is_surely_bad_is_not_read_in_passages(score: float, batches: int) -> None:
+    fast = Ruler("fast", shift=score - 15)
+    Cascade([fast, Ruler("slow")], [gate(0.3, 0.7)]).predict(["a" * 150])
+    assert len(fast.batches) == batches
+
+
 def test_nothing_unsure_never_wakes_the_next_model() -> None:
     slow = Ruler("slow")
     Cascade([Ruler("fast"), slow], [gate(0.3, 0.7)]).predict(["a", ""])

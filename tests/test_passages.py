@@ -11,7 +11,6 @@ from models.text.cascade import Cascade
 from models.text.passages import STRIDE, WIDTH, cut
 
 HATE = "All muslims are vermin and should be exterminated."
-CLEAN = np.zeros((1, 1), np.float32)
 CHAT = (
     "We walked along the river for an hour before it began to rain, and then had a very long coffee"
     " in the small place near the bridge."
@@ -28,13 +27,13 @@ CHAT = (
     ],
 )
 def test_long_texts_are_cut_between_words(text: str, passages: list[str]) -> None:
-    assert cut([text], CLEAN).texts == passages
-    assert cut([text], np.full((1, 1), 0.9, np.float32)).texts == []
+    assert cut([text]).texts == passages
+    assert cut([text], {0}).texts == [], "it is left out"
 
 
 @given(st.lists(st.text("ab \n🔪", max_size=1_000), max_size=4))
 def test_passages_cover_their_text_and_are_short(texts: list[str]) -> None:
-    found = cut(texts, np.zeros((len(texts), 1), np.float32))
+    found = cut(texts)
     for number, text in enumerate(texts):
         own = [p for p, owner in zip(found.texts, found.owners, strict=True) if owner == number]
         assert len(own) == found.counts[number]
@@ -45,7 +44,7 @@ def test_passages_cover_their_text_and_are_short(texts: list[str]) -> None:
 
 
 def test_the_worst_passage_of_each_text_is_read_on() -> None:
-    found = cut(["short", "word " * 100, "other " * 30], np.zeros((3, 1), np.float32))
+    found = cut(["short", "word " * 100, "other " * 30])
     rising = np.linspace(0, 1, len(found.texts), dtype=np.float32)
     last = [int(found.counts[1]) - 1, len(found.texts) - 1]
     assert found.worst(np.stack([rising, rising - 1], axis=1)).tolist() == last
@@ -54,7 +53,7 @@ def test_the_worst_passage_of_each_text_is_read_on() -> None:
 
 
 def test_a_passage_says_less_of_a_longer_text() -> None:
-    found = cut(["word " * 30, "", "word " * 300], np.zeros((3, 1), np.float32))
+    found = cut(["word " * 30, "", "word " * 300])
     [[short], [long]] = found.weighed(np.full((2, 1), 0.9, np.float32))
     assert 0.9 > short > long > 0.2
 

@@ -27,6 +27,8 @@ BUILT_IN: Final = Path(__file__).parent
 PARTS: Final = ("fast", "student", "minilm")
 """From the cheapest to the most expensive: a hashed linear model, a narrow layer of a transformer,
 the transformer."""
+_SURE: Final = 0.9
+"""By the first model: a text that is as bad as a whole is not read in passages."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ class Cascade:
         if doubted is None:
             doubted = np.zeros(len(texts), dtype=np.bool_)
         first = self.models[0].predict(texts)
-        passages = cut(texts, first)
+        surely_bad = np.flatnonzero(first.max(axis=1, initial=0.0) >= _SURE)
+        passages = cut(texts, set(surely_bad.tolist()))
         if not passages.texts:
             return self._read(texts, first, doubted, len(texts))
         of_passages = self.models[0].predict(passages.texts)
@@ -222,7 +225,7 @@ class Cascade:
 
     def worst_passage(self, text: str) -> tuple[int, str]:
         """Where the worst passage of a text begins, and the passage; of a short one, all of it."""
-        passages = cut([text], np.zeros((1, 1), dtype=np.float32))
+        passages = cut([text])
         if not passages.texts:
             return 0, text
         (worst,) = passages.worst(self.models[0].predict(passages.texts)).tolist()

@@ -9,7 +9,7 @@ lower the more passages there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,6 @@ STRIDE: Final = 50
 """A passage begins so many characters after the one before."""
 _LONGEST_WORD: Final = 20
 """Characters within which a passage's ends are moved so that they cut no word."""
-_SURE: Final = 0.9
 _CHANCE: Final = 0.5
 """By how much the log odds fall with the logarithm of the number of passages."""
 
@@ -53,17 +52,13 @@ class Passages:
         return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float32)
 
 
-def cut(texts: Sequence[str], scores: NDArray[np.float32]) -> Passages:
-    """The passages of those of `texts` that are longer than one.
-
-    Those that are surely bad as a whole, by their `scores` (n, C), are not cut.
-    """
-    surely = scores.max(axis=1, initial=0.0) >= _SURE
+def cut(texts: Sequence[str], left_out: Container[int] = ()) -> Passages:
+    """The passages of those of `texts` that are longer than one, but of the numbers `left_out`."""
     pieces: list[str] = []
     starts: list[int] = []
     counts = np.zeros(len(texts), dtype=np.int64)
     for number, text in enumerate(texts):
-        if len(text) > WIDTH and not surely[number]:
+        if len(text) > WIDTH and number not in left_out:
             before = len(pieces)
             for start, end in _spans(text):
                 pieces.append(text[start:end])
