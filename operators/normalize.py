@@ -1,10 +1,10 @@
 """Text as a reader sees it: tricks of spelling undone, with a way back to the original positions.
 
-Undone are HTML entities, compatibility forms (NFKC), look-alike letters (Unicode TR39), letters
-with marks, text shown backwards or upside down, invisible characters, piled-up marks, spelled-out
-and broken-up words, leet, masked and drawn-out letters, runs of blanks and line breaks. Words
-wholly of another script, numbers and addresses stay. Texts without a sign of any of these are told
-from the others by a compiled pattern, many at a time.
+Undone are HTML entities and tags in words, compatibility forms (NFKC), look-alike letters (Unicode
+TR39), letters with marks, text shown backwards or upside down, invisible characters, piled-up
+marks, spelled-out and broken-up words, leet, masked and drawn-out letters, runs of blanks and line
+breaks. Words wholly of another script, numbers and addresses stay. Texts without a sign of any of
+these are told from the others by a compiled pattern, many at a time.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ from operators.normalize_characters import (
 )
 from operators.normalize_draft import Draft
 from operators.normalize_halved import HALVED_SIGN, undo_halves
+from operators.normalize_tags import TAG_SIGN, undo_tags
 from operators.normalize_turned import undo_turned
-from operators.normalize_words import TOKEN_SIGNS, undo_spelling_out, undo_tokens
+from operators.normalize_words import LISTED_SIGN, TOKEN_SIGNS, undo_spelling_out, undo_tokens
 
 _TRICK: Final = (
     r"&[#A-Za-z][A-Za-z0-9]{1,31};|[^\t\n\r\x20-\x7e\x{2018}\x{2019}\x{201c}\x{201d}]"
-    rf"|\b[A-Za-z] [^A-Za-z0-9'\"]{{0,3}} ?[A-Za-z]\b|{HALVED_SIGN}|{TOKEN_SIGNS}"
+    rf"|\b[A-Za-z] [^A-Za-z0-9'\"]{{0,3}} ?[A-Za-z]\b|{HALVED_SIGN}|{LISTED_SIGN}|{TAG_SIGN}"
+    rf"|{TOKEN_SIGNS}"
 )
 _SUSPICIOUS: Final = re2.compile(_TRICK)
 """A sign (RE2) that there may be a trick to undo in a text; typographic quotes are none."""
@@ -125,6 +127,7 @@ def _slowly(text: str, before: str) -> Normalized:
     for _ in range(_MAX_PASSES):
         written = draft.text
         undo_entities(draft)
+        changed += undo_tags(draft)
         changed += undo_overrides(draft)
         changed += undo_turned(draft)
         posing += undo_letter_signs(draft)

@@ -18,6 +18,7 @@ from operators.normalize_draft import Draft, Edit
 from operators.normalize_leet import LEET, LEET_WORD, unleet
 from operators.normalize_lexicon import COST, DRAWN_OUT, LEXICON, segment
 from operators.normalize_masked import MASKED, MASKED_SIGNS, unmask
+from operators.normalize_respelled import RESPELLED_SIGN, respell
 
 _SITE: Final = re.compile(
     r"//|www\.|[\w-]+(?:\.[\w-]+)+[/?]\w|[\w.-]+\.(?:com|net|org|io|edu|gov|co|py|js|html?)\b"
@@ -31,6 +32,7 @@ TOKEN_SIGNS: Final = "|".join(
         r"[A-Za-z][013457-9]+\b",
         r"[A-Za-z](?:[-._*~^|/\\!]|[^\x00-\x7f\x{2018}\x{2019}\x{201c}\x{201d}]){1,4}[A-Za-z]",
         MASKED_SIGNS,
+        RESPELLED_SIGN,
         *(letter * 3 for letter in ascii_letters),
     ]
 )
@@ -50,14 +52,19 @@ _LONE_BANG: Final = r"(?<![A-Za-z0-9@$!])!(?![A-Za-z0-9@$!])"
 """The only `!` that is a letter of a spelling and not a break in it: were each tried as both, the
 search would take exponential time."""
 _SPELLED_LETTER: Final = rf"(?:[A-Za-z0-9@$]|{_LONE_BANG})"
+_LIST_SIGN: Final = "[,:;=+#]"
+"""Parts letters of formulas and lists: a break where the same one parts four letters or more."""
+_LISTED: Final = rf"[A-Za-z](?P<sign>{_LIST_SIGN}) ?[A-Za-z](?:(?P=sign) ?[A-Za-z]){{2,40}}"
 _SPELLED: Final = re.compile(
-    rf"(?<![\w{_QUOTES}@#$]){_SPELLED_LETTER}"
-    rf"(?:(?: ?(?:(?!{_LONE_BANG}){_BREAK}|_){{1,3}} ?| {{1,2}}){_SPELLED_LETTER}){{2,40}}"
+    rf"(?<![\w{_QUOTES}@#$])(?:{_LISTED}|{_SPELLED_LETTER}"
+    rf"(?:(?: ?(?:(?!{_LONE_BANG}){_BREAK}|_){{1,3}} ?| {{1,2}}){_SPELLED_LETTER}){{2,40}})"
     rf"(?![\w{_QUOTES}@$])"
 )
 _GAP: Final = rf"(?:[ _]|{_BREAK}){{1,5}}"
+LISTED_SIGN: Final = rf"\b[A-Za-z](?:{_LIST_SIGN} ?[A-Za-z]){{3}}\b"
+"""A sign (RE2) of a word whose letters are a list."""
 _SPELLED_SIGN: Final = re2.compile(
-    rf"(?:^|[^A-Za-z0-9_])[A-Za-z0-9@$!]{_GAP}[A-Za-z0-9@$!]{_GAP}[A-Za-z0-9@$!]"
+    rf"(?:^|[^A-Za-z0-9_])[A-Za-z0-9@$!]{_GAP}[A-Za-z0-9@$!]{_GAP}[A-Za-z0-9@$!]|{LISTED_SIGN}"
 )
 """What every match of _SPELLED begins with; the search for it takes a tenth of the time."""
 _STAYS: Final = frozenset(
@@ -116,7 +123,7 @@ def _in_characters(spans: Iterable[tuple[int, int]], data: bytes) -> Iterator[tu
 def _token_edits(token: str, start: int) -> Iterable[Edit]:
     if _is_address(token):
         return ()
-    ways = (_join_edits, _leet_edits, _mask_edits, _shorten_edits)
+    ways = (_join_edits, _leet_edits, _mask_edits, respell, _shorten_edits)
     return next(filter(None, (list(way(token, start)) for way in ways)), ())
 
 

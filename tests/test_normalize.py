@@ -37,6 +37,9 @@ UNDONE = {
     "you are a s t u p i d person": "you are a stupid person",  # the article goes free
     "st.upid": "stupid",  # one break
     "h😀a😀t😀e stu🔥pid": "hate stupid",  # emoji between letters
+    "k,i,l,l k:i:l:l: (k+i+l+l) k=i=l=l": "kill kill: (kill) kill",  # by signs of lists
+    "k, i, l, l, y, o, u": "kill you",
+    "ki<b></b>ll k<i class=x>i</i>l<!-- -->l <B>ki</b><wbr/>ll": "kill kill <B>kill",  # tags
     "soooo killll hateeee": "so kill hate",  # drawn out
     "hаtе wоmеn": "hate women",  # Cyrillic letters in Latin words
     "ʜᴀᴛᴇ": "hate",  # small capitals
@@ -77,6 +80,7 @@ UNDONE = {
     "(f*ck) _f*ck_ *f*ck*": "(fuck) _fuck_ *fuck*",  # what stands around stays
     "b[i]tch nig(g)er idea(l)s": "bitch nigger idea(l)s",  # by brackets
     "fu cking nig ger! su\tck": "fucking nig ger! suck",  # a blank, where no half is a word
+    "fck you, FCKING Btches! kcuf-you fuq": "fuck you, FUCKING Bitches! fuck-you fuck",
     "biiitttccchhh": "bitch",  # drawn out all over
     "fvck this MOTHERFVCKER, v*agra": "fuck this MOTHERFUCKER, viagra",  # v for u
 }
@@ -92,6 +96,9 @@ STAYS = [
     "well-being and/or co-op e.g. i.e. a.m.",  # real hyphens and abbreviations
     "for (i=0; i<n; i++) a[i] = b+c; x_1 = f(y)",  # code
     "a*b = c*d, f*g, s*x, pi*r*r; int*ptr; f(*args, **kwargs) ls *.py src/*.md",  # formulas, code
+    "a,b,c,d i, j, k, l x+y+z a+b=c+d h=a,t=e k1=v1;k2=v2 d,i,e",  # lists, formulas
+    "FCKH8 afck fckx @fck_me fck.com kcufs2",  # names
+    "a<br>b hate<p>men List<String>of i<j a <b>bold</b> word",  # tags between words
     "*really* **very** un*frigging*believable M*A*S*H 5* hotel, from £9* (*terms apply)",
     "the man who re did it, por n veces, je wilt, s hit, dum bled",  # halves that are words
     "a[i]t f(x)y (s)he book(s) [t]he",  # brackets
@@ -212,6 +219,11 @@ def test_origins_rise_and_stay_within_the_original(text: str) -> None:
         "ɐ.",
         "v",
         "🇰 ",
+        "k,",
+        "k, ",
+        "k<b>",
+        "k<b ",
+        "k<!--",
     ],
 )
 def test_time_is_linear_on_hostile_text(unit: str) -> None:
