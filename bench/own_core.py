@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bench.cluster import Servers, cluster, cpu_by_role
+from bench.cluster import cpu_by_role
 from bench.machine import machine
-from bench.stream import LOAD_HEAD, SHARES, TOPICS, kept_up, load_row, put_load
+from bench.stream import LOAD_HEAD, SHARES, TOPICS, kept_up, load_row, put_load, warm
 
 RESULTS = Path(__file__).parent / "RESULTS-own-core.md"
 _MORE = 8_000.0
@@ -37,7 +35,7 @@ def main() -> None:
         parser.error("two cores are needed")
     os.sched_setaffinity(0, set(cores[1:2]))
     console = Console()
-    with console.status("capacity"), _warm(cores[0]) as (running, warmed):
+    with console.status("capacity"), warm(alone_on=cores[0]) as (running, warmed):
         capacity = kept_up(running, warmed, _MORE, seconds)
     rows = []
     for share in SHARES:
@@ -67,21 +65,11 @@ def main() -> None:
 
 def _loaded(rate: float, seconds: float, core: int) -> dict[str, Any]:
     """The report of a load on one process, alone on `core`; `busy` is its share of it."""
-    with _warm(core) as (running, _):
+    with warm(alone_on=core) as (running, _):
         before = cpu_by_role()["job"]
         report = put_load(running.brokers, rate, seconds)
         report["busy"] = (cpu_by_role()["job"] - before) / (report["posts"] / rate)
     return report
-
-
-@contextmanager
-def _warm(core: int) -> Iterator[tuple[Servers, int]]:
-    """A process alone on `core` that has decided some posts; how many."""
-    with cluster(1) as (running, job):
-        job.start()
-        os.sched_setaffinity(job.processes[0].pid, {core})  # its threads inherit it
-        yield running, put_load(running.brokers, 500.0, 5.0)["posts"]
-        job.stop()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ load at shares of what two processes manage, and a burst. About five minutes on 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -116,7 +117,7 @@ def measure_latency(
 
     `closed`: what they do on a full topic, posts/s; more than they can take of an open load.
     """
-    with _warm(texts) as (running, warmed):
+    with warm(texts) as (running, warmed):
         capacity = kept_up(running, warmed, closed, seconds, texts)
     found = [(f"{share:.0%}", _loaded(capacity * share, seconds, texts)) for share in SHARES]
     burst = _loaded(capacity * BURST_SHARE, max(seconds, 60.0), texts, "10x5")
@@ -160,15 +161,22 @@ def _loaded(rate: float, seconds: float, texts: Path | None, burst: str = "") ->
 
     The broker looks through all its batches for each fetch: an old one would slow the later loads.
     """
-    with _warm(texts) as (running, _):
+    with warm(texts) as (running, _):
         return put_load(running.brokers, rate, seconds, burst, texts)
 
 
 @contextmanager
-def _warm(texts: Path | None) -> Iterator[tuple[Servers, int]]:
-    """Two processes that have decided some posts, with servers of their own; how many posts."""
-    with cluster(2) as (running, job):
+def warm(
+    texts: Path | None = None, *, alone_on: int | None = None
+) -> Iterator[tuple[Servers, int]]:
+    """Two processes that have decided some posts, with servers of their own; how many posts.
+
+    `alone_on`: one process, and on this core.
+    """
+    with cluster(2 if alone_on is None else 1) as (running, job):
         job.start()
+        if alone_on is not None:
+            os.sched_setaffinity(job.processes[0].pid, {alone_on})  # its threads inherit it
         yield running, put_load(running.brokers, 500.0, 5.0, "", texts)["posts"]
         job.stop()
 

@@ -28,7 +28,7 @@ PARTS: Final = ("fast", "student", "minilm")
 """From the cheapest to the most expensive: a hashed linear model, a narrow layer of a transformer,
 the transformer."""
 _SURE: Final = 0.9
-"""By the first model: a text that is as bad as a whole is not read in passages."""
+"""By the first model: a text that is so bad as a whole is not read in passages."""
 
 
 @dataclass(frozen=True)
